@@ -1,0 +1,49 @@
+# Every target makes what it needs. `make demo` and `make test` work on a fresh machine with Python 3.11 and make.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: setup demo test test-slow bench docs lock clean
+.DELETE_ON_ERROR:
+
+setup: $(READY)
+
+# torch comes first and pinned: asking for anything newer pulls gigabytes of CUDA where a CPU build would do.
+$(READY): requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "presat needs Python 3.11 or newer; say make PYTHON=/path/to/python3.11")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $$(grep '^torch==' requirements.lock)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	touch $(READY)
+
+demo: setup
+	$(BIN)/presat demo
+
+test: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+	$(BIN)/pytest -n 2 --cov --cov-report=term --cov-fail-under=85
+
+test-slow: setup
+	$(BIN)/pytest -m slow
+
+bench: setup
+	$(BIN)/python benchmarks/run.py
+
+# The command reference is generated from the configuration types; a test holds that it is up to date.
+docs: setup
+	$(BIN)/python -m presat.config.reference > docs/reference.md
+
+# Rewrites the lock from pyproject.toml: for maintainers, after a dependency changed.
+lock:
+	rm -rf .venv
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet torch==2.13.0
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable . --group dev
+	$(BIN)/python -m pip freeze --exclude-editable --exclude pip | sed 's/^\(torch==[^+]*\)+cpu$$/\1/' > requirements.lock
+
+clean:
+	rm -rf .venv build dist

@@ -1,0 +1,46 @@
+"""Everything presat raises on purpose. Each message says what is wrong and what to do next.
+
+The command line prints these as one sentence and exits 1; any other exception is a bug and says so.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class PresatError(Exception):
+    """Base of every error a user can cause or mend."""
+
+
+class ConfigError(PresatError):
+    """A setting is unknown, contradictory or out of range."""
+
+
+class DataError(PresatError):
+    """A data file is missing, unreadable or malformed; the message names the row and the field."""
+
+
+class ModelError(PresatError):
+    """A model cannot be found, loaded or made."""
+
+
+class VerifierError(PresatError):
+    """The verifier itself broke. A response that cannot be read is not this: it scores 0 or missing."""
+
+
+class JudgeError(PresatError):
+    """A faithfulness or diversity judge failed or disagrees with its contract."""
+
+
+class RunError(PresatError):
+    """A run directory is busy, damaged, not writable, or a run had to stop (for instance on a NaN loss)."""
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Return `" Did you mean 'x'?"` for the known name closest to `word`, or the whole list when none is close."""
+    names = sorted(known)
+    close = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
+    if close:
+        return f" Did you mean '{close[0]}'?"
+    return f" Known: {', '.join(names)}." if names else ""
