@@ -1,0 +1,184 @@
+"""Configuration, written once: one pydantic model per verb.
+
+The attribute docstrings below are the command line's help, the YAML schema and the reference page. Defaults follow the
+paper (arXiv:2604.18574, appendix B and METHOD of the docs); `docs/deviations.md` lists where they do not.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class Settings(BaseModel):
+    """Base of every configuration: unknown keys are errors, values are checked on assignment."""
+
+    model_config = ConfigDict(extra="forbid", validate_assignment=True, use_attribute_docstrings=True)
+
+
+class TaskConfig(Settings):
+    """Where problems come from."""
+
+    source: str = ""
+    """`lab/NAME`, `reasoning_gym/TASK`, a .parquet, .jsonl or .csv file, a folder, or a Hugging Face dataset id."""
+    name: str = ""
+    """What its metrics are logged under (`eval/NAME/avg@16`); the source's last part when empty."""
+    count: int | None = None
+    """How many problems to take or to make; None takes all of a file."""
+    seed: int = 0
+    """Seed of procedural problems and of random choices among rows."""
+    split: str = "train"
+    """Split of a Hugging Face dataset."""
+    columns: dict[str, str] = Field(default_factory=dict)
+    """For JSONL, CSV and plain datasets: which column is the `question`, the `answer`, and, if any, the `id`."""
+    domain: str = ""
+    """Prompt style and verifier for rows that do not say (`math`, `science`, `graph`); `math` when empty."""
+    options: dict[str, Any] = Field(default_factory=dict)
+    """Anything else the source understands, for instance `operands: [6, 8]` or `difficulty: 3`."""
+
+    def label(self) -> str:
+        """The set's name in metrics and file names."""
+        return self.name or Path(self.source).stem or "problems"
+
+
+class VerifyConfig(Settings):
+    """How answers are read and checked."""
+
+    extraction: Literal["boxed", "any"] = "boxed"
+    """`boxed`: only the last balanced box counts. `any`: Math-Verify's own fallbacks too, as the paper's release scores."""
+    workers: int = 1
+    """Killable worker processes for Math-Verify."""
+    timeout_s: float = 5.0
+    """Seconds a worker may spend on one answer, counted from when it starts; then the score is missing, not wrong."""
+
+
+class RewardConfig(Settings):
+    """What the policy is rewarded for."""
+
+    source: str = "verifiable"
+    """`verifiable`, `majority_vote`, `random`, `format_only`."""
+    gate: Literal["none", "boxed", "think"] = "none"
+    """Format gate: the reward is 0 unless the response passes it (`think`: `<think>...</think>` and a box after it)."""
+    votes: int = 16
+    """Majority vote: responses per prompt that vote (at least the group size); the first `group_size` train."""
+    options: dict[str, Any] = Field(default_factory=dict)
+    """Further options of the source."""
+
+
+class EvalSettings(Settings):
+    """Evaluation during and after training."""
+
+    sets: list[TaskConfig] = Field(default_factory=list)
+    """Held-out and out-of-distribution problem sets."""
+    samples: int = 16
+    """Responses per problem for avg@k, pass@k and maj@k."""
+    greedy: bool = True
+    """Also decode greedily once per problem."""
+    every: int = 25
+    """Evaluate every this many steps, and at step 0 and at the end."""
+    temperature: float = 1.0
+    """Sampling temperature."""
+    max_new_tokens: int | None = None
+    """Response length limit in tokens; the training limit when None."""
+    save_rollouts: bool = True
+    """Keep every evaluated response under `rollouts/eval`."""
+
+
+class StopConfig(Settings):
+    """Early stop once the reward has saturated."""
+
+    when: Literal["never", "saturated"] = "never"
+    """`saturated`: stop when the smoothed reward is flat near its maximum and the held-out score is flat too."""
+    patience: int = 50
+    """Steps without a new best reward (and without a new best held-out score) before stopping."""
+    window: int = 5
+    """Steps of the moving average the reward is judged on."""
+    min_reward: float = 0.0
+    """Never call a run saturated below this smoothed reward."""
+
+
+class ModelConfig(Settings):
+    """Which model, and how it is held."""
+
+    name: str = ""
+    """A Hugging Face id or folder, or a packaged name (`smollm2-135m`, `qwen2.5-coder-1.5b`)."""
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """Type of the weights in training."""
+    attention: str = "sdpa"
+    """Attention implementation: `sdpa`, `eager`, `flash_attention_2`."""
+
+
+class OptimConfig(Settings):
+    """Optimiser of the policy update."""
+
+    lr: float = 1e-6
+    """Learning rate, constant, no warm-up (section 3)."""
+    weight_decay: float = 0.01
+    """AdamW weight decay; the paper does not say, this is its framework's default."""
+    max_grad_norm: float = 1.0
+    """Gradient clipping; the paper does not say, this is its framework's default."""
+
+
+class TrainConfig(Settings):
+    """GRPO, exactly the paper's objective (section 3)."""
+
+    run: Path = Path("runs/train")
+    """Run directory."""
+    model: ModelConfig = Field(default_factory=ModelConfig)
+    """The policy before RL; also the KL reference."""
+    data: TaskConfig = Field(default_factory=TaskConfig)
+    """Training problems. Fewer than `prompts_per_step` are repeated uniformly to fill a step."""
+    reward: RewardConfig = Field(default_factory=RewardConfig)
+    """The training signal."""
+    verify: VerifyConfig = Field(default_factory=VerifyConfig)
+    """How answers are checked (for the reward, and for the gold accuracy logged beside any proxy)."""
+    eval: EvalSettings = Field(default_factory=EvalSettings)
+    """Evaluation."""
+    optim: OptimConfig = Field(default_factory=OptimConfig)
+    """Optimiser."""
+    stop: StopConfig = Field(default_factory=StopConfig)
+    """Early stop."""
+    steps: int = 496
+    """T, policy updates."""
+    prompts_per_step: int = 64
+    """Prompts a step, over all processes."""
+    group_size: int = 8
+    """G, responses a prompt."""
+    micro_batch: int = 8
+    """Responses per forward-backward pass and process; a multiple or a divisor of the group size never splits a group's votes."""
+    beta: float = 0.001
+    """KL coefficient (k3 estimator)."""
+    epsilon: float = 0.2
+    """Clip range of the probability ratio."""
+    temperature: float = 1.0
+    """Sampling temperature."""
+    max_prompt_tokens: int = 2048
+    """Longer prompts are dropped, and counted."""
+    max_new_tokens: int = 2048
+    """Response length limit in tokens."""
+    save_every: int = 50
+    """Checkpoint every this many steps, and at the end."""
+    keep_checkpoints: int = 2
+    """Newest checkpoints kept with optimiser state; 0 keeps all."""
+    save_rollouts_every: int = 1
+    """Keep the training responses of every this many steps; 0 keeps none."""
+    engine: Literal["auto", "small", "transformers"] = "auto"
+    """Rollout engine: our small-model decoder where it supports the architecture, else transformers."""
+    threads: int = 0
+    """CPU threads; 0 leaves torch's choice."""
+    seed: int = 0
+    """Seed of the schedule, the rollouts and the update."""
+    report_to: list[str] = Field(default_factory=list)
+    """TRL trackers besides our own log: `trackio`, `wandb`, `tensorboard`, `mlflow`."""
+    resume: bool = False
+    """Go on from the newest complete checkpoint of the run directory."""
+
+    @model_validator(mode="after")
+    def _sizes(self) -> TrainConfig:
+        if self.group_size < 2:
+            raise ValueError("group_size must be at least 2: the advantage compares responses within a group")
+        if self.reward.source == "majority_vote" and self.reward.votes < self.group_size:
+            raise ValueError("reward.votes must be at least group_size")
+        return self
