@@ -7,9 +7,35 @@ paper (arXiv:2604.18574, appendix B and METHOD of the docs); `docs/deviations.md
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
+import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+from tyro.conf import Positional
+from tyro.constructors import PrimitiveConstructorSpec
+
+
+def _read_mapping(words: list[str]) -> dict[str, Any]:
+    try:
+        value = yaml.safe_load(words[0])
+    except yaml.YAMLError as error:
+        raise ValueError(f"not valid YAML: {words[0]}") from error
+    if not isinstance(value, dict):
+        raise ValueError(f"expected something like '{{difficulty: 3}}', got {words[0]}")  # noqa: TRY004 (tyro reads it)
+    return value
+
+
+# Free-form settings: on the command line one YAML mapping, for instance --data.options '{difficulty: 3}'.
+YamlMapping = Annotated[
+    dict[str, Any],
+    PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="YAML",
+        instance_from_str=_read_mapping,
+        is_instance=lambda value: isinstance(value, dict),
+        str_from_instance=lambda value: [yaml.safe_dump(value, default_flow_style=True).strip()],
+    ),
+]
 
 
 class Settings(BaseModel):
@@ -35,7 +61,7 @@ class TaskConfig(Settings):
     """For JSONL, CSV and plain datasets: which column is the `question`, the `answer`, and, if any, the `id`."""
     domain: str = ""
     """Prompt style and verifier for rows that do not say (`math`, `science`, `graph`); `math` when empty."""
-    options: dict[str, Any] = Field(default_factory=dict)
+    options: YamlMapping = Field(default_factory=dict)
     """Anything else the source understands, for instance `operands: [6, 8]` or `difficulty: 3`."""
 
     def label(self) -> str:
@@ -63,7 +89,7 @@ class RewardConfig(Settings):
     """Format gate: the reward is 0 unless the response passes it (`think`: `<think>...</think>` and a box after it)."""
     votes: int = 16
     """Majority vote: responses per prompt that vote (at least the group size); the first `group_size` train."""
-    options: dict[str, Any] = Field(default_factory=dict)
+    options: YamlMapping = Field(default_factory=dict)
     """Further options of the source."""
 
 
@@ -182,3 +208,25 @@ class TrainConfig(Settings):
         if self.reward.source == "majority_vote" and self.reward.votes < self.group_size:
             raise ValueError("reward.votes must be at least group_size")
         return self
+
+
+class InspectConfig(TaskConfig):
+    """Look into a data source without training anything."""
+
+    source: Positional[str] = ""
+    """The source: a file, a folder, `lab/NAME`, `reasoning_gym/TASK` or a Hugging Face dataset id."""
+    verify: VerifyConfig = Field(default_factory=VerifyConfig)
+    """How the gold self-check verifies."""
+
+
+class DemoConfig(Settings):
+    """The whole pipeline on tiny models made on the spot (about 4 minutes on 2 CPU cores)."""
+
+    out: Path = Path("runs/demo")
+    """Folder for the run directories and `report.html`."""
+    seed: int = 20
+    """Seed of everything: model, data, training and sampling."""
+    workers: int = 2
+    """Processes side by side, one thread each."""
+    fresh: bool = False
+    """Start over; otherwise finished stages of an interrupted demo are kept."""

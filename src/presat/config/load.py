@@ -1,0 +1,95 @@
+"""Reads YAML into configuration, naming the nearest key where one is unknown.
+
+A source is a file, `presets/NAME.yaml`, or the bare name of a preset that ships with presat.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from presat.config.schema import Settings
+from presat.errors import ConfigError, nearest
+
+S = TypeVar("S", bound=Settings)
+
+
+def preset_names() -> list[str]:
+    """Names of the presets that ship with presat."""
+    folder = resources.files("presat.config") / "presets"
+    return sorted(item.name.removesuffix(".yaml") for item in folder.iterdir() if item.name.endswith(".yaml"))
+
+
+def read_yaml(source: str) -> dict[str, Any]:
+    """Return the mapping a file or preset holds.
+
+    Raises:
+        ConfigError: no such file or preset, or it is not a YAML mapping.
+    """
+    path = Path(source)
+    if path.is_file():
+        text = path.read_text(encoding="utf-8")
+    elif path.stem in preset_names():
+        text = (resources.files("presat.config") / "presets" / f"{path.stem}.yaml").read_text(encoding="utf-8")
+    else:
+        raise ConfigError(f"There is no configuration file or preset '{source}'.{nearest(path.stem, preset_names())}")
+    try:
+        data = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{source} is not valid YAML: {error}") from error
+    if not isinstance(data, dict):
+        raise ConfigError(f"{source} should hold `key: value` lines; it holds {type(data).__name__}.")
+    return data
+
+
+def build(model: type[S], data: Mapping[str, Any], where: str = "the configuration") -> S:
+    """Validate `data` as `model`.
+
+    Raises:
+        ConfigError: one line per wrong key or value, with the nearest key for each unknown one.
+    """
+    try:
+        return model.model_validate(dict(data))
+    except ValidationError as error:
+        raise ConfigError(explain(error, model, where)) from error
+
+
+def load_config(model: type[S], source: str | None) -> S:
+    """Read `source` (see the module) as `model`; the defaults when it is None."""
+    return model() if source is None else build(model, read_yaml(source), source)
+
+
+def dump_config(config: BaseModel) -> str:
+    """Return the resolved configuration as YAML that `--config` reads back."""
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def explain(error: ValidationError, model: type[BaseModel], where: str) -> str:
+    """Turn pydantic's report into sentences a person can act on."""
+    lines = []
+    for item in error.errors():
+        key = ".".join(str(part) for part in item["loc"])
+        if item["type"] == "extra_forbidden":
+            known = _known_keys(model, item["loc"][:-1])
+            lines.append(f"unknown key '{key}'.{nearest(str(item['loc'][-1]), known)}")
+        else:
+            message = item["msg"].removeprefix("Value error, ")
+            lines.append(f"{key}: {message} (got {item['input']!r})" if key else message)
+    return f"In {where}: " + "\n  ".join(lines)
+
+
+def _known_keys(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
+    """Keys allowed at `location`, walking through nested models and lists of them."""
+    here: type[BaseModel] = model
+    for part in location:
+        if isinstance(part, int):
+            continue
+        annotation = here.model_fields[part].annotation
+        options = [annotation, *get_args(annotation)]
+        here = next(o for o in options if isinstance(o, type) and issubclass(o, BaseModel))
+    return list(here.model_fields)
