@@ -30,7 +30,18 @@ _HOME = {
     "Score": "presat.types",
 }
 
-__all__ = ["Completion", "Problem", "RolloutGroup", "Run", "Sampling", "Score", "load_problems", "metrics", "open_run", "score"]
+__all__ = [
+    "Completion",
+    "Problem",
+    "RolloutGroup",
+    "Run",
+    "Sampling",
+    "Score",
+    "load_problems",
+    "metrics",
+    "open_run",
+    "score",
+]
 
 
 def __getattr__(name: str) -> Any:

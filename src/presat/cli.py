@@ -1,7 +1,7 @@
 """The command line: verbs only. `presat VERB --config FILE.yaml --dotted.override VALUE`.
 
-Each verb is one configuration type (its help, from the docstrings in `presat.config.schema`) and one Python call. Results
-go to stdout, progress to stderr. Exit codes: 0 done, 1 failed with a message, 2 wrong usage, 130 interrupted.
+Each verb is one configuration type (its help: the docstrings in `presat.config.schema`) and one Python call.
+Results go to stdout, progress to stderr. Exit codes: 0 done, 1 failed with a message, 2 wrong usage, 130 interrupted.
 """
 
 from __future__ import annotations

@@ -99,7 +99,9 @@ class Sampling:
 class Engine(Protocol):
     """Turns problems into responses: transformers, the small-model decoder, vLLM."""
 
-    def generate(self, problems: Sequence[Problem], n: int, sampling: Sampling, seeds: Sequence[int]) -> list[RolloutGroup]:
+    def generate(
+        self, problems: Sequence[Problem], n: int, sampling: Sampling, seeds: Sequence[int]
+    ) -> list[RolloutGroup]:
         """Draw `n` responses for each problem; `seeds[i]` alone decides the draws of `problems[i]`."""
         ...
 

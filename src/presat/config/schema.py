@@ -73,7 +73,7 @@ class VerifyConfig(Settings):
     """How answers are read and checked."""
 
     extraction: Literal["boxed", "any"] = "boxed"
-    """`boxed`: only the last balanced box counts. `any`: Math-Verify's own fallbacks too, as the paper's release scores."""
+    """`boxed`: only the last balanced box counts. `any`: Math-Verify's fallbacks too (the paper's release)."""
     workers: int = 1
     """Killable worker processes for Math-Verify."""
     timeout_s: float = 5.0
@@ -173,7 +173,7 @@ class TrainConfig(Settings):
     group_size: int = 8
     """G, responses a prompt."""
     micro_batch: int = 8
-    """Responses per forward-backward pass and process; a multiple or a divisor of the group size never splits a group's votes."""
+    """Responses per forward-backward pass and process. Votes and advantages always see the whole group."""
     beta: float = 0.001
     """KL coefficient (k3 estimator)."""
     epsilon: float = 0.2
