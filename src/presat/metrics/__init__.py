@@ -1,0 +1,32 @@
+"""Metrics: pure functions of arrays, on numpy alone. Each module cites its section of the paper; see docs/metrics.md."""
+
+from __future__ import annotations
+
+from presat.metrics.accuracy import avg_at_k, greedy, maj_at_k, mean_pass_at_k, pass_at_k
+from presat.metrics.agreement import Interval, bootstrap_interval, cohen_kappa, diversity_index
+from presat.metrics.gains import RunCurves, SaturationGains, large_small_gap, read_score, saturation_gains
+from presat.metrics.online import OnlineSaturation
+from presat.metrics.saturation import Saturation, default_tail, find_saturation, saturation_step, smooth
+
+__all__ = [
+    "Interval",
+    "OnlineSaturation",
+    "RunCurves",
+    "Saturation",
+    "SaturationGains",
+    "avg_at_k",
+    "bootstrap_interval",
+    "cohen_kappa",
+    "default_tail",
+    "diversity_index",
+    "find_saturation",
+    "greedy",
+    "large_small_gap",
+    "maj_at_k",
+    "mean_pass_at_k",
+    "pass_at_k",
+    "read_score",
+    "saturation_gains",
+    "saturation_step",
+    "smooth",
+]

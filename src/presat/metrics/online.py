@@ -1,0 +1,113 @@
+"""Saturation of a run that is still going: for the live view and for stopping early.
+
+The paper's definition (section 4.1) applied to the run so far: with `patience` as the tail, t_sat is the first step whose
+smoothed reward is within `threshold` of the best so far, provided that `patience` steps have followed it. A later, clearly
+better reward moves it again. What is returned depends on the rewards and scores seen and on nothing else, so a resumed run
+that replays its log decides exactly as an unbroken one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+import numpy as np
+import numpy.typing as npt
+
+from presat.errors import DataError
+from presat.metrics.saturation import THRESHOLD, find_saturation, smooth
+
+
+class OnlineSaturation:
+    """Incremental t_sat and the question whether to stop.
+
+    Args:
+        threshold: share of the best smoothed reward that counts as saturated.
+        window: steps of the trailing average the reward is judged on; 1 does not smooth.
+        patience: steps that must follow t_sat, and the best held-out score, before the run counts as saturated.
+        min_reward: never saturated while the best smoothed reward is below this.
+    """
+
+    def __init__(
+        self, threshold: float = THRESHOLD, window: int = 1, patience: int = 50, min_reward: float = -math.inf
+    ) -> None:
+        if patience < 1:
+            raise DataError(f"Patience must be at least 1 step, got {patience}.")
+        smooth([], window)  # refuses a bad window now rather than at the first step
+        find_saturation([], threshold)
+        self.threshold, self.window, self.patience, self.min_reward = threshold, window, patience, min_reward
+        self._rewards: list[float] = []
+        self._scores: dict[int, float] = {}
+
+    def observe(self, step: int, reward: float) -> None:
+        """Note the mean train reward of `step` (1-based). Steps left out count as not recorded; the last word wins."""
+        if step < 1:
+            raise DataError(f"Training steps count from 1, got {step}.")
+        self._rewards.extend([math.nan] * (step - len(self._rewards)))
+        self._rewards[step - 1] = float(reward)
+
+    def observe_score(self, step: int, score: float | None) -> None:
+        """Note the held-out score of an evaluation at `step` (0 = before training); None or NaN is ignored."""
+        if score is not None and not math.isnan(score):
+            self._scores[step] = float(score)
+
+    @classmethod
+    def replay(
+        cls, rewards_T: npt.ArrayLike, scores: Iterable[tuple[int, float]] = (), **settings: float
+    ) -> OnlineSaturation:
+        """Rebuild the state of a run from its rewards and held-out `(step, score)` pairs, for a resumed run."""
+        state = cls(**settings)  # type: ignore[arg-type]
+        for step, reward in enumerate(np.asarray(rewards_T, dtype=np.float64), start=1):
+            state.observe(step, float(reward))
+        for step, score in scores:
+            state.observe_score(int(step), float(score))
+        return state
+
+    @property
+    def steps(self) -> int:
+        """Steps seen so far."""
+        return len(self._rewards)
+
+    @property
+    def smoothed_reward(self) -> float | None:
+        """The newest smoothed reward."""
+        value = smooth(self._rewards[-self.window :], self.window)[-1] if self._rewards else math.nan
+        return None if math.isnan(value) else float(value)
+
+    @property
+    def candidate(self) -> int | None:
+        """First step within `threshold` of the best smoothed reward so far: t_sat, should nothing better come."""
+        found = find_saturation(smooth(self._rewards, self.window), self.threshold, tail=0)
+        if found.step is None or found.max_reward is None or found.max_reward < self.min_reward:
+            return None
+        return found.step
+
+    @property
+    def t_sat(self) -> int | None:
+        """`candidate` once `patience` steps have followed it, else None."""
+        step = self.candidate
+        return step if step is not None and self.steps - step >= self.patience else None
+
+    @property
+    def saturated(self) -> bool:
+        """Whether the train reward has saturated."""
+        return self.t_sat is not None
+
+    @property
+    def best_score_step(self) -> int | None:
+        """Step of the best held-out score so far (the first of equals)."""
+        return min(self._scores, key=lambda step: (-self._scores[step], step)) if self._scores else None
+
+    def stop_reason(self) -> str | None:
+        """Why the run may stop now, as a sentence; None when it should go on.
+
+        Both the train reward and, where it was ever measured, the held-out score must have been flat for `patience` steps.
+        """
+        t_sat, best = self.t_sat, self.best_score_step
+        if t_sat is None or (best is not None and self.steps - best < self.patience):
+            return None
+        held_out = "no held-out score was measured" if best is None else f"the held-out score was best at step {best}"
+        return (
+            f"The train reward saturated at step {t_sat} and has not risen clearly in the {self.steps - t_sat} steps since; "
+            f"{held_out}."
+        )
