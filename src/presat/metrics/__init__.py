@@ -1,4 +1,4 @@
-"""Metrics: pure functions of arrays, on numpy alone. Each module cites its section of the paper; see docs/metrics.md."""
+"""Metrics: pure functions of arrays, on numpy alone. Each module cites the paper; docs/metrics.md explains."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Hashable, Sequence
 from typing import NamedTuple
 
@@ -51,7 +52,7 @@ def cohen_kappa(labels_a: Sequence[Hashable], labels_b: Sequence[Hashable]) -> f
     n = len(labels_a)
     observed = sum(a == b for a, b in zip(labels_a, labels_b, strict=True)) / n
     share_a, share_b = (
-        {label: labels.count(label) / n for label in labels} for labels in (list(labels_a), list(labels_b))
+        {label: count / n for label, count in Counter(labels).items()} for labels in (labels_a, labels_b)
     )
     if len(share_a) == 1 and share_a.keys() == share_b.keys():
         raise DataError("Both judges gave one and the same label throughout: kappa is not defined.")
@@ -77,9 +78,7 @@ def bootstrap_interval(values: npt.ArrayLike, level: float = 0.95, resamples: in
     if not np.isfinite(values_n).all():
         raise DataError("An interval needs finite values; leave missing ones out first, and say how many.")
     if not 0.0 < level < 1.0 or resamples < 1:
-        raise DataError(
-            f"An interval needs a level between 0 and 1 and a positive number of resamples ({level}, {resamples})."
-        )
+        raise DataError(f"An interval needs a level in (0, 1) and at least one resample; got {level} and {resamples}.")
     rng = np.random.default_rng(seed)
     n = values_n.size
     chunk = max(1, 2_000_000 // n)  # bounds the memory of the index array

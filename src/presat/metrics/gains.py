@@ -1,7 +1,8 @@
 """What a run gained before and after saturation, and what more data would have gained (paper section 4.1).
 
 With M(t) a held-out metric at step t: pre-saturation gain D_sat = M(t_sat) - M(0); post-saturation residual
-D_post = max over t in [t_sat, T] of M(t), minus M(t_sat); large-small gap G(n', n) = M_n'(t_sat of n) - M_n(t_sat of n).
+D_post = max over t in [t_sat, T] of M(t), minus M(t_sat); large-small gap of runs on n' > n prompts
+G(n', n) = M_n'(t_sat of n) - M_n(t_sat of n).
 
 M is known at the evaluations only, and the paper does not say how it is read at a t_sat between two of them. Two named
 choices decide:
@@ -73,7 +74,7 @@ class RunCurves:
         eval_scores: held-out metrics by name, each of shape (E,), NaN where not measured at that step.
     """
 
-    rewards_T: FloatArray
+    rewards_T: FloatArray  # noqa: N815 (array names carry shapes)
     eval_steps: IntArray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     eval_scores: Mapping[str, FloatArray] = field(default_factory=dict)
 

@@ -1,9 +1,9 @@
 """Saturation of a run that is still going: for the live view and for stopping early.
 
-The paper's definition (section 4.1) applied to the run so far: with `patience` as the tail, t_sat is the first step whose
-smoothed reward is within `threshold` of the best so far, provided that `patience` steps have followed it. A later, clearly
-better reward moves it again. What is returned depends on the rewards and scores seen and on nothing else, so a resumed run
-that replays its log decides exactly as an unbroken one.
+The paper's definition (section 4.1) applied to the run so far: with `patience` as the tail, t_sat is the first step
+whose smoothed reward is within `threshold` of the best so far, provided that `patience` steps have followed it. A later,
+clearly better reward moves it again. What is returned depends on the rewards and scores seen and on nothing else, so a
+resumed run that replays its log decides exactly as an unbroken one.
 """
 
 from __future__ import annotations
@@ -101,13 +101,13 @@ class OnlineSaturation:
     def stop_reason(self) -> str | None:
         """Why the run may stop now, as a sentence; None when it should go on.
 
-        Both the train reward and, where it was ever measured, the held-out score must have been flat for `patience` steps.
+        The train reward and, where it was ever measured, the held-out score must both be flat for `patience` steps.
         """
         t_sat, best = self.t_sat, self.best_score_step
         if t_sat is None or (best is not None and self.steps - best < self.patience):
             return None
         held_out = "no held-out score was measured" if best is None else f"the held-out score was best at step {best}"
         return (
-            f"The train reward saturated at step {t_sat} and has not risen clearly in the {self.steps - t_sat} steps since; "
-            f"{held_out}."
+            f"The train reward saturated at step {t_sat} and has not risen clearly in the "
+            f"{self.steps - t_sat} steps since; {held_out}."
         )
