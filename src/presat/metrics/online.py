@@ -1,9 +1,9 @@
 """Saturation of a run that is still going: for the live view and for stopping early.
 
 The paper's definition (section 4.1) applied to the run so far: with `patience` as the tail, t_sat is the first step
-whose smoothed reward is within `threshold` of the best so far, provided that `patience` steps have followed it. A later,
-clearly better reward moves it again. What is returned depends on the rewards and scores seen and on nothing else, so a
-resumed run that replays its log decides exactly as an unbroken one.
+whose smoothed reward is within `threshold` of the best so far, provided that `patience` steps have followed it. A
+later, clearly better reward moves it again. What is returned depends on the rewards and scores seen and on nothing
+else, so a resumed run that replays its log decides exactly as an unbroken one.
 """
 
 from __future__ import annotations

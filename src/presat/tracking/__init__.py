@@ -1,0 +1,10 @@
+"""Run directories: written by one writer, read whoever wrote them (ours, TRL, verl, CSV). See docs/run-directory.md."""
+
+from __future__ import annotations
+
+from presat.tracking.open import open_run
+from presat.tracking.provenance import hash_path, hash_problems
+from presat.tracking.run import Run
+from presat.tracking.writer import RunWriter, Status
+
+__all__ = ["Run", "RunWriter", "Status", "hash_path", "hash_problems", "open_run"]

@@ -1,0 +1,137 @@
+"""Where a run came from: versions, code state, machine, seeds, and hashes of what went in."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from presat.errors import RunError
+from presat.types import Problem
+
+PACKAGES = (
+    "presat", "torch", "transformers", "trl", "accelerate", "peft", "datasets", "tokenizers", "safetensors", "numpy",
+    "polars", "math-verify", "reasoning-gym", "vllm",
+)  # fmt: skip
+
+
+def collect(config: Mapping[str, Any], command: str) -> dict[str, Any]:
+    """What is known at the start of a run, as a JSON-able object.
+
+    Args:
+        config: the resolved configuration; its seeds and extraction mode are lifted out of it.
+        command: the verb (`train`, `cpt`, ...).
+    """
+    return {
+        "command": command,
+        "command_line": list(sys.argv),
+        "versions": versions(),
+        "git": git_state(Path(__file__).parent),
+        "machine": machine(),
+        "seeds": dict(_find(config, "seed")),
+        "extraction": next((value for _, value in _find(config, "extraction")), None),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of every package that can change a number, where installed."""
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def git_state(folder: Path) -> dict[str, Any] | None:
+    """Commit of the checkout that `folder` is in, and whether its tracked files differ; None outside a checkout."""
+    commit = _git(folder, "rev-parse", "HEAD")
+    if commit is None:
+        return None
+    difference = _git(folder, "diff", "HEAD")
+    state: dict[str, Any] = {"commit": commit, "modified": bool(difference)}
+    if difference:
+        state["difference_sha256"] = hashlib.sha256(difference.encode()).hexdigest()
+    return state
+
+
+def machine() -> dict[str, Any]:
+    """The machine, as far as it can change speed or numbers. Looks at GPUs only where torch is loaded already."""
+    torch = sys.modules.get("torch")
+    gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())] if torch is not None else []
+    return {
+        "host": platform.node(),
+        "platform": platform.platform(),
+        "processor": platform.processor() or platform.machine(),
+        "cpus": os.cpu_count(),
+        "threads": torch.get_num_threads() if torch is not None else None,
+        "gpus": gpus,
+    }
+
+
+def hash_path(path: Path | str) -> str:
+    """SHA-256 of a file, or of a folder's files with their relative names (hidden files left out).
+
+    Raises:
+        RunError: nothing is there, or it cannot be read.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise RunError(f"Cannot hash {path}: there is no such file or folder.")
+    files = sorted(item for item in path.rglob("*") if item.is_file()) if path.is_dir() else [path]
+    digest = hashlib.sha256()
+    for file in files:
+        if path.is_dir():
+            name = file.relative_to(path)
+            if any(part.startswith(".") for part in name.parts):
+                continue
+            digest.update(name.as_posix().encode() + b"\0")
+        try:
+            with file.open("rb") as stream:
+                digest.update(hashlib.file_digest(stream, "sha256").digest())
+        except OSError as error:
+            raise RunError(f"Cannot read {file}: {error.strerror}.") from error
+    return digest.hexdigest()
+
+
+def hash_problems(problems: Iterable[Problem]) -> str:
+    """SHA-256 over what a model sees of the problems and is scored by, in order; metadata takes no part."""
+    digest = hashlib.sha256()
+    for problem in problems:
+        fields = asdict(problem)
+        fields.pop("metadata")
+        digest.update(repr(sorted(fields.items())).encode())
+    return digest.hexdigest()
+
+
+def _find(config: Mapping[str, Any], key: str, prefix: str = "") -> Iterable[tuple[str, Any]]:
+    """Yield dotted path and value of every `key` in a nested mapping (lists of mappings included)."""
+    for name, value in config.items():
+        here = f"{prefix}{name}"
+        if name == key:
+            yield here, value
+        elif isinstance(value, Mapping):
+            yield from _find(value, key, f"{here}.")
+        elif isinstance(value, list):
+            for index, item in enumerate(value):
+                if isinstance(item, Mapping):
+                    yield from _find(item, key, f"{here}.{index}.")
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    try:
+        done = subprocess.run(  # noqa: S603 (fixed arguments)
+            ["git", "-C", str(folder), *arguments],  # noqa: S607 (git from the user's path)
+            capture_output=True, text=True, timeout=20, check=True, errors="replace",
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()

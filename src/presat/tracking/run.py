@@ -1,0 +1,143 @@
+"""A run as its readers see it, whoever wrote it: named series over steps, status, saved responses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from presat.errors import RunError, nearest
+from presat.metrics import RunCurves
+
+if TYPE_CHECKING:
+    import polars as pl
+
+Kind = Literal["presat", "trl", "verl", "rollouts", "csv"]
+Split = Literal["train", "eval"]
+IntArray = npt.NDArray[np.int64]
+FloatArray = npt.NDArray[np.float64]
+
+REWARD = "reward"
+EVAL_PREFIX = "eval/"
+
+
+@dataclass
+class Run:
+    """One training run, ours or another trainer's.
+
+    Attributes:
+        path: the folder or file it was read from.
+        kind: which format it was read as.
+        values: metric values by name, then by step; step 0 is before training.
+        config: its configuration where it left one, else empty.
+        provenance: where it came from, where recorded.
+        status: `running`, `finished`, `stopped`, `failed`, `interrupted`, or `unknown`.
+        status_reason: why it ended, where recorded.
+        notes: things worth saying about the reading, one sentence each.
+    """
+
+    path: Path
+    kind: Kind
+    values: Mapping[str, Mapping[int, float]]
+    config: Mapping[str, Any] = field(default_factory=dict)
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    status: str = "unknown"
+    status_reason: str = ""
+    notes: list[str] = field(default_factory=list)
+    rollout_frames: Mapping[str, pl.DataFrame] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """What tables call the run: its folder's or file's name."""
+        resolved = self.path.resolve()
+        return resolved.stem if resolved.is_file() else resolved.name
+
+    def names(self) -> list[str]:
+        """Every metric of the run, sorted."""
+        return sorted(self.values)
+
+    def series(self, name: str) -> tuple[IntArray, FloatArray]:
+        """Steps (increasing) and values of one metric; a value logged as not a number is NaN.
+
+        Raises:
+            RunError: the run has no such metric.
+        """
+        if name not in self.values:
+            raise RunError(f"The run {self.name} logged no metric '{name}'.{nearest(name, self.values)}")
+        points = sorted(self.values[name].items())
+        return np.array([step for step, _ in points], dtype=np.int64), np.array(
+            [v for _, v in points], dtype=np.float64
+        )
+
+    def train_rewards(self) -> FloatArray:
+        """Mean train reward of steps 1..T, NaN where not logged. Shape (T,); empty when no reward was logged."""
+        points = {step: value for step, value in self.values.get(REWARD, {}).items() if step >= 1}
+        rewards_T = np.full(max(points, default=0), np.nan)
+        for step, value in points.items():
+            rewards_T[step - 1] = value
+        return rewards_T
+
+    def eval_metrics(self) -> dict[str, list[str]]:
+        """Metrics of every evaluation set: `eval/SET/METRIC`; a set's name may hold slashes, a metric's may not."""
+        found: dict[str, list[str]] = {}
+        for name in self.names():
+            if name.startswith(EVAL_PREFIX) and name.count("/") >= 2:
+                set_name, metric = name.removeprefix(EVAL_PREFIX).rsplit("/", 1)
+                found.setdefault(set_name, []).append(metric)
+        return found
+
+    def eval_sets(self) -> list[str]:
+        """Names of the evaluation sets, sorted."""
+        return sorted(self.eval_metrics())
+
+    def eval_series(self, set_name: str, metric: str) -> tuple[IntArray, FloatArray]:
+        """Steps and values of one metric of one evaluation set.
+
+        Raises:
+            RunError: the run has no such set or metric.
+        """
+        sets = self.eval_metrics()
+        if set_name not in sets:
+            raise RunError(f"The run {self.name} has no evaluation set '{set_name}'.{nearest(set_name, sets)}")
+        if metric not in sets[set_name]:
+            raise RunError(
+                f"Set '{set_name}' of {self.name} has no metric '{metric}'.{nearest(metric, sets[set_name])}"
+            )
+        return self.series(f"{EVAL_PREFIX}{set_name}/{metric}")
+
+    def curves(self) -> RunCurves:
+        """The train reward and every held-out metric, named `SET/METRIC`, on the union of the evaluation steps."""
+        names = [f"{set_name}/{metric}" for set_name, metrics in self.eval_metrics().items() for metric in metrics]
+        points = {name: self.values[EVAL_PREFIX + name] for name in names}
+        steps = np.array(sorted({step for series in points.values() for step in series}), dtype=np.int64)
+        scores = {name: np.array([series.get(int(s), np.nan) for s in steps]) for name, series in points.items()}
+        return RunCurves(self.train_rewards(), steps, scores)
+
+    def rollouts(self, split: Split = "train") -> pl.DataFrame | None:
+        """Saved responses, one row each, ordered by step; None when none were saved.
+
+        Columns of our own runs: docs/run-directory.md. Other trainers' lack what they did not save.
+
+        Raises:
+            RunError: a saved file cannot be read.
+        """
+        if split in self.rollout_frames:
+            return self.rollout_frames[split]
+        import polars as pl
+
+        files = sorted((self.path / "rollouts" / split).glob("*.parquet")) if self.kind == "presat" else []
+        if not files:
+            return None
+        frames = []
+        for file in files:
+            try:
+                frames.append(pl.read_parquet(file))
+            except (pl.exceptions.PolarsError, OSError) as error:
+                raise RunError(
+                    f"The saved responses in {file} cannot be read ({error}). Delete the file to do without."
+                ) from error
+        return pl.concat(frames, how="diagonal_relaxed").sort("step", maintain_order=True)

@@ -1,0 +1,230 @@
+"""Writes a run directory: its one writer, from the first line to the final status.
+
+    with RunWriter(path, config, command="train") as run:
+        run.append(1, {"reward": 0.25})
+
+Leaving the block records how the run ended. A run that is killed outright leaves the status `running` and no lock,
+which readers report as `interrupted`. The layout is in docs/run-directory.md.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+import shutil
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Protocol, Self, SupportsFloat
+
+import yaml
+
+from presat.errors import RunError
+from presat.tracking.files import mend_last_line, read_json, read_lines, write_atomically
+from presat.tracking.lock import RunLock
+from presat.tracking.provenance import collect
+
+Status = Literal["running", "finished", "stopped", "failed", "interrupted"]
+
+CONFIG, PROVENANCE, METRICS, STATUS = "config.yaml", "provenance.json", "metrics.jsonl", "status.json"
+OURS = (CONFIG, PROVENANCE, METRICS, STATUS, "rollouts", "checkpoints", "logs", "report.html")
+SYNC_S = 1.0
+_STEP_IN_NAME = re.compile(r"step_(\d+)\.parquet$")
+
+
+class Dumpable(Protocol):
+    """A pydantic model, as far as this module needs one."""
+
+    def model_dump(self, *, mode: str) -> dict[str, Any]:
+        """Return the fields as JSON-able values."""
+        ...
+
+
+class RunWriter:
+    """The one writer of a run directory.
+
+    Args:
+        path: the run directory; made when absent.
+        config: the resolved configuration (a pydantic model or a mapping), saved so that it can be run again.
+        command: the verb that runs (`train`, `sft`, ...).
+        resume: go on with the run that is there. Its log is mended; call `truncate_after` with the checkpoint's step.
+        overwrite: delete the run that is there (its own files only) and start afresh.
+
+    Raises:
+        RunError: the directory is busy, cannot be written, or holds a run and neither `resume` nor `overwrite` is set.
+    """
+
+    def __init__(
+        self,
+        path: Path | str,
+        config: Dumpable | Mapping[str, Any],
+        command: str,
+        resume: bool = False,
+        overwrite: bool = False,
+    ) -> None:
+        self.path = Path(path)
+        settings = dict(config) if isinstance(config, Mapping) else config.model_dump(mode="json")
+        if "resume" in settings:
+            settings["resume"] = False  # the saved configuration starts the run, it does not go on with one
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RunError(
+                f"Cannot make the run directory {self.path}: {error.strerror}. Choose one you may write to."
+            ) from error
+        self._lock = RunLock(self.path)
+        try:
+            self._prepare(settings, command, resume, overwrite)
+            self._file = (self.path / METRICS).open("ab")
+        except BaseException:
+            self._lock.release()
+            raise
+        self._synced = time.monotonic()
+        self._closed = False
+
+    def _prepare(self, settings: dict[str, Any], command: str, resume: bool, overwrite: bool) -> None:
+        earlier = read_json(self.path / PROVENANCE)
+        if _holds_run(self.path) and not resume:
+            if not overwrite:
+                state = read_json(self.path / STATUS).get("status", "unfinished")
+                raise RunError(
+                    f"{self.path} already holds a run ({state}). "
+                    "Resume it, choose another directory, or ask to overwrite it."
+                )
+            earlier = {}
+            for name in OURS:
+                _remove(self.path / name)
+        elif not resume:
+            earlier = {}
+        mend_last_line(self.path / METRICS)
+        provenance = {"started": _now(), **collect(settings, command)}
+        if earlier:
+            changed = _changes(_read_yaml(self.path / CONFIG), settings)
+            again = {**provenance, "changed_settings": changed}
+            provenance = {**earlier, "resumed": [*earlier.get("resumed", []), again]}
+        self._provenance = provenance
+        self._started = provenance["started"]
+        write_atomically(self.path / CONFIG, yaml.safe_dump(settings, sort_keys=False, allow_unicode=True))
+        self._write_provenance()
+        self._write_status("running", "")
+
+    def append(self, step: int, metrics: Mapping[str, SupportsFloat | None]) -> None:
+        """Add one line to metrics.jsonl. A value that is None or not finite is written as null and read as NaN.
+
+        Raises:
+            RunError: the line cannot be written (a full disk, for instance), or the writer is closed.
+        """
+        if self._closed:
+            raise RunError(f"The run in {self.path} is closed; nothing more can be logged to it.")
+        row: dict[str, Any] = {"step": int(step), "time": round(time.time(), 3)}
+        row.update({name: _number(value) for name, value in metrics.items()})
+        try:
+            self._file.write(json.dumps(row, allow_nan=False).encode() + b"\n")
+            self._file.flush()
+            if time.monotonic() - self._synced > SYNC_S:
+                os.fsync(self._file.fileno())
+                self._synced = time.monotonic()
+        except OSError as error:
+            raise RunError(
+                f"Cannot write {self.path / METRICS}: {error.strerror}. Free some space and resume."
+            ) from error
+
+    def note_provenance(self, **facts: Any) -> None:
+        """Add JSON-able facts to provenance.json, for instance `data={...: hash_problems(...)}`."""
+        self._provenance.update(facts)
+        self._write_provenance()
+
+    def truncate_after(self, step: int) -> None:
+        """Forget everything logged after `step`: metric lines, saved responses, and the final status of a finished run.
+
+        A resumed run calls this with the step of the checkpoint it starts from, so that nothing is logged twice.
+        """
+        self._file.close()
+        rows, _ = read_lines(self.path / METRICS)
+        kept = [json.dumps(row) for row in rows if row.get("step", 0) <= step]
+        write_atomically(self.path / METRICS, "".join(line + "\n" for line in kept))
+        self._file = (self.path / METRICS).open("ab")
+        for file in (self.path / "rollouts").glob("*/*.parquet"):
+            found = _STEP_IN_NAME.search(file.name)
+            if found and int(found.group(1)) > step:
+                file.unlink()
+
+    def finish(self, status: Status = "finished", reason: str = "") -> None:
+        """Record how the run ended, and let go of the directory. Calling it again changes nothing."""
+        if self._closed:
+            return
+        self._closed = True
+        self._file.close()
+        try:
+            self._write_status(status, reason)
+        finally:
+            self._lock.release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:
+            self.finish()
+        elif isinstance(error, KeyboardInterrupt):
+            self.finish("interrupted", "interrupted from the keyboard")
+        else:
+            self.finish("failed", f"{type(error).__name__}: {error}")
+
+    def _write_provenance(self) -> None:
+        write_atomically(self.path / PROVENANCE, json.dumps(self._provenance, indent=2, default=str))
+
+    def _write_status(self, status: Status, reason: str) -> None:
+        data = {"status": status, "reason": reason, "started": self._started, "updated": _now(), "pid": os.getpid()}
+        write_atomically(self.path / STATUS, json.dumps(data, indent=2))
+
+
+def _holds_run(path: Path) -> bool:
+    """Whether there is something to lose: a logged step or a checkpoint."""
+    metrics = path / METRICS
+    return (metrics.is_file() and metrics.stat().st_size > 0) or any((path / "checkpoints").glob("*"))
+
+
+def _remove(path: Path) -> None:
+    try:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+    except OSError as error:
+        raise RunError(f"Cannot delete {path}: {error.strerror}.") from error
+
+
+def _number(value: SupportsFloat | None) -> float | int | None:
+    if value is None:
+        return None
+    if isinstance(value, int):
+        return int(value)
+    number = float(value)
+    return number if math.isfinite(number) else None
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    data = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return data if isinstance(data, dict) else {}
+
+
+def _changes(before: Mapping[str, Any], after: Mapping[str, Any], prefix: str = "") -> dict[str, list[Any]]:
+    """Settings that differ, by dotted name: [before, after]."""
+    found: dict[str, list[Any]] = {}
+    for name in [*before, *(name for name in after if name not in before)]:
+        old, new = before.get(name), after.get(name)
+        if isinstance(old, Mapping) and isinstance(new, Mapping):
+            found.update(_changes(old, new, f"{prefix}{name}."))
+        elif old != new:
+            found[f"{prefix}{name}"] = [old, new]
+    return found
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S%z")
