@@ -1,0 +1,45 @@
+"""Engines that turn problems into responses, and the store that keeps them.
+
+Every draw is a function of (problem seed, response index, token position): see `draws`. Batch size, the order of the
+problems and the number of processes change nothing but float noise.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from presat.rollouts.draws import seed_for
+from presat.rollouts.store import RolloutStore
+
+if TYPE_CHECKING:
+    from presat.rollouts.batching import BatchEngine
+
+__all__ = ["RolloutStore", "make_engine", "seed_for"]
+
+
+def make_engine(model: Any, tokenizer: Any, kind: str = "auto", rows: int | None = None) -> BatchEngine:
+    """Return the engine for a loaded model.
+
+    Args:
+        model: a Hugging Face causal language model; its weights are read anew at every `generate`.
+        tokenizer: its tokenizer, with a chat template.
+        kind: `small` (our decoder, Llama and Qwen2 architectures), `transformers` (any model) or `auto`.
+        rows: most responses decoded side by side; None takes the engine's default.
+
+    Raises:
+        ConfigError: an unknown kind, or `small` for an architecture it cannot run.
+    """
+    from presat.errors import ConfigError, nearest
+    from presat.rollouts.hf import TransformersEngine
+    from presat.rollouts.small import SmallEngine, unsupported
+
+    kinds = ("auto", "small", "transformers")
+    if kind not in kinds:
+        raise ConfigError(f"There is no rollout engine '{kind}'.{nearest(kind, kinds)}")
+    reason = unsupported(model)
+    if kind == "small" and reason:
+        raise ConfigError(f"The small engine cannot run this model: {reason}. Use engine: transformers.")
+    small_enough = sum(p.numel() for p in model.parameters()) <= 500_000_000
+    if kind == "small" or (kind == "auto" and not reason and small_enough):
+        return SmallEngine(model, tokenizer, rows=rows)
+    return TransformersEngine(model, tokenizer, rows=rows)
