@@ -210,6 +210,97 @@ class TrainConfig(Settings):
         return self
 
 
+class CorpusConfig(Settings):
+    """Plain text to pre-train on."""
+
+    source: str = ""
+    """`lab/base`, `lab/cpt`, or a .jsonl, .parquet or .txt file (or a folder of them)."""
+    text: str = "text"
+    """Column that holds a document; in a .txt file every line is one."""
+    seed: int = 0
+    """Seed of procedural documents and of the order of a file's."""
+    held_out_rows: int = 64
+    """Sequences set aside to measure bits per token before and after."""
+    weights: dict[str, float] = Field(default_factory=dict)
+    """Lab corpora: share of each kind of document; the corpus's own when empty."""
+
+
+class SupervisedOptimConfig(Settings):
+    """Optimiser and schedule of CPT and SFT (METHOD section 6 gives CPT's values)."""
+
+    optimizer: Literal["adamw", "muon"] = "adamw"
+    """`muon`: Muon on the matrices of the transformer blocks, AdamW on everything else."""
+    lr: float = 2e-5
+    """Peak learning rate, of both halves when the optimiser is Muon."""
+    schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    """Shape of the decay after warm-up."""
+    warmup: float = 0.05
+    """Share of the steps with linear warm-up."""
+    final_lr: float = 0.0
+    """Learning rate at the end, as a share of the peak."""
+    weight_decay: float = 0.01
+    """Decoupled weight decay."""
+    max_grad_norm: float = 1.0
+    """Gradient clipping."""
+
+
+class SupervisedConfig(Settings):
+    """What CPT and SFT share."""
+
+    model: ModelConfig = Field(default_factory=ModelConfig)
+    """The model to train further."""
+    optim: SupervisedOptimConfig = Field(default_factory=SupervisedOptimConfig)
+    """Optimiser and schedule."""
+    micro_batch: int = 8
+    """Sequences per forward-backward pass and process; gradients accumulate up to `batch`."""
+    save_every: int = 0
+    """Checkpoint every this many steps; 0 saves at the end only."""
+    keep_checkpoints: int = 2
+    """Newest checkpoints kept; 0 keeps all."""
+    log_every: int = 10
+    """Steps between two log lines."""
+    threads: int = 0
+    """CPU threads; 0 leaves torch's choice."""
+    seed: int = 0
+    """Seed of the order of the data and of training."""
+    report_to: list[str] = Field(default_factory=list)
+    """TRL trackers besides our own log: `trackio`, `wandb`, `tensorboard`, `mlflow`."""
+    resume: bool = False
+    """Go on from the newest complete checkpoint of the run directory."""
+
+
+class CptConfig(SupervisedConfig):
+    """Continual pre-training on plain text (section 4; METHOD section 6)."""
+
+    run: Path = Path("runs/cpt")
+    """Run directory; the trained model is its last `checkpoints/step_N`."""
+    data: CorpusConfig = Field(default_factory=CorpusConfig)
+    """The text."""
+    sequence_length: int = 2048
+    """Tokens a sequence; documents are joined by the end-of-sequence token and cut into such sequences."""
+    batch: int = 128
+    """Sequences a step, over all processes."""
+    steps: int | None = None
+    """Steps; None is one epoch (a procedural corpus has no end, so it needs a number)."""
+
+
+class SftConfig(SupervisedConfig):
+    """Supervised fine-tuning on reasoning traces or on solutions alone (section 4; METHOD section 6)."""
+
+    run: Path = Path("runs/sft")
+    """Run directory; the trained model is its last `checkpoints/step_N`."""
+    data: TaskConfig = Field(default_factory=TaskConfig)
+    """`lab/NAME`, or a .jsonl or .parquet file with columns `question`, `trace`, `solution`, or `messages`."""
+    thinking: bool = True
+    """Train on `<think>` trace `</think>` and the solution; otherwise on the solution alone, same prompts."""
+    max_length: int = 8192
+    """Longer examples (in tokens) are dropped, and counted."""
+    batch: int = 16
+    """Examples a step, over all processes."""
+    epochs: float = 3.0
+    """Passes over the data."""
+
+
 class InspectConfig(TaskConfig):
     """Look into a data source without training anything."""
 

@@ -1,0 +1,124 @@
+"""Continual pre-training: more plain text before any fine-tuning (section 4; METHOD section 6).
+
+It multiplies the effect of Thinking SFT and does not replace it. The lab's base pre-training is the same loop over
+another corpus, from random weights.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from presat.config.schema import CptConfig
+from presat.errors import ConfigError, DataError
+from presat.models import load_model_and_tokenizer
+from presat.tasks.lab.corpus import documents
+from presat.tracking import RunWriter
+from presat.training.supervised import Row, bits_per_token, fit, row, set_threads
+
+
+def run_cpt(config: CptConfig) -> Path:
+    """Train on plain text and return the run directory.
+
+    Held-out bits per token before and after are logged as `eval/held_out/bits_per_token`.
+
+    Raises:
+        ConfigError: a procedural corpus without a number of steps.
+        DataError: the text cannot be read or is too little for one step.
+    """
+    set_threads(config.threads)
+    with RunWriter(config.run, config, "cpt", config.resume) as writer:
+        model, tokenizer = load_model_and_tokenizer(config.model.name, config.model.dtype)
+        rows, held_out = corpus_rows(config, tokenizer)
+        steps = config.steps or len(rows) // config.batch
+        if steps == 0:
+            raise DataError(
+                f"{config.data.source} holds {len(rows)} sequences of {config.sequence_length} tokens, less than one batch "
+                f"of {config.batch}: lower `batch` or `sequence_length`."
+            )
+        _log_bits(writer, 0, model, held_out, tokenizer)
+        fit(config, model, tokenizer, rows, steps, config.batch, writer)
+        _log_bits(writer, steps, model, held_out, tokenizer)
+        writer.finish("finished", f"{steps} steps, {steps * config.batch * config.sequence_length} tokens")
+    return config.run
+
+
+def corpus_rows(config: CptConfig, tokenizer: Any) -> tuple[list[Row], list[Row]]:
+    """Return training and held-out rows of `sequence_length` tokens each.
+
+    Documents are shuffled (a file's), tokenised, joined by the end-of-sequence token and cut; the held-out rows come first.
+    """
+    procedural = config.data.source.startswith("lab/")
+    if procedural and config.steps is None:
+        raise ConfigError(f"{config.data.source} has no end: say how many `steps` to train.")
+    held_out = config.data.held_out_rows
+    wanted = held_out + config.steps * config.batch if procedural and config.steps else None
+    if procedural:
+        weights = config.data.weights or None
+        texts = documents(config.data.source.removeprefix("lab/"), config.data.seed, weights)
+    else:
+        texts = iter(_shuffled(read_texts(Path(config.data.source), config.data.text), config.data.seed))
+    rows = [row((), ids.tolist()) for ids in packed(texts, tokenizer, config.sequence_length, wanted)]
+    if held_out >= len(rows):
+        raise DataError(
+            f"{config.data.source} holds {len(rows)} sequences of {config.sequence_length} tokens, no more than the {held_out} "
+            "to hold out: lower `data.held_out_rows` or `sequence_length`."
+        )
+    return rows[held_out:], rows[:held_out]
+
+
+def packed(texts: Iterator[str], tokenizer: Any, length: int, rows: int | None) -> np.ndarray:
+    """Tokenise documents, end each with the end-of-sequence token, and cut the stream into (rows, length) ids.
+
+    With `rows` None all documents are read; a last incomplete row is dropped.
+    """
+    stream: list[int] = []
+    while chunk := list(itertools.islice(texts, 1000)):
+        for ids in tokenizer(chunk, add_special_tokens=False)["input_ids"]:
+            stream += ids
+            stream.append(tokenizer.eos_token_id)
+        if rows is not None and len(stream) >= rows * length:
+            break
+    count = len(stream) // length if rows is None else rows
+    return np.array(stream[: count * length]).reshape(count, length)
+
+
+def read_texts(path: Path, column: str) -> list[str]:
+    """Read the documents of a .jsonl, .parquet or .txt file, or of all such files in a folder.
+
+    Raises:
+        DataError: nothing there, or no such column.
+    """
+    import polars
+
+    paths = sorted(p for p in path.iterdir() if p.suffix in _READERS) if path.is_dir() else [path]
+    if not path.exists() or not paths:
+        raise DataError(f"There is no text at {path}: give a .jsonl, .parquet or .txt file or a folder of them.")
+    texts: list[str] = []
+    for item in paths:
+        if item.suffix == ".txt":
+            texts += [line for line in item.read_text(encoding="utf-8").splitlines() if line.strip()]
+            continue
+        if item.suffix not in _READERS:
+            raise DataError(f"{item} is not a .jsonl, .parquet or .txt file.")
+        frame = polars.read_ndjson(item) if item.suffix == ".jsonl" else polars.read_parquet(item)
+        if column not in frame.columns:
+            raise DataError(f"{item} has no column '{column}' (it has {', '.join(frame.columns)}): set `data.text`.")
+        texts += [text for text in frame[column].to_list() if text]
+    return texts
+
+
+_READERS = (".jsonl", ".parquet", ".txt")
+
+
+def _shuffled(texts: list[str], seed: int) -> list[str]:
+    return [texts[index] for index in np.random.default_rng(seed).permutation(len(texts))]
+
+
+def _log_bits(writer: Any, step: int, model: Any, held_out: list[Row], tokenizer: Any) -> None:
+    if held_out:
+        writer.append(step, {"eval/held_out/bits_per_token": bits_per_token(model, held_out, tokenizer.pad_token_id)})

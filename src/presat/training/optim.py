@@ -1,0 +1,78 @@
+"""Optimisers and learning-rate schedules of continual pre-training and supervised fine-tuning."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+from torch.optim.lr_scheduler import LambdaLR
+
+from presat.config.schema import SupervisedOptimConfig
+
+
+class MuonAdamW(torch.optim.Optimizer):
+    """Muon on the matrices of the transformer blocks and AdamW on everything else, as one optimizer.
+
+    Muon orthogonalises each matrix's momentum, which is what lets the lab's small models find recall in a few hundred
+    steps; embeddings, the output head and norms are not such matrices and take AdamW.
+    """
+
+    def __init__(self, matrices: list[nn.Parameter], others: list[nn.Parameter], lr: float, weight_decay: float) -> None:
+        self.muon = torch.optim.Muon(matrices, lr=lr, weight_decay=weight_decay)
+        self.adamw = torch.optim.AdamW(others, lr=lr, weight_decay=weight_decay)
+        super().__init__([*self.muon.param_groups, *self.adamw.param_groups], {})
+
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
+        """Update every parameter; both halves read the learning rates of the shared parameter groups."""
+        loss = closure() if closure is not None else None
+        self.muon.step()
+        self.adamw.step()
+        return loss
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state of both halves."""
+        return {"muon": self.muon.state_dict(), "adamw": self.adamw.state_dict()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restore both halves and share their parameter groups again."""
+        self.muon.load_state_dict(state_dict["muon"])
+        self.adamw.load_state_dict(state_dict["adamw"])
+        self.param_groups = [*self.muon.param_groups, *self.adamw.param_groups]
+
+
+def make_optimizer(model: nn.Module, config: SupervisedOptimConfig) -> torch.optim.Optimizer:
+    """Return the optimizer `config` names over the trainable parameters of `model`.
+
+    As is usual, vectors (norms and biases) take no weight decay.
+    """
+    trainable = [(name, weight) for name, weight in model.named_parameters() if weight.requires_grad]
+    if config.optimizer == "muon":
+        matrices = [weight for name, weight in trainable if weight.ndim == 2 and ".layers." in name]
+        chosen = {id(weight) for weight in matrices}
+        others = [weight for _, weight in trainable if id(weight) not in chosen]
+        return MuonAdamW(matrices, others, config.lr, config.weight_decay)
+    groups = [
+        {"params": [weight for _, weight in trainable if weight.ndim >= 2], "weight_decay": config.weight_decay},
+        {"params": [weight for _, weight in trainable if weight.ndim < 2], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=config.lr)
+
+
+def lr_factor(step: int, steps: int, config: SupervisedOptimConfig) -> float:
+    """Return the share of the peak learning rate used in update `step` (0-based) of `steps`."""
+    warm = round(config.warmup * steps)
+    if step < warm:
+        return (step + 1) / (warm + 1)
+    if config.schedule == "constant":
+        return 1.0
+    done = min(1.0, (step - warm) / max(1, steps - warm))
+    shape = 1.0 - done if config.schedule == "linear" else 0.5 * (1.0 + math.cos(math.pi * done))
+    return config.final_lr + (1.0 - config.final_lr) * shape
+
+
+def make_schedule(optimizer: torch.optim.Optimizer, steps: int, config: SupervisedOptimConfig) -> LambdaLR:
+    """Return the learning-rate schedule for a run of `steps` updates."""
+    return LambdaLR(optimizer, lambda step: lr_factor(step, steps, config))
