@@ -24,7 +24,7 @@ class Decoder(Protocol):
     """One batch being decoded."""
 
     def start(self, prompts: Sequence[Sequence[int]], owner_B: torch.Tensor) -> torch.Tensor:
-        """Prefill every prompt once, expand to rows (`owner_B[b]` is row b's prompt), return next-token logits [B, V]."""
+        """Prefill every prompt once, share it out to rows (row b has prompt `owner_B[b]`), return logits [B, V]."""
         ...
 
     def step(self, tokens_B: torch.Tensor) -> torch.Tensor:
