@@ -1,7 +1,7 @@
 """Random numbers that depend on nothing but their address.
 
 One uniform number a token, from a SplitMix64 stream whose key is (problem seed, response index) and whose counter is
-the token position. No state is kept: any subset of rows can be drawn in any order, in any process, with the same result.
+the token position. No state is kept: any rows can be drawn in any order, in any process, with the same result.
 """
 
 from __future__ import annotations

@@ -1,11 +1,12 @@
 """A decoder for small Llama-type models: raw torch operations, a static key-value cache, no per-layer overhead.
 
-The weights are read anew for every batch (query, key and value fused; gate and up fused), so the live model of a trainer
-is always the one sampled. Logits equal the Hugging Face model's up to float noise (a test holds it to 1e-5 in float32).
+The weights are read anew for every batch (query, key and value fused; gate and up fused), so the live model of a
+trainer is always the one sampled. Logits equal the Hugging Face model's up to float noise (a test holds it to 1e-5 in
+float32).
 
-Rotary embeddings turn pairs of dimensions; the query and key rows are reordered so that a pair lies side by side and the
-turn is one complex multiplication. Attention does not change: both sides of each dot product are reordered alike. Padding
-is on the left and positions count from the padded start, which relative embeddings do not see.
+Rotary embeddings turn pairs of dimensions; the query and key rows are reordered so that a pair lies side by side and
+the turn is one complex multiplication. Attention does not change: both sides of each dot product are reordered alike.
+Padding is on the left and positions count from the padded start, which relative embeddings do not see.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch.nn.functional as F
+import torch.nn.functional as F  # noqa: N812  (its usual name)
 
 from presat.rollouts.batching import BatchEngine, Decoder
 

@@ -5,7 +5,6 @@ One file per split, set and step, written beside its name and renamed, so a read
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -72,7 +71,7 @@ class RolloutStore:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             pl.DataFrame(columns, schema_overrides=schema).write_parquet(partial)
-            os.replace(partial, path)
+            partial.replace(path)
         except OSError as error:
             raise RunError(
                 f"Cannot write rollouts to {path} ({error.strerror or error}). Check space and rights."
