@@ -138,7 +138,7 @@ class RunWriter:
         self._write_provenance()
 
     def truncate_after(self, step: int) -> None:
-        """Forget everything logged after `step`: metric lines, saved responses, and the final status of a finished run.
+        """Forget everything logged after `step`: metric lines and saved responses, of training and of evaluations.
 
         A resumed run calls this with the step of the checkpoint it starts from, so that nothing is logged twice.
         """
