@@ -9,13 +9,14 @@ from __future__ import annotations
 import math
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from datasets import Dataset
 from transformers import TrainerCallback
 from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
@@ -32,27 +33,23 @@ IGNORED = -100
 class Row:
     """One tokenised sequence; `labels` are `IGNORED` where there is no loss."""
 
-    input_ids: torch.Tensor
-    labels: torch.Tensor
+    input_ids: np.ndarray
+    labels: np.ndarray
 
 
-class Rows(torch.utils.data.Dataset[Row]):
-    """The rows in the order training reads them."""
-
-    def __init__(self, rows: Sequence[Row], order: Sequence[int]) -> None:
-        self.rows, self.order = rows, order
-
-    def __len__(self) -> int:
-        return len(self.order)
-
-    def __getitem__(self, index: int) -> Row:
-        return self.rows[self.order[index]]
+def as_dataset(rows: Sequence[Row], order: Sequence[int]) -> Dataset:
+    """Return the rows in the order training reads them, as the kind of data set TRL takes."""
+    columns = {
+        "input_ids": [rows[index].input_ids for index in order],
+        "labels": [rows[index].labels for index in order],
+    }
+    return Dataset.from_dict(columns)
 
 
 def row(prompt_ids: Sequence[int], completion_ids: Sequence[int]) -> Row:
     """Return a row whose loss is on the completion only (on everything when there is no prompt)."""
     labels = [IGNORED] * len(prompt_ids) + list(completion_ids)
-    return Row(torch.tensor([*prompt_ids, *completion_ids]), torch.tensor(labels))
+    return Row(np.array([*prompt_ids, *completion_ids], dtype=np.int64), np.array(labels, dtype=np.int64))
 
 
 class Collate:
@@ -61,13 +58,20 @@ class Collate:
     def __init__(self, pad_id: int) -> None:
         self.pad_id = pad_id
 
-    def __call__(self, rows: Sequence[Row]) -> dict[str, torch.Tensor]:
+    def __call__(self, rows: Sequence[Mapping[str, Sequence[int]]]) -> dict[str, torch.Tensor]:
         """Return `input_ids`, `labels` and `attention_mask`, each (rows, longest)."""
-        pad = torch.nn.utils.rnn.pad_sequence
-        labels = pad([item.labels for item in rows], batch_first=True, padding_value=IGNORED)
-        ids = pad([item.input_ids for item in rows], batch_first=True, padding_value=self.pad_id)
-        mask = pad([torch.ones_like(item.input_ids) for item in rows], batch_first=True, padding_value=0)
-        return {"input_ids": ids, "labels": labels, "attention_mask": mask}
+        width = max(len(item["input_ids"]) for item in rows)
+        ids = np.full((len(rows), width), self.pad_id, dtype=np.int64)
+        labels = np.full((len(rows), width), IGNORED, dtype=np.int64)
+        mask = np.zeros((len(rows), width), dtype=np.int64)
+        for index, item in enumerate(rows):
+            length = len(item["input_ids"])
+            ids[index, :length], labels[index, :length], mask[index, :length] = item["input_ids"], item["labels"], 1
+        return {
+            "input_ids": torch.from_numpy(ids),
+            "labels": torch.from_numpy(labels),
+            "attention_mask": torch.from_numpy(mask),
+        }
 
 
 def schedule_rows(count: int, needed: int, seed: int) -> list[int]:
@@ -83,7 +87,7 @@ def bits_per_token(model: Any, rows: Sequence[Row], pad_id: int, batch: int = 32
     model.eval()
     with torch.inference_mode():
         for start in range(0, len(rows), batch):
-            inputs = {key: value.to(model.device) for key, value in collate(rows[start : start + batch]).items()}
+            inputs = {key: value.to(model.device) for key, value in collate([vars(item) for item in rows[start : start + batch]]).items()}
             labels = inputs.pop("labels")[:, 1:]
             logits = model(**inputs).logits[:, :-1].float()
             total += torch.nn.functional.cross_entropy(
@@ -141,7 +145,7 @@ def fit(config: SupervisedConfig, model: Any, tokenizer: Any, rows: Sequence[Row
     trainer = SFTTrainer(
         model=model,
         args=arguments,
-        train_dataset=Rows(rows, schedule_rows(len(rows), steps * batch, config.seed)),  # type: ignore[arg-type]
+        train_dataset=as_dataset(rows, schedule_rows(len(rows), steps * batch, config.seed)),
         data_collator=Collate(tokenizer.pad_token_id),
         processing_class=tokenizer,
         callbacks=[_Log(writer), _Checkpoints(folder, config.keep_checkpoints)],
