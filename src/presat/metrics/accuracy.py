@@ -34,6 +34,8 @@ def pass_at_k(samples: int, correct: int, k: int) -> float | None:
         raise DataError(f"{correct} right answers among {samples} samples is not possible.")
     if k > samples:
         return None
+    if samples - correct < k:  # every draw of k holds a right one
+        return 1.0
     return 1.0 - math.prod(1.0 - k / i for i in range(samples - correct + 1, samples + 1))
 
 

@@ -3,8 +3,8 @@
 Our names are TRL's (`reward`, `kl`, `entropy`, ...) and `eval/SET/METRIC`. A name that no rule knows stays as it is.
 
 verl logs `val-core/SOURCE/VARIABLE/METRIC`, the source possibly with slashes of its own, and the same under `val-aux`
-for smaller k and other variables. Its `mean@k` is avg@k. Its `best@k` is a bootstrap with replacement from the k samples,
-which is lower than the unbiased pass@k, so it keeps a name of its own.
+for smaller k and other variables. Its `mean@k` is avg@k. Its `best@k` is a bootstrap with replacement from the k
+samples, which is lower than the unbiased pass@k, so it keeps a name of its own.
 """
 
 from __future__ import annotations

@@ -15,12 +15,12 @@ from presat.tracking.writer import METRICS, STATUS
 _TABLES = (".csv", ".tsv")
 _LOGS = (".log", ".txt", ".out")
 _FOLDERS = (
-    f"our `{METRICS}`, TRL's `{trl.STATE}` (in the folder or a `checkpoint-N`), verl's response dumps `N.jsonl`, verl's "
-    f"file log (`*.jsonl`) or console log ({', '.join('*' + ending for ending in _LOGS)}), here or one folder down"
+    f"our `{METRICS}`; TRL's `{trl.STATE}`, in the folder or a `checkpoint-N`; verl's responses (`N.jsonl`), file log "
+    f"(`*.jsonl`) or console log ({', '.join('*' + ending for ending in _LOGS)})"
 )
 _FILES = (
-    f"a table ({', '.join(_TABLES)}), TRL's `{trl.STATE}`, verl's file log or response dump (`.jsonl`), flat JSON lines "
-    "with a `step`, or lines of verl's console log (`step:1 - name:value`)"
+    f"a table ({', '.join(_TABLES)}); TRL's `{trl.STATE}`; verl's file log or responses (`.jsonl`); flat JSON lines "
+    "with a `step`; lines of verl's console log (`step:1 - name:value`)"
 )
 
 

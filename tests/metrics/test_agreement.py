@@ -1,0 +1,88 @@
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from presat.errors import DataError
+from presat.metrics import bootstrap_interval, cohen_kappa, diversity_index
+
+
+@given(st.lists(st.integers(1, 50), min_size=1, max_size=16))
+def test_diversity_is_between_none_and_full(sizes):
+    value = diversity_index(sizes)
+    assert -1e-9 <= value <= 1 + 1e-9
+    assert value == pytest.approx(diversity_index(sorted(sizes)))
+    if len(sizes) > 1:  # the paper's formula, term by term
+        total = sum(sizes)
+        entropy = -sum(size / total * math.log(size / total) for size in sizes)
+        assert value == pytest.approx((math.exp(entropy) - 1) / (len(sizes) - 1))
+
+
+def test_diversity_by_hand():
+    assert diversity_index([16]) == 0.0
+    assert diversity_index([4, 4, 4, 4]) == pytest.approx(1.0)
+    assert diversity_index([15, 1]) == pytest.approx(
+        math.exp(-(15 / 16 * math.log(15 / 16) + math.log(1 / 16) / 16)) - 1
+    )
+    for sizes in ([], [3, 0]):
+        with pytest.raises(DataError, match="clusters"):
+            diversity_index(sizes)
+
+
+def test_kappa_on_a_worked_table():
+    # 20 both yes, 15 both no, 5 yes/no, 10 no/yes: observed 0.7, chance 0.5 * 0.6 + 0.5 * 0.4 = 0.5, kappa 0.4
+    a = ["yes"] * 20 + ["no"] * 15 + ["yes"] * 5 + ["no"] * 10
+    b = ["yes"] * 20 + ["no"] * 15 + ["no"] * 5 + ["yes"] * 10
+    assert cohen_kappa(a, b) == pytest.approx(0.4)
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=30))
+def test_kappa_from_the_confusion_matrix(pairs):
+    a, b = [x for x, _ in pairs], [y for _, y in pairs]
+    table = np.zeros((4, 4))
+    for x, y in pairs:
+        table[x, y] += 1 / len(pairs)
+    chance = float(table.sum(1) @ table.sum(0))
+    if len(set(a)) == 1 and set(a) == set(b):
+        with pytest.raises(DataError, match="not defined"):
+            cohen_kappa(a, b)
+    else:
+        assert cohen_kappa(a, b) == pytest.approx((np.trace(table) - chance) / (1 - chance))
+        assert cohen_kappa(a, b) == pytest.approx(cohen_kappa(b, a))
+
+
+def test_kappa_needs_paired_labels():
+    with pytest.raises(DataError, match="same responses"):
+        cohen_kappa([1], [1, 2])
+    with pytest.raises(DataError, match="at least one"):
+        cohen_kappa([], [])
+
+
+def test_interval_is_reproducible_and_close_to_the_normal_one():
+    values = np.random.default_rng(3).normal(0.5, 0.2, size=400)
+    found = bootstrap_interval(values, seed=1)
+    assert found == bootstrap_interval(values, seed=1)
+    assert found != bootstrap_interval(values, seed=2)
+    half = 1.96 * values.std() / 20
+    assert found.estimate == pytest.approx(values.mean())
+    assert found.low == pytest.approx(values.mean() - half, abs=0.003)
+    assert found.high == pytest.approx(values.mean() + half, abs=0.003)
+
+
+def test_interval_covers_about_as_often_as_it_says():
+    rng = np.random.default_rng(0)
+    hits = 0
+    for _ in range(200):
+        low, high = bootstrap_interval(rng.random(40), level=0.9, resamples=400)[1:]
+        hits += low <= 0.5 <= high
+    assert 0.82 <= hits / 200 <= 0.97
+
+
+def test_interval_refuses_what_it_cannot_answer():
+    for values, word in (([1.0], "two values"), ([1.0, math.nan], "finite")):
+        with pytest.raises(DataError, match=word):
+            bootstrap_interval(values)
+    with pytest.raises(DataError, match="level"):
+        bootstrap_interval([1.0, 2.0], level=1.0)
