@@ -130,7 +130,7 @@ def test_a_gap_that_is_not_defined_is_refused():
     flat = RunCurves(np.zeros(100), np.array(STEPS), {"a/avg@16": np.array(SCORES)})
     with pytest.raises(DataError, match="no saturation step"):
         large_small_gap(curves(0.1), flat)
-    with pytest.raises(DataError, match="no held-out metric 'a/avg@61'. Did you mean 'a/avg@16'"):
+    with pytest.raises(DataError, match="Did you mean 'a/avg@16'"):
         large_small_gap(curves(0.1), curves(0.0), ["a/avg@61"])
     with pytest.raises(DataError, match="share no held-out"):
         large_small_gap(RunCurves(REWARDS), curves(0.0))
