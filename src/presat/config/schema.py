@@ -301,6 +301,37 @@ class SftConfig(SupervisedConfig):
     """Passes over the data."""
 
 
+class EvalConfig(Settings):
+    """How good a model or a checkpoint is, on named problem sets."""
+
+    run: Path = Path("runs/eval")
+    """Run directory; results are appended to the ones that are there."""
+    model: ModelConfig = Field(default_factory=ModelConfig)
+    """The model; a checkpoint (`runs/NAME/checkpoints/step_N`) is logged at its step."""
+    sets: list[TaskConfig] = Field(default_factory=list)
+    """Problem sets."""
+    samples: int = 16
+    """Responses per problem for avg@k, pass@k and maj@k."""
+    greedy: bool = True
+    """Also decode greedily once per problem."""
+    temperature: float = 1.0
+    """Sampling temperature."""
+    max_prompt_tokens: int = 2048
+    """Longer prompts are refused."""
+    max_new_tokens: int = 2048
+    """Response length limit in tokens."""
+    verify: VerifyConfig = Field(default_factory=VerifyConfig)
+    """How answers are checked."""
+    engine: Literal["auto", "small", "transformers"] = "auto"
+    """Rollout engine."""
+    save_rollouts: bool = True
+    """Keep every response under `rollouts/eval`."""
+    threads: int = 0
+    """CPU threads; 0 leaves torch's choice."""
+    seed: int = 0
+    """Seed of the draws; a training run's seed repeats the evaluation of that run."""
+
+
 class InspectConfig(TaskConfig):
     """Look into a data source without training anything."""
 

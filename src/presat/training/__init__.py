@@ -1,0 +1,32 @@
+"""Training and evaluation: the only room that imports TRL. Each `run_*` takes its configuration and returns the run.
+
+The names are imported when first asked for, so that `presat.training` costs nothing until something trains.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from presat.training.cpt import run_cpt
+    from presat.training.evaluate import evaluate_problems
+    from presat.training.evaluation import run_eval
+    from presat.training.grpo import run_train
+    from presat.training.sft import run_sft
+
+__all__ = ["evaluate_problems", "run_cpt", "run_eval", "run_sft", "run_train"]
+
+_HOME = {
+    "evaluate_problems": "evaluate",
+    "run_cpt": "cpt",
+    "run_eval": "evaluation",
+    "run_sft": "sft",
+    "run_train": "grpo",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__} has no attribute {name}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)

@@ -1,0 +1,251 @@
+"""GRPO on TRL's trainer, with the paper's objective (section 3, appendix B) and nothing left to TRL's defaults.
+
+Strictly on-policy: one generation and one AdamW update a step, so the probability ratio is 1 where the gradient is
+taken. TRL differs from the paper in one detail that no setting reaches: the advantage divides by std + 1e-4 with the
+unbiased standard deviation. Responses come from `groups.GroupRollouts`; evaluation, log and checkpoints from
+`callbacks.Monitor`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from datasets import Dataset
+from transformers import PrinterCallback
+from trl.trainer.grpo_config import GRPOConfig
+from trl.trainer.grpo_trainer import GRPOTrainer
+
+from presat.config.schema import TrainConfig
+from presat.errors import RunError
+from presat.metrics import OnlineSaturation
+from presat.models import load_model_and_tokenizer
+from presat.rewards import make_reward
+from presat.rollouts import RolloutStore, make_engine
+from presat.rollouts.batching import BatchEngine
+from presat.tracking import RunWriter, hash_path, hash_problems, open_run
+from presat.training.callbacks import EvalSet, Evaluator, Monitor, RolloutSink
+from presat.training.checkpoints import checkpoint_step, discard_partial, newest_checkpoint
+from presat.training.groups import GroupRollouts, StepRollouts, place_key, reward_function
+from presat.training.libraries import quiet_libraries
+from presat.training.problems import drop_too_long, load_task
+from presat.training.progress import Progress
+from presat.training.schedule import Batches, make_schedule, plan_batches
+from presat.types import Problem, Sampling
+from presat.verify import Verifier
+
+
+class Trainer(GRPOTrainer):
+    """TRL's trainer, made to stop on a loss that is not a number and to write no model card."""
+
+    def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> torch.Tensor:
+        """One forward-backward pass; raises RunError before the update when the loss is not finite."""
+        loss = super().training_step(model, inputs, num_items_in_batch)
+        if not torch.isfinite(loss):
+            raise RunError(
+                f"The loss became {loss.item()} at step {self.state.global_step + 1}; the update was not made. The last "
+                "checkpoint and the log up to the step before are whole; resume with a lower optim.lr."
+            )
+        return loss
+
+    def create_model_card(self, *args: Any, **kwargs: Any) -> None:
+        """Leave checkpoints without TRL's README: the run directory says what was done."""
+
+
+@dataclass(frozen=True)
+class _Process:
+    """This process among those of the run."""
+
+    rank: int
+    count: int
+
+    @property
+    def writes(self) -> bool:
+        return self.rank == 0
+
+
+def run_train(config: TrainConfig, quiet: bool = False) -> Path:
+    """Train with GRPO and return the run directory.
+
+    The last checkpoint, `checkpoints/step_N`, is an ordinary Hugging Face folder. Under `torchrun` only process 0 writes.
+
+    Args:
+        config: the resolved configuration.
+        quiet: show no progress line.
+
+    Raises:
+        ConfigError: settings that contradict each other.
+        DataError, ModelError: the problems or the model cannot be loaded.
+        RunError: the run directory is busy or holds a run and `resume` is not set, or the loss is not a number.
+    """
+    process = _Process(int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1")))
+    batches = plan_batches(config, process.count)
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    verify = config.verify
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(quiet_libraries())
+        writer = None
+        if process.writes:
+            writer = stack.enter_context(RunWriter(config.run, config, "train", resume=config.resume))
+        verifier = stack.enter_context(Verifier(verify.extraction, verify.workers, verify.timeout_s))
+        progress = stack.enter_context(Progress(f"train {config.run.name}", quiet or not process.writes))
+        stop_reason = _train(config, batches, process, writer, verifier, progress)
+        if writer is not None and stop_reason:
+            writer.finish("stopped", stop_reason)
+    return config.run
+
+
+def _train(
+    config: TrainConfig,
+    batches: Batches,
+    process: _Process,
+    writer: RunWriter | None,
+    verifier: Verifier,
+    progress: Progress,
+) -> str | None:
+    """Train from the start or the newest complete checkpoint; returns why the run stopped early, if it did."""
+    checkpoints = config.run / "checkpoints"
+    resume_from = newest_checkpoint(checkpoints) if config.resume else None
+    done = (checkpoint_step(resume_from) or 0) if resume_from else 0
+    if writer is not None and config.resume:
+        discard_partial(checkpoints)
+        writer.truncate_after(done if resume_from else -1)
+    saturation = _saturation(config, done)
+    if done >= config.steps:
+        return None
+    if done and config.stop.when == "saturated" and saturation.stop_reason():
+        return saturation.stop_reason()
+    model, tokenizer = load_model_and_tokenizer(config.model.name, config.model.dtype, attention=config.model.attention)
+    engine = make_engine(model, tokenizer, config.engine)
+    problems, dropped = drop_too_long(engine, load_task(config.data), config.max_prompt_tokens)
+    sets = [EvalSet(task.label(), load_task(task)) for task in config.eval.sets]
+    if writer is not None:
+        described = {"train": _describe(problems, dropped), **{item.name: _describe(item.problems) for item in sets}}
+        writer.note_provenance(problems=described, model=hash_path(model.config._name_or_path))
+    store = RolloutStore(config.run / "rollouts") if process.writes else None
+    sink = RolloutSink(store, config.save_rollouts_every, process.count)
+    rollouts = make_rollouts(config, problems, engine, verifier, sink)
+    trainer = make_trainer(config, batches, model, tokenizer, rollouts, checkpoints)
+    evaluator = Evaluator(config, sets, engine, verifier, store)
+    monitor = Monitor(config, evaluator, saturation, writer, progress, checkpoints, trainer)
+    trainer.add_callback(monitor)
+    trainer.train(resume_from_checkpoint=str(resume_from) if resume_from else None)
+    return monitor.stop_reason
+
+
+def make_rollouts(
+    config: TrainConfig,
+    problems: Sequence[Problem],
+    engine: BatchEngine,
+    verifier: Verifier,
+    sink: Callable[[StepRollouts], None],
+) -> GroupRollouts:
+    """Return the adapter that gives TRL its responses."""
+    reward = make_reward(config.reward, seed=config.seed)
+    return GroupRollouts(
+        problems,
+        make_schedule(len(problems), config.steps, config.prompts_per_step, config.seed),
+        engine,
+        verifier,
+        reward,
+        Sampling(config.temperature, config.max_new_tokens, config.max_prompt_tokens),
+        config.group_size,
+        config.reward.votes if config.reward.source == "majority_vote" else config.group_size,
+        config.seed,
+        sink,
+    )
+
+
+def make_trainer(
+    config: TrainConfig, batches: Batches, model: Any, tokenizer: Any, rollouts: GroupRollouts, checkpoints: Path
+) -> Trainer:
+    """Return TRL's trainer over the pre-built schedule: one data set row a place, one epoch, read in order."""
+    places = [place_key(step, place) for step, row in enumerate(rollouts.schedule, 1) for place in range(len(row))]
+    trainer = Trainer(
+        model=model,
+        reward_funcs=[reward_function(rollouts.reward.name)],
+        args=grpo_config(config, batches, checkpoints),
+        train_dataset=Dataset.from_dict({"prompt": places}),
+        processing_class=tokenizer,
+        rollout_func=rollouts,
+    )
+    trainer.remove_callback(PrinterCallback)
+    return trainer
+
+
+def grpo_config(config: TrainConfig, batches: Batches, checkpoints: Path) -> GRPOConfig:
+    """Return TRL's settings: METHOD section 3, each one that touches the objective set on purpose."""
+    return GRPOConfig(
+        output_dir=str(checkpoints),
+        # the objective
+        loss_type="grpo",
+        scale_rewards="group",
+        beta=config.beta,
+        use_bias_correction_kl=False,
+        epsilon=config.epsilon,
+        num_iterations=1,
+        importance_sampling_level="token",
+        mask_truncated_completions=False,
+        vllm_importance_sampling_correction=False,
+        top_entropy_quantile=1.0,
+        disable_dropout=True,
+        # sampling (our engine draws; TRL divides its logits by the temperature)
+        num_generations=config.group_size,
+        temperature=config.temperature,
+        top_p=1.0,
+        top_k=0,
+        max_completion_length=config.max_new_tokens,
+        # exactly one generation and one update a step, over the schedule in its order
+        max_steps=config.steps,
+        num_train_epochs=1,
+        shuffle_dataset=False,
+        per_device_train_batch_size=batches.micro_batch,
+        steps_per_generation=batches.passes,
+        gradient_accumulation_steps=batches.passes,
+        # the optimiser
+        optim="adamw_torch",
+        learning_rate=config.optim.lr,
+        weight_decay=config.optim.weight_decay,
+        max_grad_norm=config.optim.max_grad_norm,
+        lr_scheduler_type="constant",
+        warmup_steps=0,
+        bf16=False,
+        fp16=False,
+        gradient_checkpointing=False,
+        # the run
+        seed=config.seed,
+        use_cpu=not torch.cuda.is_available(),
+        dataloader_pin_memory=torch.cuda.is_available(),
+        ddp_find_unused_parameters=False,
+        logging_steps=1,
+        logging_nan_inf_filter=False,
+        save_strategy="no",  # the monitor decides
+        eval_strategy="no",
+        report_to=list(config.report_to) or "none",
+        disable_tqdm=True,
+        push_to_hub=False,
+    )
+
+
+def _describe(problems: Sequence[Problem], dropped: int = 0) -> dict[str, Any]:
+    return {"count": len(problems), "hash": hash_problems(problems), "dropped_too_long": dropped}
+
+
+def _saturation(config: TrainConfig, done: int) -> OnlineSaturation:
+    """Return the online t_sat, brought up to the step a resumed run starts from."""
+    stop = config.stop
+    settings = {"window": stop.window, "patience": stop.patience, "min_reward": stop.min_reward}
+    if not done:
+        return OnlineSaturation(**settings)  # type: ignore[arg-type]
+    run = open_run(config.run)
+    scores: list[tuple[int, float]] = []
+    if config.eval.sets:
+        steps, values = run.eval_series(config.eval.sets[0].label(), f"avg@{config.eval.samples}")
+        scores = list(zip(steps.tolist(), values.tolist(), strict=True))
+    return OnlineSaturation.replay(run.train_rewards()[:done], scores, **settings)

@@ -1,0 +1,34 @@
+"""Keeps TRL's, transformers' and accelerate's own bars and notes off the terminal while presat shows its own."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import warnings
+from collections.abc import Iterator
+
+_NAMES = ("trl", "accelerate", "datasets")
+
+
+@contextlib.contextmanager
+def quiet_libraries() -> Iterator[None]:
+    """Silence progress bars, notes and deprecation notices inside the block; errors still show."""
+    from transformers.utils import logging as transformers_logging
+
+    levels = {name: logging.getLogger(name).level for name in _NAMES}
+    verbosity = transformers_logging.get_verbosity()
+    os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
+    for name in _NAMES:
+        logging.getLogger(name).setLevel(logging.ERROR)
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            yield
+    finally:
+        for name, level in levels.items():
+            logging.getLogger(name).setLevel(level)
+        transformers_logging.set_verbosity(verbosity)
+        transformers_logging.enable_progress_bar()
