@@ -63,13 +63,12 @@ def _verl_run(path: Path, values: Values, notes: list[str]) -> Run:
 def _console_rows(path: Path) -> Iterator[dict[str, Any]]:
     try:
         with path.open(encoding="utf-8", errors="replace") as file:
-            for line in file:
+            for line in file:  # a progress bar's carriage returns end lines too
                 if "step:" not in line:
                     continue
-                for part in _COLOUR.sub("", line).split("\r"):
-                    match = _STEP.search(part)
-                    if match:
-                        yield {"step": int(match.group(1)), **_pairs(match.group(2))}
+                match = _STEP.search(_COLOUR.sub("", line))
+                if match:
+                    yield {"step": int(match.group(1)), **_pairs(match.group(2))}
     except OSError as error:
         raise RunError(f"Cannot read {path}: {error.strerror}.") from error
 

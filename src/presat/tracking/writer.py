@@ -9,6 +9,7 @@ which readers report as `interrupted`. The layout is in docs/run-directory.md.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -92,7 +93,7 @@ class RunWriter:
                 state = read_json(self.path / STATUS).get("status", "unfinished")
                 raise RunError(
                     f"{self.path} already holds a run ({state}). "
-                    "Resume it, choose another directory, or ask to overwrite it."
+                    "Go on with it (`resume: true`), choose another run directory, or delete this one."
                 )
             earlier = {}
             for name in OURS:
@@ -157,7 +158,8 @@ class RunWriter:
         if self._closed:
             return
         self._closed = True
-        self._file.close()
+        with contextlib.suppress(OSError):  # a line that could not be written was reported when it was appended
+            self._file.close()
         try:
             self._write_status(status, reason)
         finally:
