@@ -17,6 +17,7 @@ from presat.tracking.run import Run
 
 STATE = "trainer_state.json"
 _UNNAMED_SET = "eval"
+_BOOKKEEPING = ("runtime", "_per_second", "num_tokens")
 _PARTIAL_REWARD = re.compile(r"rewards/(.+)/mean")
 _CHECKPOINT = re.compile(r"checkpoint-(\d+)")
 
@@ -43,7 +44,7 @@ def read_trl(path: Path, state_file: Path) -> Run:
     rows = [_renamed(row) for row in history if isinstance(row, dict) and "train_runtime" not in row]
     values, notes = collect_rows(rows, state_file.name)
     if state_file.parent != path and path.is_dir():
-        notes.append(f"Read from {state_file.relative_to(path)}: the folder itself holds no later {STATE}.")
+        notes.append(f"The newest log is {state_file.relative_to(path)}; TRL writes it when it saves a checkpoint.")
     done, planned = state.get("global_step", 0), state.get("max_steps", 0)
     return Run(
         path=path,
@@ -69,6 +70,6 @@ def _renamed(row: dict[str, Any]) -> dict[str, Any]:
         metric = name.removeprefix("eval_").removeprefix(f"{set_name}_" if set_name else "")
         part = _PARTIAL_REWARD.fullmatch(metric)
         metric = part.group(1) if part else metric
-        if "/" not in metric:
+        if "/" not in metric and not metric.endswith(_BOOKKEEPING):
             renamed[f"eval/{set_name or _UNNAMED_SET}/{metric}"] = value
     return renamed
