@@ -1,0 +1,136 @@
+"""From a model's name to a model and tokenizer that training and sampling can rely on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from presat.errors import ModelError, nearest
+from presat.models.packaged import PACKAGED, packaged_folder, quiet
+
+_NO_TEMPLATE = (
+    "The tokenizer of '{name}' has no chat template, so prompts cannot be written. Put a `chat_template.jinja` into "
+    "the model's folder, for instance that of the instruct model of the same family."
+)
+
+
+def resolve_model(name: str) -> str:
+    """Return the folder a model name stands for, or the Hugging Face id unchanged.
+
+    An existing folder comes first (a run directory stands for its newest checkpoint), then the packaged names, and
+    anything else is taken for a hub id, which transformers loads from its own cache or downloads.
+
+    Raises:
+        ModelError: a path to nothing, a folder that holds no model, a packaged name almost spelled right, or a packaged
+            model whose package is not installed (with the install line).
+    """
+    if not name:
+        raise ModelError("No model is named: set `model.name` to a Hugging Face id, a folder or a packaged name.")
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return str(_model_folder(path))
+    if name in PACKAGED:
+        return str(packaged_folder(name))
+    if path.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1 or path.exists():
+        raise ModelError(f"There is no model folder '{name}'. Check the path, or give a Hugging Face id.")
+    hint = nearest(name.lower(), PACKAGED)
+    if "/" not in name and hint.startswith(" Did you mean"):
+        raise ModelError(f"There is no model '{name}'.{hint}")
+    return name
+
+
+def _model_folder(path: Path) -> Path:
+    """Return `path` when it holds a model, the newest checkpoint when it is a run directory."""
+    if _holds_model(path):
+        return path
+    checkpoints = [item for item in (path / "checkpoints").glob("step_*") if _holds_model(item)]
+    if checkpoints:
+        return max(checkpoints, key=lambda item: int(item.name.removeprefix("step_")))
+    raise ModelError(
+        f"The folder {path} holds no model: neither a config.json nor a finished checkpoint under checkpoints/ is there."
+    )
+
+
+def _holds_model(path: Path) -> bool:
+    return (path / "config.json").is_file() or (path / "adapter_config.json").is_file()
+
+
+def load_model_and_tokenizer(
+    name: str, dtype: str = "float32", attention: str = "sdpa", chat: bool = True
+) -> tuple[Any, Any]:
+    """Load a causal language model and its tokenizer, or say in a sentence why that is not possible.
+
+    A tokenizer without a padding token pads with its end-of-sequence token: every loss and mask here goes by lengths.
+
+    Args:
+        name: see `resolve_model`.
+        dtype: type of the weights in memory, `float32` or `bfloat16`.
+        attention: attention implementation (`sdpa`, `eager`, `flash_attention_2`).
+        chat: whether a chat template is needed (pre-training on plain text does without).
+
+    Raises:
+        ModelError: not found, not a causal language model, damaged or incomplete weights, no chat template, no
+            end-of-sequence token, or an attention implementation that is not available.
+    """
+    folder = resolve_model(name)
+    tokenizer = _load_tokenizer(name, folder)
+    if chat and not tokenizer.chat_template:
+        raise ModelError(_NO_TEMPLATE.format(name=name))
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return _load_model(name, folder, dtype, attention), tokenizer
+
+
+def _load_tokenizer(name: str, folder: str) -> Any:
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer: Any = AutoTokenizer.from_pretrained(folder)
+    except (OSError, ValueError, KeyError, TypeError, ImportError) as error:
+        raise _not_loaded(name, folder, "tokenizer", error) from error
+    if tokenizer.eos_token is None:
+        raise ModelError(
+            f"The tokenizer of '{name}' has no end-of-sequence token, so responses could not end. Set `eos_token` in "
+            "its tokenizer_config.json."
+        )
+    return tokenizer
+
+
+def _load_model(name: str, folder: str, dtype: str, attention: str) -> Any:
+    import torch
+    from safetensors import SafetensorError
+    from transformers import AutoModelForCausalLM
+
+    try:
+        with quiet():
+            loaded: Any = AutoModelForCausalLM.from_pretrained(
+                folder, dtype=getattr(torch, dtype), attn_implementation=attention, output_loading_info=True
+            )
+    except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
+        raise _not_loaded(name, folder, "model", error) from error
+    model, info = loaded
+    lost = sorted(info["missing_keys"]) + sorted(str(key) for key in info["mismatched_keys"])
+    if lost:
+        raise ModelError(
+            f"'{name}' lacks weights a causal language model needs ({len(lost)}, the first is {lost[0]}): it is another "
+            "kind of model, or its files are incomplete. Use a causal language model."
+        )
+    broken = [key for key, value in model.state_dict().items() if not value.is_meta and not value.sum().isfinite()]
+    if broken:
+        raise ModelError(
+            f"The weights of '{name}' are not finite numbers ({len(broken)} tensors, the first is {broken[0]})."
+        )
+    return model
+
+
+def _not_loaded(name: str, folder: str, what: str, error: Exception) -> ModelError:
+    """Say why loading failed, told by what is on disk."""
+    detail = " ".join(str(error).split())
+    if not Path(folder).is_dir():
+        known = ", ".join(PACKAGED)
+        return ModelError(
+            f"The {what} '{name}' is no folder here and could not be had from the Hugging Face hub. Check the spelling, "
+            "the network and, for a gated model, your token; packaged models need neither network nor token: "
+            f"{known}. ({detail[:300]})"
+        )
+    return ModelError(f"The {what} in {folder} cannot be loaded ({type(error).__name__}: {detail[:400]}).")

