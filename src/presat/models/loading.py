@@ -46,9 +46,7 @@ def _model_folder(path: Path) -> Path:
     checkpoints = [item for item in (path / "checkpoints").glob("step_*") if _holds_model(item)]
     if checkpoints:
         return max(checkpoints, key=lambda item: int(item.name.removeprefix("step_")))
-    raise ModelError(
-        f"The folder {path} holds no model: neither a config.json nor a finished checkpoint under checkpoints/ is there."
-    )
+    raise ModelError(f"The folder {path} holds no model: there is no config.json and no finished checkpoint in it.")
 
 
 def _holds_model(path: Path) -> bool:
@@ -112,8 +110,8 @@ def _load_model(name: str, folder: str, dtype: str, attention: str) -> Any:
     lost = sorted(info["missing_keys"]) + sorted(str(key) for key in info["mismatched_keys"])
     if lost:
         raise ModelError(
-            f"'{name}' lacks weights a causal language model needs ({len(lost)}, the first is {lost[0]}): it is another "
-            "kind of model, or its files are incomplete. Use a causal language model."
+            f"'{name}' lacks weights a causal language model needs ({len(lost)}, the first is {lost[0]}): it is "
+            "another kind of model, or its files are incomplete. Use a causal language model."
         )
     broken = [key for key, value in model.state_dict().items() if not value.is_meta and not value.sum().isfinite()]
     if broken:
@@ -129,8 +127,8 @@ def _not_loaded(name: str, folder: str, what: str, error: Exception) -> ModelErr
     if not Path(folder).is_dir():
         known = ", ".join(PACKAGED)
         return ModelError(
-            f"The {what} '{name}' is no folder here and could not be had from the Hugging Face hub. Check the spelling, "
-            "the network and, for a gated model, your token; packaged models need neither network nor token: "
+            f"The {what} '{name}' is no folder here and could not be had from the Hugging Face hub. Check the "
+            "spelling, the network and, for a gated model, your token; packaged models need neither network nor token: "
             f"{known}. ({detail[:300]})"
         )
     return ModelError(f"The {what} in {folder} cannot be loaded ({type(error).__name__}: {detail[:400]}).")

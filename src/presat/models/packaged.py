@@ -272,7 +272,7 @@ def _tokenizer(gguf: Path) -> Any:
 
 
 def _end_ids(config: Any, tokenizer: Any) -> int | list[int]:
-    """Tokens that end a response, as the models' makers set them: the end of a turn, for Qwen also the end of a text."""
+    """Tokens that end a response, as the models' makers set them: the end of a turn, for Qwen also of a text."""
     ids = [tokenizer.eos_token_id]
     if config.model_type == "qwen2" and tokenizer.pad_token_id not in ids:
         ids.append(tokenizer.pad_token_id)  # <|endoftext|>
