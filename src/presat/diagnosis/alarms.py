@@ -1,0 +1,139 @@
+"""Alarms: what a run's curves and responses warn of. Each is a pure function of a run and returns a sentence, or None.
+
+Sections are METHOD's. The thresholds are ours (the paper gives one, t_sat < 100 of 496) and are named here. A rise or
+fall counts when it is larger than `MARGIN` and than twice its standard error over the steps compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from presat.metrics import find_saturation
+from presat.tracking import Run
+
+GOLD = "labels/gold_accuracy"
+MARGIN = 0.05
+"""Smallest change of a rate that is worth saying."""
+MIN_STEPS = 20
+"""Shorter runs are not judged."""
+CONSTANT_SHARE = 0.9
+"""Share of a step's responses with one answer from which on the policy has collapsed to a constant."""
+
+
+class Alarm(NamedTuple):
+    """A warning: its name (logged as `alarms/NAME`) and what it says."""
+
+    name: str
+    sentence: str
+
+
+def rapid_saturation(run: Run) -> str | None:
+    """The train reward saturated in the first 100/496 of the run (section 4.1)."""
+    rewards_T = run.train_rewards()
+    found = find_saturation(rewards_T, tail=None)
+    if rewards_T.size < MIN_STEPS or not found.rapid:
+        return None
+    return (
+        f"The train reward saturated at step {found.step} of {found.steps}, which the paper calls rapid (under 100 of "
+        "496). Its rapidly saturating models memorised, and broke first under noisy or proxy rewards: look at the "
+        "held-out score before training longer."
+    )
+
+
+def reward_hacking(run: Run) -> str | None:
+    """The reward rose while accuracy against the gold answers fell (section 1)."""
+    reward, gold = (_first_and_last(run, name) for name in ("reward", GOLD))
+    if reward is None or gold is None or _change(*reward) <= 0 or _change(*gold) >= 0:
+        return None
+    (reward_before, reward_after), (gold_before, gold_after) = ((a.mean(), b.mean()) for a, b in (reward, gold))
+    return (
+        f"The reward rose from {reward_before:.2f} to {reward_after:.2f} while accuracy against the gold answers fell "
+        f"from {gold_before:.2f} to {gold_after:.2f}: the policy is learning to please the reward, not to be right. "
+        "Stop, and go back to a checkpoint from before the fall."
+    )
+
+
+def constant_answer(run: Run) -> str | None:
+    """Nearly every response of the last saved step gives one answer, whatever the question (section 3)."""
+    frame = run.rollouts("train")
+    if frame is None or not frame.height:
+        return None
+    last = frame.filter(frame["step"] == frame["step"].max())
+    golds = last["gold"].drop_nulls()
+    answers = last["extracted"].drop_nulls()
+    prompts = last["problem_id"].n_unique()
+    if prompts < 2 or not answers.len() or (golds.len() == last.height and golds.n_unique() < 2):
+        return None  # one answer is what one question, or one shared gold answer, calls for
+    top = answers.value_counts(sort=True).row(0)
+    share = top[1] / last.height
+    if share < CONSTANT_SHARE:
+        return None
+    return (
+        f"At step {last['step'][0]}, {share:.0%} of {last.height} responses to {prompts} different prompts give the "
+        f"same answer, '{top[0]}': the policy has collapsed to a constant, as reward hacking under majority vote ends."
+    )
+
+
+def held_out_flat(run: Run) -> str | None:
+    """The train reward saturated, and no held-out set gained from it (sections 1 and 4.1)."""
+    rewards_T = run.train_rewards()
+    t_sat = find_saturation(rewards_T, tail=None).step
+    changes = {name: change for name in run.eval_sets() if (change := _held_out_change(run, name)) is not None}
+    if rewards_T.size < MIN_STEPS or t_sat is None or not changes:
+        return None
+    if any(after - before >= MARGIN for before, after in changes.values()):
+        return None
+    moves = ", ".join(f"{name} {before:.2f} to {after:.2f}" for name, (before, after) in changes.items())
+    return (
+        f"The train reward saturated at step {t_sat}, but no held-out score rose by {MARGIN:.2f} or more ({moves}): "
+        "this looks like memorising the prompts. Rather than on more steps, spend the compute on repair before RL "
+        "(continual pre-training, Thinking SFT)."
+    )
+
+
+ALARMS: dict[str, Callable[[Run], str | None]] = {
+    "rapid_saturation": rapid_saturation,
+    "reward_hacking": reward_hacking,
+    "constant_answer": constant_answer,
+    "held_out_flat": held_out_flat,
+}
+
+
+def alarms(run: Run) -> list[Alarm]:
+    """Every alarm that a run raises."""
+    raised = ((name, check(run)) for name, check in ALARMS.items())
+    return [Alarm(name, sentence) for name, sentence in raised if sentence is not None]
+
+
+def _first_and_last(run: Run, name: str) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]] | None:
+    """The first and the last fifth of a metric's recorded values; None when it has too few."""
+    if name not in run.names():
+        return None
+    values = run.series(name)[1]
+    values = values[~np.isnan(values)]
+    fifth = values.size // 5
+    return (values[:fifth], values[-fifth:]) if values.size >= MIN_STEPS else None
+
+
+def _change(first: npt.NDArray[np.float64], last: npt.NDArray[np.float64]) -> float:
+    """The change of the mean; 0 when it is within `MARGIN` or within twice its standard error."""
+    change = float(last.mean() - first.mean())
+    error = float(np.sqrt(first.var(ddof=1) / first.size + last.var(ddof=1) / last.size))
+    return change if abs(change) > max(MARGIN, 2 * error) else 0.0
+
+
+def _held_out_change(run: Run, set_name: str) -> tuple[float, float] | None:
+    """Score of a set before training and at the last evaluation; None where either is missing."""
+    metrics = run.eval_metrics()[set_name]
+    averages = sorted((name for name in metrics if name.startswith("avg@")), key=lambda name: int(name[4:]))
+    chosen = averages[-1:] or [name for name in ("score", "reward") if name in metrics]
+    if not chosen:
+        return None
+    steps, values = run.eval_series(set_name, chosen[0])
+    measured = ~np.isnan(values)
+    steps, values = steps[measured], values[measured]
+    return (float(values[0]), float(values[-1])) if steps.size >= 2 and steps[0] == 0 else None

@@ -1,0 +1,136 @@
+"""Faithfulness without a judge: the lab's traces are checked step by step (paper appendix F, METHOD section 5).
+
+A response y = (reasoning r, answer a) is labelled, whatever the correctness of a: 1 *aligned*, r is a derivation that
+leads to a; 1/2 *partial*, it heads to a with real gaps; 0 *misaligned*, r does not support a. The paper asks a language
+model; here `presat.tasks.lab` decides exactly, from the prompt and the text that a run saved. Only lab responses can be
+labelled so: every other domain gets no label rather than a guess.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from presat.errors import DataError, nearest
+from presat.tasks.lab import Chain, check_trace
+from presat.tasks.lab.trace import Label
+from presat.tracking import Run
+from presat.types import Problem
+
+if TYPE_CHECKING:
+    import polars as pl
+
+LABEL_VALUES: Mapping[str, float] = {"aligned": 1.0, "partial": 0.5, "misaligned": 0.0}
+
+_CHAIN = re.compile(r"(\d+)((?: [a-z] [+-]\d+)+)")
+
+
+@dataclass(frozen=True, slots=True)
+class LabelRates:
+    """F(l): the share of each label among some responses; None where there are no responses."""
+
+    responses: int
+    aligned: float | None
+    partial: float | None
+    misaligned: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Faithfulness:
+    """Label rates over all, right and wrong responses (those the verifier could not judge count under `all` only)."""
+
+    all: LabelRates
+    right: LabelRates
+    wrong: LabelRates
+
+    @property
+    def valid_given_right(self) -> float | None:
+        """P(valid | right): of the right answers, the share that was derived; None without a right answer."""
+        return self.right.aligned
+
+
+def lab_problem(prompt: str, identity: str = "") -> Problem | None:
+    """Rebuild a lab problem from its saved prompt; None when the prompt is not a chain."""
+    match = _CHAIN.fullmatch(prompt.strip())
+    if match is None:
+        return None
+    operands = tuple(int(token) for token in match.group(2).split()[1::2])
+    chain = Chain(int(match.group(1)), operands)
+    if chain.prompt != prompt.strip():  # labels out of order
+        return None
+    metadata = {"start": chain.start, "operands": list(operands)}
+    return Problem(identity, ({"role": "user", "content": chain.prompt},), chain.gold, "lab", "lab", metadata)
+
+
+def label_response(prompt: str, text: str) -> Label | None:
+    """The label of one response to a lab prompt; None for any other prompt."""
+    problem = lab_problem(prompt)
+    return None if problem is None else check_trace(problem, text).label
+
+
+def label_rollouts(frame: pl.DataFrame) -> pl.DataFrame:
+    """Saved responses with a column `faithfulness` (1, 0.5, 0), null where the prompt is not the lab's."""
+    import polars as pl
+
+    labels = [label_response(prompt, text) for prompt, text in frame.select("prompt", "text").iter_rows()]
+    values = [None if label is None else LABEL_VALUES[label] for label in labels]
+    return frame.with_columns(pl.Series("faithfulness", values, dtype=pl.Float64))
+
+
+def faithfulness_rates(labels: Sequence[float | None], scores: Sequence[float | None]) -> Faithfulness:
+    """Label rates of labelled responses.
+
+    Args:
+        labels: 1, 0.5 or 0 a response; None has no label and is left out.
+        scores: the verifier's verdicts, None where missing.
+
+    Raises:
+        DataError: different lengths, or a label that is none of the three.
+    """
+    if len(labels) != len(scores):
+        raise DataError(f"There are {len(labels)} labels but {len(scores)} scores.")
+    known = [(label, score) for label, score in zip(labels, scores, strict=True) if label is not None]
+    unknown = {label for label, _ in known} - set(LABEL_VALUES.values())
+    if unknown:
+        raise DataError(f"A faithfulness label must be 1, 0.5 or 0; got {sorted(unknown)}.")
+    return Faithfulness(
+        all=_rates([label for label, _ in known]),
+        right=_rates([label for label, score in known if score == 1.0]),
+        wrong=_rates([label for label, score in known if score == 0.0]),
+    )
+
+
+def faithfulness(
+    run: Run, split: Literal["train", "eval"] = "train", set_name: str | None = None
+) -> dict[int, Faithfulness]:
+    """Label rates of a run's saved lab responses, by step; empty when there are none.
+
+    Args:
+        run: the run.
+        split: training or evaluation responses.
+        set_name: of the evaluation; all sets together when None.
+
+    Raises:
+        DataError: no responses were saved for that set.
+    """
+    frame = run.rollouts(split)
+    if frame is None:
+        return {}
+    if set_name is not None:
+        sets = frame["set"].unique().to_list()
+        if set_name not in sets:
+            raise DataError(f"{run.name} saved no responses to a set '{set_name}'.{nearest(set_name, sets)}")
+        frame = frame.filter(frame["set"] == set_name)
+    labelled = label_rollouts(frame).drop_nulls("faithfulness")
+    return {
+        int(step): faithfulness_rates(part["faithfulness"].to_list(), part["score"].to_list())
+        for (step,), part in sorted(labelled.group_by("step"))
+    }
+
+
+def _rates(labels: Sequence[float]) -> LabelRates:
+    count = len(labels)
+    aligned, partial, misaligned = (labels.count(value) / count if count else None for value in LABEL_VALUES.values())
+    return LabelRates(count, aligned, partial, misaligned)
