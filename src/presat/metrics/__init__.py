@@ -4,13 +4,23 @@ from __future__ import annotations
 
 from presat.metrics.accuracy import avg_at_k, greedy, maj_at_k, mean_pass_at_k, pass_at_k
 from presat.metrics.agreement import Interval, bootstrap_interval, cohen_kappa, diversity_index
-from presat.metrics.gains import RunCurves, SaturationGains, large_small_gap, read_score, saturation_gains
+from presat.metrics.gains import (
+    Grid,
+    Reading,
+    RunCurves,
+    SaturationGains,
+    large_small_gap,
+    read_score,
+    saturation_gains,
+)
 from presat.metrics.online import OnlineSaturation
 from presat.metrics.saturation import Saturation, default_tail, find_saturation, saturation_step, smooth
 
 __all__ = [
+    "Grid",
     "Interval",
     "OnlineSaturation",
+    "Reading",
     "RunCurves",
     "Saturation",
     "SaturationGains",

@@ -74,7 +74,7 @@ class RunCurves:
         eval_scores: held-out metrics by name, each of shape (E,), NaN where not measured at that step.
     """
 
-    rewards_T: FloatArray  # noqa: N815 (array names carry shapes)
+    rewards_T: FloatArray
     eval_steps: IntArray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     eval_scores: Mapping[str, FloatArray] = field(default_factory=dict)
 
