@@ -342,13 +342,78 @@ class InspectConfig(TaskConfig):
 
 
 class DemoConfig(Settings):
-    """The whole pipeline on tiny models made on the spot (about 4 minutes on 2 CPU cores)."""
+    """The whole pipeline on tiny models made on the spot; the `demo` preset holds the recipe."""
 
     out: Path = Path("runs/demo")
     """Folder for the run directories and `report.html`."""
     seed: int = 20
-    """Seed of everything: model, data, training and sampling."""
+    """Seed of everything: models, data, training and sampling."""
     workers: int = 2
     """Processes side by side, one thread each."""
     fresh: bool = False
-    """Start over; otherwise finished stages of an interrupted demo are kept."""
+    """Start over; otherwise the finished stages of an interrupted demo are kept."""
+    min_recall: float = 0.95
+    """A base model that recalls less than this share is made again from another seed (and the report says so)."""
+    candidates: TaskConfig = Field(default_factory=TaskConfig)
+    """Problems from which each model's training problems are chosen by its own solve@16."""
+    train_problems: int = 8
+    """N, training problems."""
+    train_mean: float = 0.3
+    """Mean solve rate of the chosen problems, so that all models start RL from about the same reward."""
+    base: CptConfig = Field(default_factory=CptConfig)
+    """Pre-training from scratch."""
+    cpt: CptConfig = Field(default_factory=CptConfig)
+    """Continual pre-training."""
+    thinking: SftConfig = Field(default_factory=SftConfig)
+    """Thinking SFT."""
+    non_thinking: SftConfig = Field(default_factory=SftConfig)
+    """Non-Thinking SFT, on the same prompts."""
+    rl: TrainConfig = Field(default_factory=TrainConfig)
+    """GRPO."""
+
+
+class ReadingConfig(Settings):
+    """Choices the paper leaves open in reading a run (section 4.1); they are named wherever a number depends on them."""
+
+    tail: int | None = None
+    """Steps at the end that t_sat is not searched in; None takes the paper's 50, or 10% of a run shorter than 496."""
+    window: int = 5
+    """Steps of the trailing mean for the smoothed t_sat, and for the reward `first` and `last`."""
+    reading: Literal["interpolate", "previous", "nearest"] = "interpolate"
+    """How a held-out score is read at a step between two evaluations."""
+    grid: Literal["curve", "evaluations"] = "curve"
+    """Where the maximum of the post-saturation residual is taken: with M(t_sat) among the candidates, or without."""
+
+
+class WatchConfig(Settings):
+    """Live terminal view of a run, ours or another trainer's."""
+
+    run: Positional[str] = ""
+    """Run directory, TRL output folder, verl log, or CSV. It may appear after the watching starts."""
+    once: bool = False
+    """Show the run as it is now and return."""
+    refresh_s: float = Field(default=1.0, gt=0)
+    """Seconds between two looks at the files."""
+    window: int = Field(default=5, ge=1)
+    """Steps of the trailing mean that saturation is judged on."""
+    patience: int | None = Field(default=None, ge=1)
+    """Steps that must follow t_sat; None takes the run's own `stop.patience`, else the tail for its planned length."""
+
+
+class ReportConfig(Settings):
+    """One self-contained page, and tables, for one run or many."""
+
+    runs: Positional[list[str]] = Field(default_factory=list)
+    """Runs of any kind `open_run` reads."""
+    labels: list[str] = Field(default_factory=list)
+    """What the runs are called, in their order; the shortest paths that tell them apart when empty."""
+    groups: list[str] = Field(default_factory=list)
+    """A group for each run, in their order: runs of one group (seeds of one setting) are also averaged."""
+    out: Path | None = None
+    """The page. None: `report.html` in the run's own folder for one run of ours, else in the current folder."""
+    formats: list[Literal["html", "csv", "latex"]] = Field(default_factory=lambda: ["html", "csv", "latex"])
+    """What to write; the tables go beside the page, with its name."""
+    title: str = ""
+    """Title of the page."""
+    read: ReadingConfig = Field(default_factory=ReadingConfig)
+    """How t_sat and the held-out scores are read."""

@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from presat.training.evaluation import run_eval
     from presat.training.grpo import run_train
     from presat.training.sft import run_sft
+    from presat.training.solve import solve_counts
 
-__all__ = ["evaluate_problems", "run_cpt", "run_eval", "run_sft", "run_train"]
+__all__ = ["evaluate_problems", "run_cpt", "run_eval", "run_sft", "run_train", "solve_counts"]
 
 _HOME = {
     "evaluate_problems": "evaluate",
@@ -23,6 +24,7 @@ _HOME = {
     "run_eval": "evaluation",
     "run_sft": "sft",
     "run_train": "grpo",
+    "solve_counts": "solve",
 }
 
 
