@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from presat.errors import RunError
-from presat.tracking import RunWriter, hash_path, hash_problems, open_run
+from presat.tracking import RunWriter, hash_path, hash_problems, model_identity, open_run
 from presat.tracking.files import mend_last_line, read_lines
 from presat.types import Problem
 
@@ -277,6 +277,12 @@ def test_hashes_follow_content(tmp_path):
     assert hash_path(folder / "c.bin") != hash_path(folder / "sub" / "b.bin")
     with pytest.raises(RunError, match="no such file"):
         hash_path(tmp_path / "nothing")
+
+
+def test_a_model_is_named_for_good(tmp_path, monkeypatch):
+    (tmp_path / "config.json").write_text("{}")
+    assert model_identity(str(tmp_path)) == {"name": str(tmp_path), "sha256": hash_path(tmp_path)}
+    assert model_identity("nobody/nothing-cached-here") == {"name": "nobody/nothing-cached-here", "revision": None}
 
 
 def test_problem_hashes_follow_what_is_asked_and_scored():

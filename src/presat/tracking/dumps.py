@@ -2,6 +2,8 @@
 
 The mean score of a step is its reward. A folder with a step 0, or with `val` in its name, was written by validation and
 is an evaluation set named after the folder: avg@n where it is known which responses are right, else the mean score.
+A response is known to be right by its `acc`; in validation also by a score that is 0 or 1 throughout. A training score
+of 0 or 1 may be a proxy (a majority vote looks the same), so it is a reward and no verdict.
 """
 
 from __future__ import annotations
@@ -46,16 +48,16 @@ def read_dumps(path: Path) -> Run:
     for row in rows:
         row["set"] = set_name
     _number_samples(rows)
-    binary = {row["score"] for row in rows} <= {0.0, 1.0}
-    if not binary and not any("acc" in row for row in rows):
-        notes.append("Scores are not 0 or 1 and no `acc` says which responses are right: they count as rewards only.")
+    judged = validation and {row["score"] for row in rows} <= {0.0, 1.0}
+    if not judged and not any("acc" in row for row in rows):
+        notes.append("No `acc` says which responses are right, so the scores count as rewards only.")
     split = "eval" if validation else "train"
     return Run(
         path=path,
         kind="rollouts",
-        values=_values(rows, set_name, binary),
+        values=_values(rows, set_name, judged),
         notes=notes,
-        rollout_frames={split: _frame(rows, binary)},
+        rollout_frames={split: _frame(rows, judged)},
     )
 
 
@@ -78,14 +80,14 @@ def _number_samples(rows: list[dict[str, Any]]) -> None:
         seen[row["step"], row["problem_id"]] += 1
 
 
-def _values(rows: list[dict[str, Any]], set_name: str, binary: bool) -> dict[str, dict[int, float]]:
+def _values(rows: list[dict[str, Any]], set_name: str, judged: bool) -> dict[str, dict[int, float]]:
     by_step: dict[int, list[dict[str, Any]]] = {}
     for row in rows:
         by_step.setdefault(row["step"], []).append(row)
     values: dict[str, dict[int, float]] = {}
     for step, group in by_step.items():
         per_problem = len(group) // len({row["problem_id"] for row in group})
-        verdicts = [verdict for row in group if (verdict := _verdict(row, binary)) is not None]
+        verdicts = [verdict for row in group if (verdict := _verdict(row, judged)) is not None]
         names = (f"eval/{set_name}/score", f"eval/{set_name}/avg@{per_problem}")
         reward, accuracy = names if set_name else ("reward", "labels/gold_accuracy")
         values.setdefault(reward, {})[step] = sum(row["score"] for row in group) / len(group)
@@ -94,15 +96,15 @@ def _values(rows: list[dict[str, Any]], set_name: str, binary: bool) -> dict[str
     return values
 
 
-def _verdict(row: dict[str, Any], binary: bool) -> float | None:
-    """Whether a response is right: its `acc`, or its score where all scores are 0 or 1; else not known."""
+def _verdict(row: dict[str, Any], judged: bool) -> float | None:
+    """Whether a response is right: its `acc`, or its score where that is a verdict; else not known."""
     accuracy = row.get("acc")
     if isinstance(accuracy, int | float):
         return float(accuracy)
-    return row["score"] if binary else None
+    return row["score"] if judged else None
 
 
-def _frame(rows: list[dict[str, Any]], binary: bool) -> pl.DataFrame:
+def _frame(rows: list[dict[str, Any]], judged: bool) -> pl.DataFrame:
     """The responses in the columns of our own rollouts; what verl does not save is null."""
     import polars as pl
 
@@ -118,7 +120,7 @@ def _frame(rows: list[dict[str, Any]], binary: bool) -> pl.DataFrame:
         "text": [text(row["output"]) for row in rows],
         "gold": [text(row.get("gts")) for row in rows],
         "extracted": [text(row.get("pred")) for row in rows],
-        "score": [_verdict(row, binary) for row in rows],
+        "score": [_verdict(row, judged) for row in rows],
         "reward": [row["score"] for row in rows],
     }
     strings = ("set", "problem_id", "prompt", "text", "gold", "extracted")

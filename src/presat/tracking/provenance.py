@@ -102,6 +102,16 @@ def hash_path(path: Path | str) -> str:
     return digest.hexdigest()
 
 
+def model_identity(name: str) -> dict[str, str | None]:
+    """What exactly a model is: the hash of its folder, or the commit of a hub model in the local cache (None: unknown)."""
+    if Path(name).is_dir():
+        return {"name": name, "sha256": hash_path(name)}
+    from huggingface_hub import try_to_load_from_cache
+
+    cached = try_to_load_from_cache(name, "config.json")
+    return {"name": name, "revision": Path(cached).parent.name if isinstance(cached, str) else None}
+
+
 def hash_problems(problems: Iterable[Problem]) -> str:
     """SHA-256 over what a model sees of the problems and is scored by, in order; metadata takes no part."""
     digest = hashlib.sha256()
