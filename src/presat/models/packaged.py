@@ -144,7 +144,7 @@ def packaged_folder(name: str, dtype: DType = "bfloat16") -> Path:
         with FileLock(folder.with_name(folder.name + ".lock")):
             if not folder.is_dir():
                 _convert(model, parts, dtype, folder)
-    except PermissionError as error:
+    except (PermissionError, NotADirectoryError, FileExistsError) as error:
         raise ModelError(
             f"Cannot write to {folder.parent}: set PRESAT_CACHE to a folder that can be written."
         ) from error
@@ -153,8 +153,6 @@ def packaged_folder(name: str, dtype: DType = "bfloat16") -> Path:
 
 def _find_parts(model: Packaged) -> list[Path]:
     """Return the paths of the GGUF file's parts, without importing the packages that hold them."""
-    if importlib.util.find_spec("gguf") is None:
-        raise _missing(model, "the package gguf is not installed")
     parts = []
     for (package, version), file in zip(model.packages, model.files, strict=True):
         try:
@@ -172,6 +170,8 @@ def _find_parts(model: Packaged) -> list[Path]:
     size = sum(path.stat().st_size for path in parts)
     if size != model.size:
         raise _missing(model, f"its file has {size} bytes instead of {model.size} (reinstall with --force-reinstall)")
+    if importlib.util.find_spec("gguf") is None:
+        raise _missing(model, "the package gguf is not installed")
     return parts
 
 

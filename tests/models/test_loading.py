@@ -1,0 +1,167 @@
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from presat.errors import ModelError
+from presat.models import load_model_and_tokenizer, make_lab_model, model_note, resolve_model
+
+
+@pytest.fixture
+def lab_model(tmp_path: Path) -> Path:
+    return make_lab_model(tmp_path / "model", seed=1)
+
+
+@pytest.fixture
+def no_hub(monkeypatch: pytest.MonkeyPatch) -> None:
+    import huggingface_hub.constants
+
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+
+
+def edit_json(path: Path, **changes) -> None:
+    data = json.loads(path.read_text())
+    data.update(changes)
+    path.write_text(json.dumps({key: value for key, value in data.items() if value is not None}))
+
+
+def edit_weights(folder: Path, change) -> None:
+    weights = load_file(folder / "model.safetensors")
+    change(weights)
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+def test_a_folder_stands_for_itself(lab_model):
+    assert resolve_model(str(lab_model)) == str(lab_model)
+
+
+def test_a_run_stands_for_its_newest_finished_checkpoint(lab_model, tmp_path):
+    for step in (9, 10):
+        folder = tmp_path / "run" / "checkpoints" / f"step_{step}"
+        folder.mkdir(parents=True)
+        (folder / "config.json").write_text("{}")
+    (tmp_path / "run" / "checkpoints" / "step_11").mkdir()
+    assert resolve_model(str(tmp_path / "run")) == str(tmp_path / "run" / "checkpoints" / "step_10")
+
+
+def test_hub_ids_pass_through():
+    assert resolve_model("meta-llama/Llama-3.2-3B") == "meta-llama/Llama-3.2-3B"
+    assert resolve_model("gpt2") == "gpt2"
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("", "No model is named"),
+        ("smollm2-135", "Did you mean 'smollm2-135m'?"),
+        ("SmolLM2-135M", "Did you mean 'smollm2-135m'?"),
+        ("runs/train/checkpoints/step_5", "no model folder"),
+        ("./absent", "no model folder"),
+        ("/absent", "no model folder"),
+    ],
+)
+def test_names_that_mean_nothing(name, says):
+    with pytest.raises(ModelError, match="^.*" + says.replace("?", r"\?")):
+        resolve_model(name)
+
+
+def test_a_folder_without_a_model(tmp_path):
+    with pytest.raises(ModelError, match="holds no model"):
+        resolve_model(str(tmp_path))
+
+
+def test_loads_in_the_asked_type_with_the_asked_attention(lab_model):
+    model, tokenizer = load_model_and_tokenizer(str(lab_model), "bfloat16", "eager")
+    assert model.dtype == torch.bfloat16
+    assert model.config._attn_implementation == "eager"
+    assert model.config._name_or_path == str(lab_model)  # where TRL loads the KL reference from
+    assert tokenizer.pad_token_id is not None
+
+
+def test_a_hub_id_that_cannot_be_had(no_hub):
+    with pytest.raises(ModelError, match="could not be had from the Hugging Face hub"):
+        load_model_and_tokenizer("nobody/nothing")
+
+
+def test_damaged_weights(lab_model):
+    weights = lab_model / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1000])
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        load_model_and_tokenizer(str(lab_model))
+
+
+def test_missing_weights(lab_model):
+    edit_weights(lab_model, lambda weights: weights.pop("model.layers.0.mlp.up_proj.weight"))
+    with pytest.raises(ModelError, match=r"lacks weights .*up_proj"):
+        load_model_and_tokenizer(str(lab_model))
+
+
+def test_weights_that_are_not_numbers(lab_model):
+    edit_weights(lab_model, lambda weights: weights["model.norm.weight"].fill_(float("nan")))
+    with pytest.raises(ModelError, match=r"not finite .*model\.norm\.weight"):
+        load_model_and_tokenizer(str(lab_model))
+
+
+def test_no_weights_at_all(lab_model):
+    (lab_model / "model.safetensors").unlink()
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        load_model_and_tokenizer(str(lab_model))
+
+
+def test_another_kind_of_model(lab_model):
+    from transformers import T5Config, T5ForConditionalGeneration
+
+    tiny = T5Config(vocab_size=64, d_model=8, d_kv=4, d_ff=8, num_layers=1, num_heads=2)
+    T5ForConditionalGeneration(tiny).save_pretrained(lab_model)
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        load_model_and_tokenizer(str(lab_model))
+
+
+def test_an_encoder_lacks_the_weights_of_a_language_model(lab_model):
+    from transformers import BertConfig, BertModel
+
+    tiny = BertConfig(vocab_size=64, hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=2)
+    BertModel(tiny).save_pretrained(lab_model)
+    with pytest.raises(ModelError, match="lacks weights"):
+        load_model_and_tokenizer(str(lab_model))
+
+
+def test_an_unknown_attention_implementation(lab_model):
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        load_model_and_tokenizer(str(lab_model), attention="no_such_attention")
+
+
+def test_no_chat_template(lab_model):
+    (lab_model / "chat_template.jinja").unlink()
+    with pytest.raises(ModelError, match=r"no chat template.*chat_template\.jinja"):
+        load_model_and_tokenizer(str(lab_model))
+    _, tokenizer = load_model_and_tokenizer(str(lab_model), chat=False)
+    assert tokenizer.chat_template is None
+
+
+def test_no_padding_token_pads_with_the_end_of_sequence(lab_model):
+    edit_json(lab_model / "tokenizer_config.json", pad_token=None)
+    _, tokenizer = load_model_and_tokenizer(str(lab_model))
+    assert tokenizer.pad_token_id == tokenizer.eos_token_id
+
+
+def test_no_end_of_sequence_token(lab_model):
+    edit_json(lab_model / "tokenizer_config.json", eos_token=None)
+    with pytest.raises(ModelError, match="no end-of-sequence token"):
+        load_model_and_tokenizer(str(lab_model))
+
+
+def test_the_note_follows_a_model_trained_from_a_packaged_one(lab_model, tmp_path):
+    assert model_note(str(lab_model)) is None
+    edit_json(lab_model / "config.json", presat_origin="smollm2-135m")
+    model, _ = load_model_and_tokenizer(str(lab_model))
+    model.save_pretrained(tmp_path / "trained")
+    note = model_note(str(tmp_path / "trained"))
+    assert note == model_note("smollm2-135m")
+    assert "4-bit" in (note or "")
+
+
+def test_no_note_on_a_hub_id():
+    assert model_note("meta-llama/Llama-3.2-3B") is None
