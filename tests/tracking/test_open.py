@@ -96,6 +96,8 @@ def test_verl_rollouts_give_rewards_and_responses(tmp_path):
     assert frame["problem_id"].n_unique() == 2
     assert frame["gold"][0] == "4"
     assert run.rollouts("eval") is None
+    assert run.rollout_steps("train") == [1, 2, 10]
+    assert run.rollouts("train", steps=[10])["step"].to_list() == [10] * 4
     single = open_run(tmp_path / "rollouts" / "2.jsonl")
     assert single.series("reward")[1].tolist() == [0.75]
 

@@ -202,7 +202,28 @@ def test_truncating_forgets_later_steps_everywhere(tmp_path):
     run = open_run(path)
     assert run.series("reward")[0].tolist() == [0, 1, 2, 3]
     for split in ("train", "eval"):
+        assert run.rollout_steps(split) == [0, 1, 2]
         assert run.rollouts(split)["step"].to_list() == [0, 1, 2]
+        assert run.rollouts(split, steps=[1])["text"].len() == 1
+        assert run.rollouts(split, steps=[7]) is None
+    (path / "rollouts" / "eval" / "held-out-step_000001.parquet").write_bytes(b"PAR1")
+    with pytest.raises(RunError, match=r"held-out-step_000001\.parquet cannot be read"):
+        run.rollouts("eval")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("config.yaml", "a: [", "not valid YAML"),
+        ("status.json", "{", "cannot be read as JSON"),
+        ("provenance.json", "[]", "should hold a JSON object"),
+    ],
+)
+def test_a_damaged_file_is_named(tmp_path, name, text, message):
+    write(tmp_path / "run", [1])
+    (tmp_path / "run" / name).write_text(text)
+    with pytest.raises(RunError, match=f"{name}.*{message}"):
+        open_run(tmp_path / "run")
 
 
 def test_a_run_is_not_overwritten_by_accident(tmp_path):

@@ -59,10 +59,9 @@ def reward_hacking(run: Run) -> str | None:
 
 def constant_answer(run: Run) -> str | None:
     """Nearly every response of the last saved step gives one answer, whatever the question (section 3)."""
-    frame = run.rollouts("train")
-    if frame is None or not frame.height:
+    last = run.rollouts("train", steps=run.rollout_steps("train")[-1:])
+    if last is None:
         return None
-    last = frame.filter(frame["step"] == frame["step"].max())
     golds = last["gold"].drop_nulls()
     answers = last["extracted"].drop_nulls()
     prompts = last["problem_id"].n_unique()

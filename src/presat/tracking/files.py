@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from presat.errors import RunError
+
+_STEP_IN_NAME = re.compile(r"step_(\d+)\.parquet$")
 
 
 def write_atomically(path: Path, text: str) -> None:
@@ -86,6 +89,12 @@ def mend_last_line(path: Path) -> None:
         else:
             file.seek(0, os.SEEK_END)
             file.write(b"\n")
+
+
+def rollout_files(run: Path, split: str) -> list[tuple[int, Path]]:
+    """Step and path of every file of saved responses of a split, in step order."""
+    files = ((_STEP_IN_NAME.search(file.name), file) for file in (run / "rollouts" / split).glob("*.parquet"))
+    return sorted((int(match.group(1)), file) for match, file in files if match)
 
 
 def _numbered(raw: bytes) -> Iterator[tuple[int, bytes, bool]]:

@@ -103,7 +103,7 @@ def hash_path(path: Path | str) -> str:
 
 
 def model_identity(name: str) -> dict[str, str | None]:
-    """What exactly a model is: the hash of its folder, or the commit of a hub model in the local cache (None: unknown)."""
+    """What a model is exactly: its folder's hash, or the commit of a hub model in the local cache (None: unknown)."""
     if Path(name).is_dir():
         return {"name": name, "sha256": hash_path(name)}
     from huggingface_hub import try_to_load_from_cache

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from presat.errors import RunError, nearest
 from presat.metrics import RunCurves
+from presat.tracking.files import rollout_files
 
 if TYPE_CHECKING:
     import polars as pl
@@ -117,27 +118,41 @@ class Run:
         scores = {name: np.array([series.get(int(s), np.nan) for s in steps]) for name, series in points.items()}
         return RunCurves(self.train_rewards(), steps, scores)
 
-    def rollouts(self, split: Split = "train") -> pl.DataFrame | None:
-        """Saved responses, one row each, ordered by step; None when none were saved.
+    def rollout_steps(self, split: Split = "train") -> list[int]:
+        """Steps with saved responses, increasing."""
+        if split in self.rollout_frames:
+            return sorted(self.rollout_frames[split]["step"].unique())
+        return sorted({step for step, _ in self._rollout_files(split)})
+
+    def rollouts(self, split: Split = "train", steps: Collection[int] | None = None) -> pl.DataFrame | None:
+        """Saved responses, one row each, ordered by step; None when there are none.
 
         Columns of our own runs: docs/run-directory.md. Other trainers' lack what they did not save.
+
+        Args:
+            split: training or evaluation responses.
+            steps: only these steps; all when None. Other steps' files are not read.
 
         Raises:
             RunError: a saved file cannot be read.
         """
-        if split in self.rollout_frames:
-            return self.rollout_frames[split]
         import polars as pl
 
-        files = sorted((self.path / "rollouts" / split).glob("*.parquet")) if self.kind == "presat" else []
-        if not files:
-            return None
+        if split in self.rollout_frames:
+            frame = self.rollout_frames[split]
+            frame = frame if steps is None else frame.filter(pl.col("step").is_in(list(steps)))
+            return frame if frame.height else None
         frames = []
-        for file in files:
+        for step, file in self._rollout_files(split):
+            if steps is not None and step not in steps:
+                continue
             try:
                 frames.append(pl.read_parquet(file))
             except (pl.exceptions.PolarsError, OSError) as error:
                 raise RunError(
                     f"The saved responses in {file} cannot be read ({error}). Delete the file to do without."
                 ) from error
-        return pl.concat(frames, how="diagonal_relaxed").sort("step", maintain_order=True)
+        return pl.concat(frames, how="diagonal_relaxed") if frames else None
+
+    def _rollout_files(self, split: Split) -> list[tuple[int, Path]]:
+        return rollout_files(self.path, split) if self.kind == "presat" else []

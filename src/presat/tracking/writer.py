@@ -13,7 +13,6 @@ import contextlib
 import json
 import math
 import os
-import re
 import shutil
 import time
 from collections.abc import Mapping
@@ -24,7 +23,7 @@ from typing import Any, Literal, Protocol, Self, SupportsFloat
 import yaml
 
 from presat.errors import RunError
-from presat.tracking.files import mend_last_line, read_json, read_lines, write_atomically
+from presat.tracking.files import mend_last_line, read_json, read_lines, rollout_files, write_atomically
 from presat.tracking.lock import RunLock
 from presat.tracking.provenance import collect
 
@@ -33,7 +32,6 @@ Status = Literal["running", "finished", "stopped", "failed", "interrupted"]
 CONFIG, PROVENANCE, METRICS, STATUS = "config.yaml", "provenance.json", "metrics.jsonl", "status.json"
 OURS = (CONFIG, PROVENANCE, METRICS, STATUS, "rollouts", "checkpoints", "logs", "report.html")
 SYNC_S = 1.0
-_STEP_IN_NAME = re.compile(r"step_(\d+)\.parquet$")
 
 
 class Dumpable(Protocol):
@@ -148,10 +146,10 @@ class RunWriter:
         kept = [json.dumps(row) for row in rows if row.get("step", 0) <= step]
         write_atomically(self.path / METRICS, "".join(line + "\n" for line in kept))
         self._file = (self.path / METRICS).open("ab")
-        for file in (self.path / "rollouts").glob("*/*.parquet"):
-            found = _STEP_IN_NAME.search(file.name)
-            if found and int(found.group(1)) > step:
-                file.unlink()
+        for split in ("train", "eval"):
+            for saved_at, file in rollout_files(self.path, split):
+                if saved_at > step:
+                    file.unlink()
 
     def finish(self, status: Status = "finished", reason: str = "") -> None:
         """Record how the run ended, and let go of the directory. Calling it again changes nothing."""
