@@ -1,0 +1,8 @@
+"""Problems: loaded from files and hubs, or made by Reasoning Gym and the lab."""
+
+from __future__ import annotations
+
+from presat.tasks.files import save_problems
+from presat.tasks.load import load_problems, load_task
+
+__all__ = ["load_problems", "load_task", "save_problems"]

@@ -1,0 +1,94 @@
+"""One door for all problems: `load_problems(source, **options)`."""
+
+from __future__ import annotations
+
+import inspect
+import random
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from presat.errors import ConfigError, DataError, nearest
+from presat.types import Problem
+
+if TYPE_CHECKING:
+    from presat.config.schema import TaskConfig
+
+PROCEDURAL_COUNT = 100
+"""How many problems are made when nothing says."""
+
+
+def load_problems(source: str | Path | TaskConfig, **options: Any) -> list[Problem]:
+    """Load problems from any source.
+
+    Args:
+        source: `lab/NAME`, `reasoning_gym/TASK`, a .parquet, .jsonl or .csv file, a folder, a Hugging Face dataset id, or
+            a `TaskConfig`.
+        options: `count` and `seed` for all; the rest depends on the source: see `lab_problems`, `gym_problems` and
+            `load_file_problems`. For files `count` takes the first problems, or, with `sample=True`, random ones.
+
+    Raises:
+        ConfigError: unknown task or option; the message has the nearest one.
+        DataError: the source cannot be read, or a row is malformed: the message has the row and the field.
+    """
+    if not isinstance(source, str | Path):
+        return load_task(source, **options)
+    name = str(source)
+    if not name:
+        raise ConfigError("No data source is given; set `data.source`, for instance to lab/chains or a .parquet file.")
+    family, _, task = name.partition("/")
+    if family == "lab" and task:
+        from presat.tasks.lab import lab_problems
+
+        return _call(lab_problems, name, {"name": task, **_procedural(options)})
+    if family == "reasoning_gym" and task:
+        from presat.tasks.gym import gym_problems
+
+        return _call(gym_problems, name, {"task": task, **_procedural(options)})
+    from presat.tasks.files import load_file_problems
+
+    options = dict(options)
+    count, seed, sample = options.pop("count", None), options.pop("seed", 0), options.pop("sample", False)
+    also = ("count", "seed", "sample")
+    problems = _call(load_file_problems, name, {"source": name, **options}, also)
+    return _cut(problems, name, count, seed, sample)
+
+
+def load_task(task: TaskConfig, **options: Any) -> list[Problem]:
+    """Load the problems a `TaskConfig` describes; `options` come over its own.
+
+    Raises:
+        ConfigError, DataError: as `load_problems`.
+    """
+    family = task.source.partition("/")[0]
+    settings: dict[str, Any] = {"count": task.count, "seed": task.seed}
+    if task.domain and family != "lab":
+        settings["domain"] = task.domain
+    if family != "reasoning_gym":
+        settings["split"] = task.split
+    if task.columns and family not in ("lab", "reasoning_gym"):
+        settings["columns"] = task.columns
+    return load_problems(task.source, **{**settings, **task.options, **options})
+
+
+def _procedural(options: dict[str, Any]) -> dict[str, Any]:
+    count = options.get("count")
+    return {**options, "count": PROCEDURAL_COUNT if count is None else count}
+
+
+def _call(loader: Callable[..., list[Problem]], source: str, options: dict[str, Any], also: Iterable[str] = ()) -> Any:
+    """Call a loader, refusing options it does not have by name."""
+    known = [*inspect.signature(loader).parameters, *also]
+    for option in options:
+        if option not in known:
+            public = [name for name in known if name not in ("name", "task", "source")]
+            raise ConfigError(f"{source} takes no option '{option}'.{nearest(option, public)}")
+    return loader(**options)
+
+
+def _cut(problems: list[Problem], source: str, count: int | None, seed: int, sample: bool) -> list[Problem]:
+    if count is None:
+        return problems
+    if count > len(problems):
+        raise DataError(f"{source} holds {len(problems)} different problems, fewer than the {count} asked for.")
+    return random.Random(f"rows/{seed}").sample(problems, count) if sample else problems[:count]

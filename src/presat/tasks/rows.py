@@ -1,0 +1,218 @@
+"""Rows of data files and the problems in them: the published verl record format, and plain question / answer tables.
+
+A verl row has `data_source`, `prompt` (chat turns), `ability`, `reward_model` = {ground_truth, style}, `extra_info` (a mapping,
+or a JSON string) and, in the paper's release, `difficulty` (METHOD section 2). All columns but the prompt stay in the
+problem's metadata exactly as they came.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from presat.errors import DataError, nearest
+from presat.tasks.prompts import chat
+from presat.types import Message, Problem
+
+Row = Mapping[str, Any]
+
+EXTRA_COLUMN = "presat"
+"""Column of files we write, for what the verl columns cannot say: a JSON string with id, domain, verifier, metadata."""
+QUESTION_COLUMNS = ("question", "problem", "query", "instruction", "input", "prompt")
+ANSWER_COLUMNS = ("answer", "gold", "ground_truth", "final_answer", "target", "solution")
+_SCIENCE = ("scp", "gpqa", "supergpqa", "scibench", "mmlu-sci", "mmlu_sci", "science")
+
+
+def unwrap_gold(text: str) -> str:
+    """Return the answer inside a JSON list of strings (`["1156"]`), and any other text as it is.
+
+    A list of several strings is joined by commas, which Math-Verify reads as a set. A list of numbers (`[1, 2]`) may be an
+    interval and is left alone.
+    """
+    if text.lstrip().startswith("["):
+        try:
+            items = json.loads(text)
+        except ValueError:
+            return text
+        if isinstance(items, list) and items and all(isinstance(item, str) for item in items):
+            return ", ".join(item.strip() for item in items)
+    return text
+
+
+def extra_info(metadata: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a row's `extra_info` as a mapping, parsed where it is a JSON string; empty when there is none."""
+    value = metadata.get("extra_info")
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except ValueError:
+            return {}
+    return value if isinstance(value, Mapping) else {}
+
+
+def original_gold(problem: Problem) -> str | None:
+    """Return the true answer a label-noise set keeps beside the wrong one; None when the file says nothing of it."""
+    value = problem.metadata.get("original_ground_truth", extra_info(problem.metadata).get("original_ground_truth"))
+    return unwrap_gold(str(value)) if value is not None else None
+
+
+def content_id(messages: Sequence[Message]) -> str:
+    """Return the id of a problem that has no name of its own: a hash of its chat turns."""
+    text = json.dumps([[message["role"], message["content"]] for message in messages], ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def is_verl(row: Row) -> bool:
+    """Whether a row is in the verl record format."""
+    return "reward_model" in row and "prompt" in row
+
+
+def problem_of_verl(row: Row, where: str, domain: str = "") -> Problem:
+    """Turn a verl row into a problem; `where` names the row in errors.
+
+    Raises:
+        DataError: a needed field is missing or of the wrong kind.
+    """
+    if row.get(EXTRA_COLUMN):
+        return _problem_of_ours(row, where)
+    messages = _messages(row["prompt"], where, "prompt")
+    reward_model = row["reward_model"]
+    if not isinstance(reward_model, Mapping) or "ground_truth" not in reward_model:
+        raise DataError(
+            f"{where}: field 'reward_model' should be a mapping with 'ground_truth'; it is {reward_model!r}."
+        )
+    metadata = {name: value for name, value in row.items() if name not in ("prompt", EXTRA_COLUMN)}
+    if isinstance(row.get("extra_info"), str) and not extra_info(metadata):
+        raise DataError(f"{where}: field 'extra_info' is a string but not a JSON object: {row['extra_info'][:80]!r}.")
+    domain, verifier = _domain_of(metadata, domain)
+    return Problem(content_id(messages), messages, _gold(reward_model["ground_truth"]), domain, verifier, metadata)
+
+
+def problem_of_plain(
+    row: Row, where: str, columns: Mapping[str, str], domain: str = "", system: str | None = None
+) -> Problem:
+    """Turn a row with a question column (text, or chat turns in `messages`) and perhaps an answer column into a problem.
+
+    Args:
+        row: the row.
+        where: names the row in errors.
+        columns: which column is the `question`, the `answer` and the `id`; usual names are found by themselves.
+        domain: decides prompt and verifier; `math` when empty.
+        system: system message in place of the domain's.
+
+    Raises:
+        DataError: a named column is missing, or no question can be found.
+    """
+    domain = domain or "math"
+    names = {role: name for role, name in columns.items() if name}
+    for role, name in names.items():
+        if name not in row:
+            raise DataError(f"{where}: there is no field '{name}' (given as the {role}).{nearest(name, row)}")
+    question = names.get("question") or next(
+        (n for n in ("messages", *QUESTION_COLUMNS) if row.get(n) is not None), None
+    )
+    if question is None:
+        raise DataError(f"{where}: no question among the fields {', '.join(row)}; name it with columns.question.")
+    answer = names.get("answer") or next((n for n in ANSWER_COLUMNS if n in row and n != question), None)
+    value = row[question]
+    if isinstance(value, str) and value.strip():
+        messages = chat(value, domain, system)
+    elif isinstance(value, list):
+        messages = _messages(value, where, question)
+    else:
+        raise DataError(f"{where}: field '{question}' should hold the question; it is {value!r}.")
+    gold = None if answer is None else _gold(row[answer])
+    identity = str(row[names["id"]]) if "id" in names else content_id(messages)
+    metadata = {name: item for name, item in row.items() if name not in (question, answer)}
+    return Problem(identity, messages, gold, domain, _domain_of(metadata, domain)[1], metadata)
+
+
+def row_of(problem: Problem) -> dict[str, Any]:
+    """Return a problem as a verl row; the columns it came with are kept, its messages and gold are its own.
+
+    Raises:
+        DataError: its metadata cannot be stored.
+    """
+    messages = [{"content": message["content"], "role": message["role"]} for message in problem.messages]
+    metadata = {name: value for name, value in problem.metadata.items() if name != "repeats"}
+    raw = metadata.get("reward_model")
+    if isinstance(raw, Mapping) and "ground_truth" in raw:
+        row = {name: value for name, value in metadata.items() if name not in ("reward_model",)}
+        kept = raw["ground_truth"]
+        gold = kept if _gold(kept) == problem.gold else problem.gold
+        row |= {"prompt": messages, "reward_model": {**raw, "ground_truth": gold}}
+        if _same(problem_of_verl(row, problem.id), problem):
+            return row
+        return row | {EXTRA_COLUMN: _dump(problem, {})}
+    row = {
+        "data_source": str(metadata.get("source_dataset", problem.domain)),
+        "prompt": messages,
+        "ability": problem.domain,
+        "reward_model": {"ground_truth": problem.gold, "style": "rule"},
+        "extra_info": json.dumps(metadata, ensure_ascii=False, default=str),
+    }
+    return row | {EXTRA_COLUMN: _dump(problem, {"metadata": metadata})}
+
+
+def _same(a: Problem, b: Problem) -> bool:
+    return (a.id, a.messages, a.gold, a.domain, a.verifier) == (b.id, b.messages, b.gold, b.domain, b.verifier)
+
+
+def _dump(problem: Problem, more: Mapping[str, Any]) -> str:
+    record = {"id": problem.id, "domain": problem.domain, "verifier": problem.verifier, **more}
+    try:
+        return json.dumps(record, ensure_ascii=False)
+    except (TypeError, ValueError) as error:
+        raise DataError(
+            f"Problem {problem.id} cannot be saved, its metadata does not fit into JSON: {error}."
+        ) from error
+
+
+def _problem_of_ours(row: Row, where: str) -> Problem:
+    try:
+        record = json.loads(row[EXTRA_COLUMN])
+        identity, domain, verifier = record["id"], record["domain"], record["verifier"]
+    except (TypeError, ValueError, KeyError) as error:
+        raise DataError(f"{where}: field '{EXTRA_COLUMN}' is not what presat writes there.") from error
+    metadata = record.get("metadata")
+    if metadata is None:
+        metadata = {name: value for name, value in row.items() if name not in ("prompt", EXTRA_COLUMN)}
+    gold = _gold(row["reward_model"]["ground_truth"])
+    return Problem(identity, _messages(row["prompt"], where, "prompt"), gold, domain, verifier, metadata)
+
+
+def _messages(value: Any, where: str, field: str) -> tuple[Message, ...]:
+    turns: list[Message] = []
+    for turn in value if isinstance(value, list) else [value]:
+        role = turn.get("role") if isinstance(turn, Mapping) else None
+        content = turn.get("content") if isinstance(turn, Mapping) else None
+        if not isinstance(role, str) or not isinstance(content, str):
+            raise DataError(
+                f"{where}: field '{field}' should be a list of {{role, content}} turns; it holds {turn!r:.80}."
+            )
+        turns.append({"role": role, "content": content})
+    if not turns:
+        raise DataError(f"{where}: field '{field}' holds no turns.")
+    return tuple(turns)
+
+
+def _gold(value: Any) -> str | None:
+    """The answer as text; None for an absent or empty one."""
+    if value is None or value != value:
+        return None
+    text = unwrap_gold(value if isinstance(value, str) else str(value))
+    return text if text.strip() else None
+
+
+def _domain_of(metadata: Mapping[str, Any], domain: str) -> tuple[str, str]:
+    """Domain and verifier of a row: Reasoning Gym's metadata says so itself, the rest goes by the source's name."""
+    if extra_info(metadata).get("source_dataset") or metadata.get("source_dataset"):
+        return domain or "graph", "reasoning_gym"
+    if domain:
+        return domain, "math"
+    source = str(metadata.get("data_source", "")).lower()
+    if any(word in source for word in _SCIENCE):
+        return "science", "math"
+    return str(metadata.get("ability") or "math"), "math"

@@ -1,0 +1,27 @@
+"""Answer verification: right, wrong, or missing with a reason."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+
+from presat.types import Problem, Score
+from presat.verify.extract import Box, boxes, extract_boxed
+from presat.verify.verifier import Mode, Verifier
+
+__all__ = ["Box", "Mode", "Verifier", "boxes", "extract_boxed", "score", "score_many"]
+
+
+@cache
+def _shared(mode: Mode) -> Verifier:
+    return Verifier(mode)
+
+
+def score(problem: Problem, text: str, mode: Mode = "boxed") -> Score:
+    """Judge one response with a verifier that is kept for the life of the process."""
+    return _shared(mode).score(problem, text)
+
+
+def score_many(pairs: Sequence[tuple[Problem, str]], mode: Mode = "boxed") -> list[Score]:
+    """Judge many responses with a verifier that is kept for the life of the process."""
+    return _shared(mode).score_many(pairs)

@@ -1,0 +1,184 @@
+r"""Judges responses: right, wrong, or missing with a reason, by the verifier each problem names.
+
+Two modes of reading a math answer (section 3, and the release's own scoring):
+
+- `boxed`: the content of the last balanced `\boxed{}`; a response without one is wrong ("no boxed answer").
+- `any`: Math-Verify's own fallbacks over the whole response, which also find an unboxed final answer.
+
+Reasoning Gym and lab answers are read from the box in both modes.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any, Literal, get_args
+
+from presat.errors import ConfigError, VerifierError, nearest
+from presat.tasks.rows import extra_info
+from presat.types import Problem, Score
+from presat.verify import lab
+from presat.verify.extract import extract_boxed
+from presat.verify.pool import Item, WorkerPool
+
+Mode = Literal["boxed", "any"]
+
+NO_BOX = "no boxed answer"
+EMPTY_BOX = "empty box"
+NO_GOLD = "no gold answer"
+VERIFIERS = ("math", "reasoning_gym", "lab")
+CACHE_LIMIT = 200_000
+"""Verdicts kept; beyond it the oldest are forgotten."""
+
+_Key = tuple[Any, ...]
+
+
+class Verifier:
+    """Scores responses, with a cache and killable workers that are started only when a math or Gym answer needs them.
+
+    Attributes:
+        mode: `boxed` or `any`.
+        workers: processes for Math-Verify and Reasoning Gym.
+        timeout_s: seconds one answer may take, counted from when a worker begins it.
+        cache: whether verdicts on (gold, extracted answer) are kept.
+    """
+
+    def __init__(self, mode: Mode = "boxed", workers: int = 1, timeout_s: float = 5.0, cache: bool = True) -> None:
+        if mode not in get_args(Mode):
+            raise ConfigError(f"There is no extraction mode '{mode}'.{nearest(mode, get_args(Mode))}")
+        if workers < 1 or timeout_s <= 0:
+            raise ConfigError("A verifier needs at least one worker and a timeout_s above 0.")
+        self.mode: Mode = mode
+        self.workers, self.timeout_s, self.cache = workers, timeout_s, cache
+        self._counts: Counter[str] = Counter()
+        self._verdicts: dict[_Key, Score] = {}
+        self._pool: WorkerPool | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """What was judged so far: `right`, `wrong`, `missing/REASON`, `cache_hits`, `timeouts`, `crashes`."""
+        pool = self._pool
+        counts = {"right": 0, "wrong": 0, "cache_hits": 0, **self._counts}
+        counts["timeouts"] = pool.timeouts if pool else 0
+        counts["crashes"] = pool.crashes if pool else 0
+        return counts
+
+    def score(self, problem: Problem, text: str) -> Score:
+        """Judge one response."""
+        return self.score_many([(problem, text)])[0]
+
+    def score_many(self, pairs: Sequence[tuple[Problem, str]]) -> list[Score]:
+        """Judge responses, in order; equal answers to equal golds are judged once.
+
+        Raises:
+            VerifierError: a problem names an unknown verifier, or the workers cannot be started.
+        """
+        with self._lock:
+            scores: list[Score | None] = [None] * len(pairs)
+            waiting: dict[_Key, list[int]] = {}
+            items: list[Item] = []
+            for index, (problem, text) in enumerate(pairs):
+                decided = self._decide(problem, text)
+                if isinstance(decided, Score):
+                    scores[index] = decided
+                    continue
+                key, item = decided
+                if self.cache and key in self._verdicts:
+                    self._counts["cache_hits"] += 1
+                    scores[index] = self._verdicts[key]
+                elif self.cache and key in waiting:
+                    self._counts["cache_hits"] += 1
+                    waiting[key].append(index)
+                else:
+                    waiting[key if self.cache else (index,)] = [index]
+                    items.append(item)
+            for (key, indices), item, verdict in zip(waiting.items(), items, self._run(items), strict=True):
+                value, extracted, reason = verdict
+                score = Score(value, extracted if extracted is not None else _answer_of(item), reason)
+                if self.cache:
+                    self._remember(key, score)
+                for index in indices:
+                    scores[index] = score
+            done = [score for score in scores if score is not None]
+            self._count(done)
+            return done
+
+    def close(self) -> None:
+        """Stop the workers. The verifier may be used again: they are started anew."""
+        if self._pool is not None:
+            self._pool.close()
+
+    def __enter__(self) -> Verifier:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Pickle the settings only: cache, counts and workers stay where they are."""
+        return {"mode": self.mode, "workers": self.workers, "timeout_s": self.timeout_s, "cache": self.cache}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(**state)
+
+    def _decide(self, problem: Problem, text: str) -> Score | tuple[_Key, Item]:
+        """Judge what needs no worker; else say what to ask one, and the key of the answer."""
+        if problem.verifier not in VERIFIERS:
+            raise VerifierError(
+                f"Problem {problem.id} names the verifier '{problem.verifier}', which there is not."
+                f"{nearest(problem.verifier, VERIFIERS)}"
+            )
+        answer = extract_boxed(text)
+        whole = self.mode == "any" and problem.verifier == "math"
+        if problem.gold is None:
+            return Score(None, answer, NO_GOLD)
+        if not whole and not answer:
+            return Score(0.0, answer, NO_BOX if answer is None else EMPTY_BOX)
+        if problem.verifier == "lab":
+            return Score(float(lab.same(problem.gold, answer or "")), answer)
+        if problem.verifier == "reasoning_gym":
+            arguments = (problem.gold, answer, _gym_metadata(problem))
+            return ("reasoning_gym", problem.id, problem.gold, answer), ("reasoning_gym", arguments)
+        read = text if whole else answer
+        return ("math", problem.gold, read), ("math", (problem.gold, read, self.mode))
+
+    def _run(self, items: list[Item]) -> list[tuple[float | None, str | None, str | None]]:
+        if not items:
+            return []
+        if self._pool is None:
+            self._pool = WorkerPool(self.workers, self.timeout_s)
+        return self._pool.run(items)
+
+    def _remember(self, key: _Key, score: Score) -> None:
+        if len(self._verdicts) >= CACHE_LIMIT:
+            del self._verdicts[next(iter(self._verdicts))]
+        self._verdicts[key] = score
+
+    def _count(self, scores: Sequence[Score]) -> None:
+        for score in scores:
+            if score.value is None:
+                self._counts[f"missing/{(score.reason or 'unknown').replace(' ', '_')}"] += 1
+            else:
+                self._counts["right" if score.value == 1.0 else "wrong"] += 1
+
+
+def _gym_metadata(problem: Problem) -> dict[str, Any]:
+    """Reasoning Gym's metadata: the problem's own, or the `extra_info` of the row it came from."""
+    own = problem.metadata
+    metadata = dict(own if "source_dataset" in own else extra_info(own))
+    if "source_dataset" not in metadata:
+        raise VerifierError(
+            f"Problem {problem.id} is to be scored by Reasoning Gym, but its metadata has no `source_dataset` (the task)."
+        )
+    return metadata
+
+
+def _answer_of(item: Item) -> str | None:
+    """The boxed answer an item asks about, for the record of an item that was not judged; None in mode `any`."""
+    kind, arguments = item
+    return None if kind == "math" and arguments[2] == "any" else arguments[1]

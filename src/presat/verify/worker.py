@@ -1,0 +1,96 @@
+"""The process that runs Math-Verify and Reasoning Gym on one item at a time, to be killed when it takes too long.
+
+Started as `python -m presat.verify.worker FD` with one end of a socket pair. It imports neither torch nor the main
+program. For each item it first reports that it has begun (the parent's clock starts there), then the verdict.
+Replies are JSON: a process that has read hostile text sends nothing that could run in the parent.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from multiprocessing.connection import Connection
+from typing import Any
+
+MEMORY_BYTES = 4 * 2**30
+"""Address space of a worker; an answer that needs more is a crash of that item."""
+
+Verdict = tuple[float | None, str | None, str | None]
+
+
+def _math(gold: str, answer: str, mode: str) -> Verdict:
+    from presat.verify.math import compare
+
+    return compare(gold, answer, mode)
+
+
+def _reasoning_gym(gold: str, answer: str, metadata: dict[str, Any]) -> Verdict:
+    from presat.verify.reasoning_gym import judge
+
+    return judge(gold, answer, metadata)
+
+
+def _prepare(kind: str) -> None:
+    """Import what a kind of item needs, so that the clock does not count it."""
+    if kind == "math":
+        pass
+    elif kind == "reasoning_gym":
+        import reasoning_gym  # noqa: F401
+
+
+HANDLERS: dict[str, Callable[..., Verdict]] = {"math": _math, "reasoning_gym": _reasoning_gym}
+
+
+def _limit(memory: bool, seconds: float | None = None) -> None:
+    """Bound the process in the kernel too: memory once, and CPU time for each item, in case the parent is gone."""
+    with suppress(ImportError, ValueError, OSError):  # not every system has these limits; the parent's kill remains
+        import resource
+
+        if memory:
+            resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+        if seconds is not None:
+            usage = resource.getrusage(resource.RUSAGE_SELF)
+            hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
+            resource.setrlimit(resource.RLIMIT_CPU, (int(usage.ru_utime + usage.ru_stime + seconds) + 5, hard))
+
+
+def serve(connection: Connection) -> None:
+    """Answer items `(kind, arguments, timeout_s)` until the parent closes the connection."""
+
+    def reply(*message: Any) -> None:
+        connection.send_bytes(json.dumps(message).encode())
+
+    while True:
+        try:
+            kind, arguments, timeout_s = connection.recv()
+        except EOFError:
+            return
+        _prepare(kind)
+        _limit(memory=False, seconds=timeout_s)
+        reply("begun")
+        try:
+            verdict = HANDLERS[kind](*arguments)
+        except RecursionError:
+            reply("crashed", "RecursionError")
+        except Exception as error:  # noqa: BLE001  (reported to the parent as a missing score with this reason)
+            reply("crashed", f"{type(error).__name__}: {error}"[:200])
+        else:
+            reply("done", *verdict)
+
+
+def main() -> None:
+    """Entry point: serve the socket whose descriptor is the first argument."""
+    connection = Connection(int(sys.argv[1]))
+    quiet = os.open(os.devnull, os.O_WRONLY)
+    for stream in (1, 2):  # nothing a library prints may reach the parent's terminal
+        os.dup2(quiet, stream)
+    _limit(memory=True)
+    with suppress(BrokenPipeError, ConnectionResetError):
+        serve(connection)
+
+
+if __name__ == "__main__":
+    main()
