@@ -211,6 +211,14 @@ def test_truncating_forgets_later_steps_everywhere(tmp_path):
         run.rollouts("eval")
 
 
+def test_a_run_killed_before_its_first_line_opens_and_starts_again(tmp_path):
+    write(tmp_path / "run", [])
+    (tmp_path / "run" / "metrics.jsonl").unlink()
+    assert open_run(tmp_path / "run").train_rewards().size == 0
+    write(tmp_path / "run", [1])
+    assert open_run(tmp_path / "run" / "metrics.jsonl").name == "run"
+
+
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [

@@ -21,7 +21,7 @@ def read_presat(path: Path) -> Run:
     Raises:
         RunError: one of its files is damaged beyond a torn last line.
     """
-    rows, notes = read_lines(path / METRICS)
+    rows, notes = read_lines(path / METRICS) if (path / METRICS).is_file() else ([], [])
     values, more = collect_rows(rows, METRICS)
     status = read_json(path / STATUS)
     state, reason = status.get("status", "unknown"), status.get("reason", "")

@@ -10,7 +10,7 @@ from presat.tracking import dumps, table, trl, verl
 from presat.tracking.directory import read_presat
 from presat.tracking.files import read_lines
 from presat.tracking.run import Run
-from presat.tracking.writer import METRICS, STATUS
+from presat.tracking.writer import METRICS, PROVENANCE
 
 _TABLES = (".csv", ".tsv")
 _LOGS = (".log", ".txt", ".out")
@@ -49,7 +49,7 @@ def open_run(path: Path | str) -> Run:
 
 
 def _open_folder(path: Path) -> Run | None:
-    if (path / STATUS).is_file() or _json_kind(path / METRICS) == "flat":
+    if (path / PROVENANCE).is_file() or _json_kind(path / METRICS) == "flat":
         return read_presat(path)
     state = trl.find_state(path)
     if state is not None:
@@ -60,7 +60,7 @@ def _open_folder(path: Path) -> Run | None:
 
 
 def _open_file(path: Path) -> Run | None:
-    if path.name == METRICS and (path.parent / STATUS).is_file():
+    if path.name == METRICS and (path.parent / PROVENANCE).is_file():
         return read_presat(path.parent)
     if trl.find_state(path):
         return trl.read_trl(path.parent, path)
