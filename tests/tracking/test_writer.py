@@ -136,10 +136,12 @@ def test_a_killed_run_is_interrupted_whole_up_to_a_line_and_resumes(tmp_path, ho
     steps, rewards = run.series("reward")
     assert steps.tolist() == list(range(1, len(steps) + 1))
     assert set(rewards) == {0.5}
+    (path / f".status.json.{process.pid}.part").write_text("{")
     with RunWriter(path, CONFIG, "train", resume=True) as writer:
         writer.truncate_after(2)
         writer.append(3, {"reward": 0.9})
     assert open_run(path).train_rewards().tolist() == [0.5, 0.5, 0.9]
+    assert not list(path.glob(".*.part"))
     resumed = open_run(path).provenance["resumed"]
     assert resumed[0]["changed_settings"]["seed"] == [1, 3]
 

@@ -98,6 +98,8 @@ class RunWriter:
                 _remove(self.path / name)
         elif not resume:
             earlier = {}
+        for leftover in [*self.path.glob(".*.part"), *self.path.glob("rollouts/*/*.partial")]:
+            _remove(leftover)  # half-written by a process that was killed
         mend_last_line(self.path / METRICS)
         provenance = {"started": _now(), **collect(settings, command)}
         if earlier:
