@@ -100,7 +100,7 @@ class BatchEngine:
     ) -> list[Completion]:
         ids = [row[:length].tolist() for row, length in zip(tokens_BT, lengths_B, strict=True)]
         logprobs = [row[:length].tolist() for row, length in zip(logprobs_BT, lengths_B, strict=True)]
-        texts = self.tokenizer.batch_decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        texts = decode(self.tokenizer, ids)
         return [
             Completion(text, tuple(token_ids), tuple(values), bool(ended))
             for text, token_ids, values, ended in zip(texts, ids, logprobs, ended_B, strict=True)
@@ -191,6 +191,17 @@ def _eos_ids(model: Any, tokenizer: Any) -> tuple[int, ...]:
     if not ids:
         raise DataError("Neither the tokenizer nor the generation config names an end-of-sequence token; set one.")
     return tuple(sorted(ids))
+
+
+def decode(tokenizer: Any, ids: list[list[int]]) -> list[str]:
+    """Return the texts of token lists, special tokens left out, spaces as they are."""
+    from transformers import PreTrainedTokenizerFast
+
+    if (
+        getattr(type(tokenizer), "_decode", None) is PreTrainedTokenizerFast._decode
+    ):  # what that does, but for all at once
+        return tokenizer.backend_tokenizer.decode_batch(ids, skip_special_tokens=True)
+    return tokenizer.batch_decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
 
 
 def _apply_template(tokenizer: Any, problem: Problem) -> tuple[int, ...]:

@@ -40,6 +40,8 @@ class EvalSet:
 
     name: str
     problems: Sequence[Problem]
+    dropped: int
+    """Problems left out because their prompt is too long."""
 
 
 @dataclass

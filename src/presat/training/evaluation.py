@@ -8,13 +8,14 @@ import torch
 
 from presat.config.schema import EvalConfig
 from presat.errors import ConfigError
-from presat.models import load_model_and_tokenizer
+from presat.models import load_model_and_tokenizer, resolve_model
 from presat.rollouts import RolloutStore, make_engine, seed_for
-from presat.tracking import RunWriter, hash_path
+from presat.tasks import load_task
+from presat.tracking import RunWriter, model_identity
 from presat.training.checkpoints import checkpoint_step
 from presat.training.evaluate import evaluate_problems
 from presat.training.libraries import quiet_libraries
-from presat.training.problems import load_task
+from presat.training.problems import describe, drop_too_long
 from presat.training.progress import Progress
 from presat.types import Sampling
 from presat.verify import Verifier
@@ -34,7 +35,7 @@ def run_eval(config: EvalConfig, quiet: bool = False) -> Path:
         raise ConfigError("There is nothing to evaluate on: give `sets` at least one task.")
     if config.threads:
         torch.set_num_threads(config.threads)
-    step = checkpoint_step(Path(config.model.name)) or 0
+    step = checkpoint_step(Path(resolve_model(config.model.name))) or 0
     verify = config.verify
     with (
         quiet_libraries(),
@@ -42,16 +43,21 @@ def run_eval(config: EvalConfig, quiet: bool = False) -> Path:
         Verifier(verify.extraction, verify.workers, verify.timeout_s) as verifier,
         Progress("eval", quiet) as progress,
     ):
-        sets = [(task.label(), load_task(task)) for task in config.sets]
         model, tokenizer = load_model_and_tokenizer(
             config.model.name, config.model.dtype, attention=config.model.attention
         )
-        writer.note_provenance(model=hash_path(model.config._name_or_path))
         engine = make_engine(model, tokenizer, config.engine)
+        fitting = {
+            task.label(): drop_too_long(engine, load_task(task), config.max_prompt_tokens) for task in config.sets
+        }
+        writer.note_provenance(
+            model=model_identity(model.config._name_or_path),
+            problems={"eval": {name: describe(*found) for name, found in fitting.items()}},
+        )
         store = RolloutStore(config.run / "rollouts")
         sampling = Sampling(config.temperature, config.max_new_tokens, config.max_prompt_tokens)
-        progress.start(0, len(sets))
-        for done, (name, problems) in enumerate(sets, 1):
+        progress.start(0, len(fitting))
+        for done, (name, (problems, _)) in enumerate(fitting.items(), 1):
             seed = seed_for(config.seed, name)
             found = evaluate_problems(engine, verifier, problems, config.samples, sampling, seed, config.greedy)
             metrics = {f"eval/{name}/{metric}": value for metric, value in found.metrics.items()}

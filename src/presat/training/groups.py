@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from presat.verify import Verifier
 
 REWARD_KEY = "presat_reward"
+VERIFIER_COUNTS = ("cache_hits", "timeouts", "crashes")
+"""Counts of the verifier that are logged as `verify/NAME`: how many since the step before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,7 @@ class GroupRollouts:
     votes: int
     seed: int
     sink: Callable[[StepRollouts], None] = field(default=lambda _: None)
+    _counted: dict[str, int] = field(default_factory=dict)
 
     def __call__(self, prompts: list[str], trainer: Any) -> dict[str, list[Any]]:
         """Draw the responses for TRL's rows; returns `prompt_ids`, `completion_ids`, `logprobs` and the rewards."""
@@ -112,12 +115,17 @@ class GroupRollouts:
         }
 
     def _metrics(self, drawn: StepRollouts, trainer: Any) -> dict[str, float]:
-        """Gold accuracy beside the reward, over the responses that train and over all processes."""
-        totals = torch.tensor(label_counts([row[: self.group_size] for row in drawn.scores_PN]), dtype=torch.float64)
-        right, judged, missing, all_right, all_wrong, mixed, groups = trainer.accelerator.reduce(
-            totals.to(trainer.accelerator.device), reduction="sum"
+        """Gold accuracy beside the reward and what the verifier met, summed over all processes."""
+        labels = label_counts([row[: self.group_size] for row in drawn.scores_PN])
+        counts = self.verifier.counts
+        met = [float(counts[name] - self._counted.get(name, 0)) for name in VERIFIER_COUNTS]
+        self._counted = counts
+        totals = torch.tensor([*labels, *met], dtype=torch.float32, device=trainer.accelerator.device)
+        right, judged, missing, all_right, all_wrong, mixed, groups, *met = trainer.accelerator.reduce(
+            totals, reduction="sum"
         ).tolist()
         return {
+            **{f"verify/{name}": value for name, value in zip(VERIFIER_COUNTS, met, strict=True)},
             "labels/gold_accuracy": right / judged if judged else float("nan"),
             "labels/missing": missing / (judged + missing),
             "labels/all_right": all_right / groups,
@@ -127,7 +135,7 @@ class GroupRollouts:
 
 
 def label_counts(scores_PG: Sequence[Sequence[Score]]) -> tuple[float, ...]:
-    """Count (right, judged, missing) responses and (all-right, all-wrong, mixed, all) groups, by what could be judged."""
+    """Count right, judged and missing responses, then all-right, all-wrong, mixed and all groups (missing left out)."""
     right = judged = missing = all_right = all_wrong = mixed = 0.0
     for row in scores_PG:
         values = [score.value for score in row if score.value is not None]

@@ -28,12 +28,13 @@ from presat.models import load_model_and_tokenizer
 from presat.rewards import make_reward
 from presat.rollouts import RolloutStore, make_engine
 from presat.rollouts.batching import BatchEngine
-from presat.tracking import RunWriter, hash_path, hash_problems, open_run
+from presat.tasks import load_task
+from presat.tracking import RunWriter, model_identity, open_run
 from presat.training.callbacks import EvalSet, Evaluator, Monitor, RolloutSink
 from presat.training.checkpoints import checkpoint_step, discard_partial, newest_checkpoint
 from presat.training.groups import GroupRollouts, StepRollouts, place_key, reward_function
 from presat.training.libraries import quiet_libraries
-from presat.training.problems import drop_too_long, load_task
+from presat.training.problems import describe, drop_too_long
 from presat.training.progress import Progress
 from presat.training.schedule import Batches, make_schedule, plan_batches
 from presat.types import Problem, Sampling
@@ -48,8 +49,8 @@ class Trainer(GRPOTrainer):
         loss = super().training_step(model, inputs, num_items_in_batch)
         if not torch.isfinite(loss):
             raise RunError(
-                f"The loss became {loss.item()} at step {self.state.global_step + 1}; the update was not made. The last "
-                "checkpoint and the log up to the step before are whole; resume with a lower optim.lr."
+                f"The loss became {loss.item()} at step {self.state.global_step + 1}; the update was not made. The "
+                "last checkpoint and the log up to the step before are whole; resume with a lower optim.lr."
             )
         return loss
 
@@ -72,7 +73,7 @@ class _Process:
 def run_train(config: TrainConfig, quiet: bool = False) -> Path:
     """Train with GRPO and return the run directory.
 
-    The last checkpoint, `checkpoints/step_N`, is an ordinary Hugging Face folder. Under `torchrun` only process 0 writes.
+    The last checkpoint, `checkpoints/step_N`, is an ordinary Hugging Face folder. Under `torchrun` process 0 writes.
 
     Args:
         config: the resolved configuration.
@@ -124,10 +125,16 @@ def _train(
     model, tokenizer = load_model_and_tokenizer(config.model.name, config.model.dtype, attention=config.model.attention)
     engine = make_engine(model, tokenizer, config.engine)
     problems, dropped = drop_too_long(engine, load_task(config.data), config.max_prompt_tokens)
-    sets = [EvalSet(task.label(), load_task(task)) for task in config.eval.sets]
+    sets = [
+        EvalSet(task.label(), *drop_too_long(engine, load_task(task), config.max_prompt_tokens))
+        for task in config.eval.sets
+    ]
     if writer is not None:
-        described = {"train": _describe(problems, dropped), **{item.name: _describe(item.problems) for item in sets}}
-        writer.note_provenance(problems=described, model=hash_path(model.config._name_or_path))
+        described = {item.name: describe(item.problems, item.dropped) for item in sets}
+        writer.note_provenance(
+            problems={"train": describe(problems, dropped), "eval": described},
+            model=model_identity(model.config._name_or_path),
+        )
     store = RolloutStore(config.run / "rollouts") if process.writes else None
     sink = RolloutSink(store, config.save_rollouts_every, process.count)
     rollouts = make_rollouts(config, problems, engine, verifier, sink)
@@ -233,10 +240,6 @@ def grpo_config(config: TrainConfig, batches: Batches, checkpoints: Path) -> GRP
     )
 
 
-def _describe(problems: Sequence[Problem], dropped: int = 0) -> dict[str, Any]:
-    return {"count": len(problems), "hash": hash_problems(problems), "dropped_too_long": dropped}
-
-
 def _saturation(config: TrainConfig, done: int) -> OnlineSaturation:
     """Return the online t_sat, brought up to the step a resumed run starts from."""
     stop = config.stop
@@ -247,5 +250,5 @@ def _saturation(config: TrainConfig, done: int) -> OnlineSaturation:
     scores: list[tuple[int, float]] = []
     if config.eval.sets:
         steps, values = run.eval_series(config.eval.sets[0].label(), f"avg@{config.eval.samples}")
-        scores = list(zip(steps.tolist(), values.tolist(), strict=True))
+        scores = [(step, value) for step, value in zip(steps.tolist(), values.tolist(), strict=True) if step <= done]
     return OnlineSaturation.replay(run.train_rewards()[:done], scores, **settings)

@@ -1,22 +1,14 @@
-"""Problems for training and evaluation: loaded, and cut to what fits."""
+"""Problems for training and evaluation, cut to what fits."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-from presat.config.schema import TaskConfig
 from presat.errors import DataError
 from presat.rollouts.batching import BatchEngine
-from presat.tasks import load_problems
+from presat.tracking import hash_problems
 from presat.types import Problem
-
-
-def load_task(task: TaskConfig) -> list[Problem]:
-    """Load the problems a task describes; raises DataError when there are none."""
-    problems = load_problems(task)
-    if not problems:
-        raise DataError(f"{task.source} holds no problems.")
-    return problems
 
 
 def drop_too_long(engine: BatchEngine, problems: Sequence[Problem], limit: int) -> tuple[list[Problem], int]:
@@ -29,3 +21,8 @@ def drop_too_long(engine: BatchEngine, problems: Sequence[Problem], limit: int) 
     if not kept:
         raise DataError(f"Each of the {len(problems)} prompts is longer than max_prompt_tokens ({limit}); raise it.")
     return kept, len(problems) - len(kept)
+
+
+def describe(problems: Sequence[Problem], dropped: int) -> dict[str, Any]:
+    """Return what provenance says about a set of problems."""
+    return {"count": len(problems), "hash": hash_problems(problems), "dropped_too_long": dropped}
