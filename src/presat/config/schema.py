@@ -85,8 +85,9 @@ class RewardConfig(Settings):
 
     source: str = "verifiable"
     """`verifiable`, `majority_vote`, `random`, `format_only`."""
-    gate: Literal["none", "boxed", "think"] = "none"
-    """Format gate: the reward is 0 unless the response passes it (`think`: `<think>...</think>` and a box after it)."""
+    gate: Literal["none", "boxed", "think", "think_opened", "single_box"] = "none"
+    """Format gate: the reward is 0 unless the response passes it (`think`: `<think>...</think>` and a box after it;
+    `think_opened`: the prompt opened `<think>`; `single_box`: exactly one box and nothing after it)."""
     votes: int = 16
     """Majority vote: responses per prompt that vote (at least the group size); the first `group_size` train."""
     options: YamlMapping = Field(default_factory=dict)

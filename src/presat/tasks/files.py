@@ -34,8 +34,8 @@ def load_file_problems(
         domain: domain of rows that do not say.
         system: system message for bare questions.
         unique: True keeps one problem for rows with the same turns and gold, and notes how often it stood there in
-            `metadata["repeats"]`; False keeps every row, `ID#2` being the second of its kind; None folds only where every
-            problem stands there equally often, as in the published N = 8 files, whose 64 rows are 8 prompts.
+            `metadata["repeats"]`; False keeps every row, `ID#2` being the second of its kind; None folds only where
+            every problem stands there equally often, as in the published N = 8 files, whose 64 rows are 8 prompts.
 
     Raises:
         DataError: the source cannot be read, or a row is malformed.
@@ -52,8 +52,8 @@ def load_file_problems(
 def save_problems(problems: Sequence[Problem], path: str | Path) -> Path:
     """Write problems as parquet in the verl record format, so that loading gives the same problems back.
 
-    Columns they were loaded with are kept; what the format has no place for goes into one more column, `presat`. A problem
-    that stood several times in its source (`repeats`) is written as often.
+    Columns they were loaded with are kept; what the format has no place for goes into one more column, `presat`. A
+    problem that stood several times in its source (`repeats`) is written as often.
 
     Raises:
         DataError: nothing to write, metadata that cannot be stored, or no write access.
@@ -171,7 +171,7 @@ def _read_dataset(source: str, split: str, saved: bool = False) -> Iterator[tupl
         data: Any = datasets.load_from_disk(source) if saved else datasets.load_dataset(source, split=split)
         if isinstance(data, datasets.DatasetDict):
             if split not in data:
-                raise DataError(f"{source} has no split '{split}'.{nearest(split, data)}")
+                raise DataError(f"{source} has no split '{split}'.{nearest(split, map(str, data))}")
             data = data[split]
     except (OSError, ValueError, RuntimeError) as error:  # the library's own errors derive from these
         raise DataError(

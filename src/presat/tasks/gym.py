@@ -51,8 +51,8 @@ def gym_problems(
         task: its name in Reasoning Gym, for instance `quantum_lock`.
         count: how many; no two have the same question.
         seed: seed of the set; sets of different seeds have nothing to do with each other.
-        difficulty: level of the task's curriculum, from 1 (an attribute with fewer levels stays at its highest); several
-            levels take turns, so that the set is balanced over them; None leaves the task's own defaults.
+        difficulty: level of the task's curriculum, from 1 (an attribute with fewer levels stays at its highest);
+            several levels take turns, so that the set is balanced over them; None leaves the task's own defaults.
         params: settings of the task's configuration, over those of the level.
         domain: domain of the problems, which decides the prompt.
         system: system message in place of the domain's.

@@ -22,8 +22,8 @@ def load_problems(source: str | Path | TaskConfig, **options: Any) -> list[Probl
     """Load problems from any source.
 
     Args:
-        source: `lab/NAME`, `reasoning_gym/TASK`, a .parquet, .jsonl or .csv file, a folder, a Hugging Face dataset id, or
-            a `TaskConfig`.
+        source: `lab/NAME`, `reasoning_gym/TASK`, a .parquet, .jsonl or .csv file, a folder, a Hugging Face dataset id,
+            or a `TaskConfig`.
         options: `count` and `seed` for all; the rest depends on the source: see `lab_problems`, `gym_problems` and
             `load_file_problems`. For files `count` takes the first problems, or, with `sample=True`, random ones.
 

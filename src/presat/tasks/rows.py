@@ -1,8 +1,8 @@
 """Rows of data files and the problems in them: the published verl record format, and plain question / answer tables.
 
-A verl row has `data_source`, `prompt` (chat turns), `ability`, `reward_model` = {ground_truth, style}, `extra_info` (a mapping,
-or a JSON string) and, in the paper's release, `difficulty` (METHOD section 2). All columns but the prompt stay in the
-problem's metadata exactly as they came.
+A verl row has `data_source`, `prompt` (chat turns), `ability`, `reward_model` = {ground_truth, style}, `extra_info` (a
+mapping, or a JSON string) and, in the paper's release, `difficulty` (METHOD section 2). All columns but the prompt stay
+in the problem's metadata exactly as they came.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ _SCIENCE = ("scp", "gpqa", "supergpqa", "scibench", "mmlu-sci", "mmlu_sci", "sci
 def unwrap_gold(text: str) -> str:
     """Return the answer inside a JSON list of strings (`["1156"]`), and any other text as it is.
 
-    A list of several strings is joined by commas, which Math-Verify reads as a set. A list of numbers (`[1, 2]`) may be an
-    interval and is left alone.
+    A list of several strings is joined by commas, which Math-Verify reads as a set. A list of numbers (`[1, 2]`) may be
+    an interval and is left alone.
     """
     if text.lstrip().startswith("["):
         try:
@@ -93,7 +93,7 @@ def problem_of_verl(row: Row, where: str, domain: str = "") -> Problem:
 def problem_of_plain(
     row: Row, where: str, columns: Mapping[str, str], domain: str = "", system: str | None = None
 ) -> Problem:
-    """Turn a row with a question column (text, or chat turns in `messages`) and perhaps an answer column into a problem.
+    """Turn a row with a question column (text, or chat turns) and perhaps an answer column into a problem.
 
     Args:
         row: the row.

@@ -1,8 +1,8 @@
 r"""Reads final answers out of responses: the last balanced `\boxed{}`.
 
 Section 3 of the paper asks for the final answer in `\boxed{}`. Only `\boxed` counts (`\fbox` is ordinary LaTeX
-framing, which no prompt asks for). Braces are balanced, escaped braces (`\{`, `\}`) belong to the content, and a box that
-is never closed (a response cut at the length limit) is no answer, though a closed box inside it is.
+framing, which no prompt asks for). Braces are balanced, escaped braces (`\{`, `\}`) belong to the content, and a
+box that is never closed (a response cut at the length limit) is no answer, though a closed box inside it is.
 Everything here takes one pass over the text, whatever it holds.
 """
 

@@ -1,9 +1,9 @@
 r"""Math-Verify, called one answer at a time: what a worker process runs for a math problem.
 
 The gold answer is read as LaTeX in a box; the response as expressions or LaTeX, which is how the paper's release scores
-(section 3, Math and Science). In mode `boxed` Math-Verify sees only the content of the last box, in mode `any` the whole
-response with its own fallbacks. Math-Verify's time-outs are off: they work by signals in a main thread; the worker
-that runs this is killed instead.
+(section 3, Math and Science). In mode `boxed` Math-Verify sees only the content of the last box, in mode `any` the
+whole response with its own fallbacks. Math-Verify's time-outs are off: they work by signals in a main thread; the
+worker that runs this is killed instead.
 """
 
 from __future__ import annotations
@@ -49,3 +49,9 @@ def compare(gold: str, answer: str, mode: str) -> tuple[float | None, str | None
         return 0.0, answer if mode == "boxed" else None, NO_ANSWER
     value = float(verify(golds, answers, timeout_seconds=None))
     return value, answer if mode == "boxed" else str(answers[-1]), None
+
+
+def extract(text: str) -> tuple[None, str | None, None]:
+    """Read the final answer out of a response with Math-Verify's fallbacks; returns (None, answer, None)."""
+    answers = _read_answer(text)
+    return None, str(answers[-1]) if answers else None, None

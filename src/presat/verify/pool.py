@@ -1,8 +1,8 @@
 """Killable worker processes for verification.
 
 Math-Verify and Reasoning Gym can hang on, or be crashed by, what a model writes. Threads cannot be stopped and signals
-work in a main thread only, so items go to separate processes: one item at a time each, the clock starting when the worker
-says it has begun, and a worker that is late is killed and replaced. Workers are started on first use.
+work in a main thread only, so items go to separate processes: one item at a time each, the clock starting when the
+worker says it has begun, and a worker that is late is killed and replaced. Workers are started on first use.
 """
 
 from __future__ import annotations

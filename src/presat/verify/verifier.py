@@ -21,7 +21,7 @@ from presat.tasks.rows import extra_info
 from presat.types import Problem, Score
 from presat.verify import lab
 from presat.verify.extract import extract_boxed
-from presat.verify.pool import Item, WorkerPool
+from presat.verify.pool import Item, Verdict, WorkerPool
 
 Mode = Literal["boxed", "any"]
 
@@ -33,6 +33,7 @@ CACHE_LIMIT = 200_000
 """Verdicts kept; beyond it the oldest are forgotten."""
 
 _Key = tuple[Any, ...]
+_Request = tuple[_Key, Item]
 
 
 class Verifier:
@@ -55,7 +56,7 @@ class Verifier:
         self._counts: Counter[str] = Counter()
         self._verdicts: dict[_Key, Score] = {}
         self._pool: WorkerPool | None = None
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     @property
     def counts(self) -> dict[str, int]:
@@ -77,34 +78,25 @@ class Verifier:
             VerifierError: a problem names an unknown verifier, or the workers cannot be started.
         """
         with self._lock:
-            scores: list[Score | None] = [None] * len(pairs)
-            waiting: dict[_Key, list[int]] = {}
-            items: list[Item] = []
-            for index, (problem, text) in enumerate(pairs):
-                decided = self._decide(problem, text)
-                if isinstance(decided, Score):
-                    scores[index] = decided
-                    continue
-                key, item = decided
-                if self.cache and key in self._verdicts:
-                    self._counts["cache_hits"] += 1
-                    scores[index] = self._verdicts[key]
-                elif self.cache and key in waiting:
-                    self._counts["cache_hits"] += 1
-                    waiting[key].append(index)
-                else:
-                    waiting[key if self.cache else (index,)] = [index]
-                    items.append(item)
-            for (key, indices), item, verdict in zip(waiting.items(), items, self._run(items), strict=True):
-                value, extracted, reason = verdict
-                score = Score(value, extracted if extracted is not None else _answer_of(item), reason)
-                if self.cache:
-                    self._remember(key, score)
-                for index in indices:
-                    scores[index] = score
-            done = [score for score in scores if score is not None]
-            self._count(done)
-            return done
+            decided = [self._decide(problem, text) for problem, text in pairs]
+            asked = iter(self._ask([item for item in decided if not isinstance(item, Score)]))
+            scores = [item if isinstance(item, Score) else next(asked) for item in decided]
+            self._count(scores)
+            return scores
+
+    def extract(self, problem: Problem, texts: Sequence[str]) -> list[str | None]:
+        """Read the final answer out of each response to a problem, without judging it; None where there is none."""
+        if self.mode == "boxed" or problem.verifier != "math":
+            return [extract_boxed(text) for text in texts]
+        with self._lock:
+            return [
+                score.extracted for score in self._ask([(("extract", text), ("extract", (text,))) for text in texts])
+            ]
+
+    def equivalent(self, pairs: Sequence[tuple[str, str]]) -> list[bool]:
+        """Whether two math answers say the same, by Math-Verify; False where it cannot tell in time."""
+        with self._lock:
+            return [score.value == 1.0 for score in self._ask([_math_request(a, b, "boxed") for a, b in pairs])]
 
     def close(self) -> None:
         """Stop the workers. The verifier may be used again: they are started anew."""
@@ -126,7 +118,7 @@ class Verifier:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__init__(**state)
 
-    def _decide(self, problem: Problem, text: str) -> Score | tuple[_Key, Item]:
+    def _decide(self, problem: Problem, text: str) -> Score | _Request:
         """Judge what needs no worker; else say what to ask one, and the key of the answer."""
         if problem.verifier not in VERIFIERS:
             raise VerifierError(
@@ -144,10 +136,27 @@ class Verifier:
         if problem.verifier == "reasoning_gym":
             arguments = (problem.gold, answer, _gym_metadata(problem))
             return ("reasoning_gym", problem.id, problem.gold, answer), ("reasoning_gym", arguments)
-        read = text if whole else answer
-        return ("math", problem.gold, read), ("math", (problem.gold, read, self.mode))
+        return _math_request(problem.gold, text if whole else answer or "", self.mode)
 
-    def _run(self, items: list[Item]) -> list[tuple[float | None, str | None, str | None]]:
+    def _ask(self, requests: Sequence[_Request]) -> list[Score]:
+        """Answer requests from the cache or by the workers, each different one once."""
+        known: dict[_Key, Score] = {}
+        new: dict[_Key, Item] = {}
+        for number, (key, item) in enumerate(requests):
+            if not self.cache:
+                new[number, *key] = item
+            elif key in self._verdicts:
+                known[key] = self._verdicts[key]
+            else:
+                new.setdefault(key, item)
+        for (key, item), (value, extracted, reason) in zip(new.items(), self._run(list(new.values())), strict=True):
+            known[key] = Score(value, extracted if extracted is not None else _answer_of(item), reason)
+            if self.cache:
+                self._remember(key, known[key])
+        self._counts["cache_hits"] += len(requests) - len(new)
+        return [known[key if self.cache else (number, *key)] for number, (key, _) in enumerate(requests)]
+
+    def _run(self, items: Sequence[Item]) -> list[Verdict]:
         if not items:
             return []
         if self._pool is None:
@@ -173,12 +182,16 @@ def _gym_metadata(problem: Problem) -> dict[str, Any]:
     metadata = dict(own if "source_dataset" in own else extra_info(own))
     if "source_dataset" not in metadata:
         raise VerifierError(
-            f"Problem {problem.id} is to be scored by Reasoning Gym, but its metadata has no `source_dataset` (the task)."
+            f"Problem {problem.id} is to be scored by Reasoning Gym, but its metadata lacks `source_dataset`."
         )
     return metadata
 
 
+def _math_request(gold: str, answer: str, mode: Mode) -> _Request:
+    return ("math", mode, gold, answer), ("math", (gold, answer, mode))
+
+
 def _answer_of(item: Item) -> str | None:
-    """The boxed answer an item asks about, for the record of an item that was not judged; None in mode `any`."""
+    """The boxed answer an item asks about, kept when it could not be judged; None where the workers read the answer."""
     kind, arguments = item
-    return None if kind == "math" and arguments[2] == "any" else arguments[1]
+    return arguments[1] if kind == "reasoning_gym" or (kind == "math" and arguments[2] == "boxed") else None

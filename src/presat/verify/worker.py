@@ -27,6 +27,12 @@ def _math(gold: str, answer: str, mode: str) -> Verdict:
     return compare(gold, answer, mode)
 
 
+def _extract(text: str) -> Verdict:
+    from presat.verify.math import extract
+
+    return extract(text)
+
+
 def _reasoning_gym(gold: str, answer: str, metadata: dict[str, Any]) -> Verdict:
     from presat.verify.reasoning_gym import judge
 
@@ -35,13 +41,13 @@ def _reasoning_gym(gold: str, answer: str, metadata: dict[str, Any]) -> Verdict:
 
 def _prepare(kind: str) -> None:
     """Import what a kind of item needs, so that the clock does not count it."""
-    if kind == "math":
+    if kind in ("math", "extract"):
         pass
     elif kind == "reasoning_gym":
         import reasoning_gym  # noqa: F401
 
 
-HANDLERS: dict[str, Callable[..., Verdict]] = {"math": _math, "reasoning_gym": _reasoning_gym}
+HANDLERS: dict[str, Callable[..., Verdict]] = {"math": _math, "extract": _extract, "reasoning_gym": _reasoning_gym}
 
 
 def _limit(memory: bool, seconds: float | None = None) -> None:

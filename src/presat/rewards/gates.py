@@ -1,0 +1,82 @@
+r"""Format gates: a reward is 0 unless the response has the asked-for form (section 4 of the paper; METHOD section 3).
+
+A gate wraps any reward and never changes where the reward comes from: majority vote behind a gate is still majority
+vote, and every response votes whether or not it passes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from presat.types import Reward, RolloutGroup, Score
+from presat.verify.extract import boxes, extract_boxed
+
+OPEN, CLOSE = "<think>", "</think>"
+
+
+def has_box(text: str) -> bool:
+    r"""Whether there is a balanced `\boxed{}` with something in it."""
+    return bool(extract_boxed(text))
+
+
+def has_single_box(text: str) -> bool:
+    r"""Whether there is exactly one `\boxed{}`, with something in it."""
+    found = boxes(text)
+    return len(found) == 1 and bool(found[0].content)
+
+
+def ends_in_single_box(text: str) -> bool:
+    r"""Whether there is exactly one `\boxed{}`, with nothing after it but a closing `$`, `\]`, `\)` or full stop."""
+    if not has_single_box(text):
+        return False
+    rest = text[boxes(text)[0].end :]
+    for mark in ("\\]", "\\)", "$", "."):
+        rest = rest.replace(mark, "")
+    return not rest.strip()
+
+
+def thinks_then_boxes(text: str) -> bool:
+    r"""Whether `<think>...</think>` is there once, in this order, and a `\boxed{}` after it."""
+    return text.count(OPEN) == 1 and thinks_on_then_boxes(text.partition(OPEN)[2])
+
+
+def thinks_on_then_boxes(text: str) -> bool:
+    r"""The same where the prompt already opened `<think>`: one `</think>` and a `\boxed{}` after it."""
+    thought, close, rest = text.partition(CLOSE)
+    return bool(close) and OPEN not in thought + rest and CLOSE not in rest and has_box(rest)
+
+
+GATES: dict[str, Callable[[str], bool]] = {
+    "boxed": has_box,
+    "think": thinks_then_boxes,
+    "think_opened": thinks_on_then_boxes,
+    "single_box": ends_in_single_box,
+}
+
+
+@dataclass
+class Gated:
+    """A reward behind a gate.
+
+    Attributes:
+        reward: where the values come from.
+        gate: a name in `GATES`.
+    """
+
+    reward: Reward
+    gate: str
+
+    @property
+    def name(self) -> str:
+        """The wrapped reward's name: the gate does not change what the reward is."""
+        return self.reward.name
+
+    def __call__(self, group: RolloutGroup, scores: Sequence[Score]) -> list[float | None]:
+        """Return the wrapped reward's values, 0 where the response does not pass."""
+        values = self.reward(group, scores)
+        passes = GATES[self.gate]
+        return [
+            value if passes(completion.text) else 0.0
+            for value, completion in zip(values, group.completions, strict=True)
+        ]
