@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +13,31 @@ from presat.config.schema import EvalSettings, ModelConfig, OptimConfig, RewardC
 
 @pytest.fixture(scope="session")
 def toy_model(tmp_path_factory) -> Path:
-    """Folder of a lab model."""
+    """Folder of a lab model that writes a few words and boxes any number."""
     import torch
-    from transformers import LlamaForCausalLM
+    from transformers import AutoTokenizer, LlamaForCausalLM
 
     from presat.models.lab import make_lab_model
+    from presat.tasks.lab import lab_problems
 
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
     folder = make_lab_model(tmp_path_factory.mktemp("toy"), seed=0)
     model: Any = LlamaForCausalLM.from_pretrained(folder)
-    with torch.no_grad():
-        model.lm_head.weight.mul_(8)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.01)
+    rng = random.Random(0)
+    prompts = [problem.messages[0]["content"] for problem in lab_problems("chains", 24, seed=5, operands=[3, 8])]
+    for _ in range(80):
+        texts = []
+        for prompt in rng.sample(prompts, 8):
+            words = " ".join(rng.choices("0 1 2 3 4 a b c +1 -2".split(), k=rng.randint(0, 8)))
+            texts.append(f"<bos> <user> {prompt} <assistant> {words} \\boxed{{ {rng.randint(0, 19)} }} <eos>")
+        batch = tokenizer(texts, return_tensors="pt", padding=True, add_special_tokens=False)
+        labels = batch["input_ids"].masked_fill(batch["attention_mask"] == 0, -100)
+        model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], labels=labels).loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
     model.save_pretrained(folder)
     return folder
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from presat.errors import RunError
+from presat.rewards import label_is_right
 from presat.rollouts import seed_for
 from presat.training.evaluate import score_groups
 from presat.types import Engine, Problem, Reward, RolloutGroup, Sampling, Score
@@ -52,7 +53,7 @@ class GroupRollouts:
         reward: the training signal.
         sampling: temperature and lengths.
         group_size: responses a prompt that train.
-        votes: responses a prompt that are drawn, when more than `group_size`.
+        votes: responses a prompt that vote on its label, the first `group_size` among them; None without a vote.
         seed: the run's seed.
         sink: receives what was drawn (the rollout store).
     """
@@ -64,7 +65,7 @@ class GroupRollouts:
     reward: Reward
     sampling: Sampling
     group_size: int
-    votes: int
+    votes: int | None
     seed: int
     sink: Callable[[StepRollouts], None] = field(default=lambda _: None)
     _counted: dict[str, int] = field(default_factory=dict)
@@ -85,7 +86,7 @@ class GroupRollouts:
         """Draw, judge and reward the groups of some places of a step."""
         problems = [self.problems[self.schedule[step - 1][place]] for place in places]
         seeds = [seed_for(self.seed, "train", step, place) for place in places]
-        groups = self.engine.generate(problems, max(self.group_size, self.votes), self.sampling, seeds)
+        groups = self.engine.generate(problems, max(self.group_size, self.votes or 0), self.sampling, seeds)
         scores_PN = score_groups(self.verifier, groups)
         rewards_PN = [self.reward(group, scores) for group, scores in zip(groups, scores_PN, strict=True)]
         return StepRollouts(step, groups, scores_PN, rewards_PN)
@@ -120,11 +121,17 @@ class GroupRollouts:
         counts = self.verifier.counts
         met = [float(counts[name] - self._counted.get(name, 0)) for name in VERIFIER_COUNTS]
         self._counted = counts
-        totals = torch.tensor([*labels, *met], dtype=torch.float32, device=trainer.accelerator.device)
-        right, judged, missing, all_right, all_wrong, mixed, groups, *met = trainer.accelerator.reduce(
-            totals, reduction="sum"
-        ).tolist()
+        right_PN = map(label_is_right, drawn.rewards_PN, drawn.scores_PN)
+        known = [right for right in right_PN if right is not None]
+        totals = torch.tensor(
+            [*labels, sum(known), len(known), *met], dtype=torch.float32, device=trainer.accelerator.device
+        )
+        right, judged, missing, all_right, all_wrong, mixed, groups, labels_right, labels_known, *met = (
+            trainer.accelerator.reduce(totals, reduction="sum").tolist()
+        )
+        vote = {"labels/label_accuracy": labels_right / labels_known if labels_known else float("nan")}
         return {
+            **(vote if self.votes else {}),
             **{f"verify/{name}": value for name, value in zip(VERIFIER_COUNTS, met, strict=True)},
             "labels/gold_accuracy": right / judged if judged else float("nan"),
             "labels/missing": missing / (judged + missing),

@@ -154,7 +154,9 @@ def make_rollouts(
     sink: Callable[[StepRollouts], None],
 ) -> GroupRollouts:
     """Return the adapter that gives TRL its responses."""
-    reward = make_reward(config.reward, seed=config.seed)
+    verify, voting = config.verify, config.reward.source == "majority_vote"
+    reading = {"extraction": verify.extraction, "workers": verify.workers, "timeout_s": verify.timeout_s}
+    reward = make_reward(config.reward, seed=config.seed, **(reading if voting else {}))
     return GroupRollouts(
         problems,
         make_schedule(len(problems), config.steps, config.prompts_per_step, config.seed),
@@ -163,7 +165,7 @@ def make_rollouts(
         reward,
         Sampling(config.temperature, config.max_new_tokens, config.max_prompt_tokens),
         config.group_size,
-        config.reward.votes if config.reward.source == "majority_vote" else config.group_size,
+        config.reward.votes if voting else None,
         config.seed,
         sink,
     )
