@@ -17,7 +17,10 @@ def presat(*words: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_help_needs_no_torch() -> None:
-    code = "import sys; from presat.cli import run; run(['--help']); run(['train', '--dry-run']); assert 'torch' not in sys.modules"
+    code = (
+        "import sys; from presat.cli import run; run(['--help']); run(['train', '--dry-run']); "
+        "assert 'torch' not in sys.modules"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     assert all(verb in done.stdout for verb in VERBS)

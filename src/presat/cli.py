@@ -25,11 +25,12 @@ Result = dict[str, Any]
 
 @dataclass(frozen=True)
 class Verb:
-    """One verb: the question it answers, its configuration, and the call behind it."""
+    """One verb: the question it answers, its configuration, the call behind it, and a preset it starts from."""
 
     question: str
     config: type[schema.Settings]
     call: Callable[[Any, Console], Result]
+    preset: str | None = None
 
 
 @dataclass
@@ -51,7 +52,7 @@ def _demo(config: schema.DemoConfig, out: Console) -> Result:
 def _inspect(config: schema.InspectConfig, out: Console) -> Result:
     from presat.tasks.inspect import inspect_source, render
 
-    inspection = inspect_source(config.data, verify=config.verify)
+    inspection = inspect_source(config)
     out.print(render(inspection))
     return inspection.to_json()
 
@@ -96,7 +97,7 @@ def _report(config: schema.ReportConfig, out: Console) -> Result:
 
 
 VERBS: dict[str, Verb] = {
-    "demo": Verb("Show me: the whole idea on a tiny model, on a CPU, in minutes.", schema.DemoConfig, _demo),
+    "demo": Verb("Show me: the whole idea on a tiny model, on a CPU, in minutes.", schema.DemoConfig, _demo, "demo"),
     "data inspect": Verb("What is in this data, and does every gold answer verify?", schema.InspectConfig, _inspect),
     "cpt": Verb("Continue pre-training on domain text.", schema.CptConfig, _stage("cpt")),
     "sft": Verb("Fine-tune on worked solutions, thinking or not.", schema.SftConfig, _stage("sft")),
@@ -186,7 +187,7 @@ def _parse(name: str, verb: Verb, argv: list[str], flags: Flags) -> schema.Setti
 
     from presat.config.load import explain, load_config
 
-    default = load_config(verb.config, flags.config)
+    default = load_config(verb.config, flags.config or verb.preset)
     common = "Also: --config FILE|PRESET, --json, --debug, --dry-run (print the resolved configuration)."
     try:
         parsed = tyro.cli(

@@ -31,7 +31,7 @@ def toy_model(tmp_path_factory) -> Path:
     for _ in range(80):
         texts = []
         for prompt in rng.sample(prompts, 8):
-            words = " ".join(rng.choices("0 1 2 3 4 a b c +1 -2".split(), k=rng.randint(0, 8)))
+            words = " ".join(rng.choices(["0", "1", "2", "3", "4", "a", "b", "c", "+1", "-2"], k=rng.randint(0, 8)))
             texts.append(f"<bos> <user> {prompt} <assistant> {words} \\boxed{{ {rng.randint(0, 19)} }} <eos>")
         batch = tokenizer(texts, return_tensors="pt", padding=True, add_special_tokens=False)
         labels = batch["input_ids"].masked_fill(batch["attention_mask"] == 0, -100)

@@ -1,9 +1,8 @@
-"""Writes the command reference from the configuration types: `python -m presat.config.reference > docs/reference.md`."""
+"""Writes the command reference from the configuration types; `make docs` saves it as `docs/reference.md`."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import get_args
 
 import yaml
 from pydantic import BaseModel
@@ -16,9 +15,9 @@ from presat.config.load import preset_names
 def settings_of(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
     """Yield every setting below `model` with its dotted name, depth first."""
     for name, field in model.model_fields.items():
-        inner = [t for t in (field.annotation, *get_args(field.annotation)) if _is_model(t)]
-        if inner and field.annotation is inner[0]:
-            yield from settings_of(inner[0], f"{prefix}{name}.")
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            yield from settings_of(kind, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", field
 
@@ -46,10 +45,6 @@ def _shown(field: FieldInfo) -> str:
     if isinstance(value, (dict, list, tuple)):
         return yaml.safe_dump(value, default_flow_style=True).strip()
     return {None: "none", "": "empty"}.get(value, str(value))
-
-
-def _is_model(item: object) -> bool:
-    return isinstance(item, type) and issubclass(item, BaseModel)
 
 
 if __name__ == "__main__":

@@ -374,7 +374,7 @@ class DemoConfig(Settings):
 
 
 class ReadingConfig(Settings):
-    """Choices the paper leaves open in reading a run (section 4.1); they are named wherever a number depends on them."""
+    """Choices the paper leaves open in reading a run (section 4.1); named wherever a number depends on them."""
 
     tail: int | None = None
     """Steps at the end that t_sat is not searched in; None takes the paper's 50, or 10% of a run shorter than 496."""

@@ -92,11 +92,9 @@ def lab_tokenizer() -> Any:
 def recall_accuracy(model: Any, tokenizer: Any, seed: int = 0, count: int = 200) -> float:
     """Return how often the model names the value of a key it has read: the skill nothing is learned without.
 
-    Measured on fresh recall documents by the most likely token after each key asked for; the last key is left out, since
-    it can be had by elimination.
+    Measured on fresh recall documents by the most likely token after each key asked for; the last key is left out,
+    since it can be had by elimination.
     """
-    import torch
-
     from presat.tasks.lab.chains import chain_rng
     from presat.tasks.lab.corpus import recall
 
@@ -108,7 +106,6 @@ def recall_accuracy(model: Any, tokenizer: Any, seed: int = 0, count: int = 200)
     for row, words, guesses in zip(rows, texts, best, strict=True):
         asked = range(words.index(SEPARATOR) + 2, len(words) - 1, 2)
         hits += [row[position + 1] == guesses[position] for position in asked]
-    del torch
     return sum(hits) / len(hits)
 
 

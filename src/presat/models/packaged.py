@@ -253,7 +253,7 @@ def _unpacked() -> dict[str, Any]:
 
 def _tokenizer(gguf: Path) -> Any:
     """Read the tokenizer, with the parts of it that transformers does not take from the file put back."""
-    from gguf import GGUFReader
+    from gguf import GGUFReader  # pyright: ignore[reportMissingImports] (an extra)
     from tokenizers import normalizers, pre_tokenizers
     from transformers import AutoTokenizer
 

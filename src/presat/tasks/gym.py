@@ -77,7 +77,8 @@ def gym_problems(
         metadata = _plain(entry["metadata"]) | {"source_dataset": task}
         identity = f"{task}-{'default' if level is None else level}-{seed}-{index}"
         messages = chat(entry["question"], domain, system)
-        problem = Problem(identity, messages, str(entry["answer"]), domain, "reasoning_gym", metadata)
+        gold = None if entry["answer"] is None else str(entry["answer"])
+        problem = Problem(identity, messages, gold, domain, "reasoning_gym", metadata)
         problems.setdefault(entry["question"], problem)
     if len(problems) < count:
         raise DataError(f"reasoning_gym/{task} has fewer than {count} different questions at these settings.")

@@ -19,7 +19,7 @@ from presat.types import Message, Problem
 Row = Mapping[str, Any]
 
 EXTRA_COLUMN = "presat"
-"""Column of files we write, for what the verl columns cannot say: a JSON string with id, domain, verifier, metadata."""
+"""Column of files we write, for what verl has no column for: JSON with id, gold, domain, verifier, metadata."""
 QUESTION_COLUMNS = ("question", "problem", "query", "instruction", "input", "prompt")
 ANSWER_COLUMNS = ("answer", "gold", "ground_truth", "final_answer", "target", "solution")
 _SCIENCE = ("scp", "gpqa", "supergpqa", "scibench", "mmlu-sci", "mmlu_sci", "science")
@@ -28,16 +28,15 @@ _SCIENCE = ("scp", "gpqa", "supergpqa", "scibench", "mmlu-sci", "mmlu_sci", "sci
 def unwrap_gold(text: str) -> str:
     """Return the answer inside a JSON list of strings (`["1156"]`), and any other text as it is.
 
-    A list of several strings is joined by commas, which Math-Verify reads as a set. A list of numbers (`[1, 2]`) may be
-    an interval and is left alone.
+    Every list in the published files holds one string. Any other list is left alone: `[1, 2]` may be an interval.
     """
     if text.lstrip().startswith("["):
         try:
             items = json.loads(text)
         except ValueError:
             return text
-        if isinstance(items, list) and items and all(isinstance(item, str) for item in items):
-            return ", ".join(item.strip() for item in items)
+        if isinstance(items, list) and len(items) == 1 and isinstance(items[0], str):
+            return items[0].strip()
     return text
 
 
@@ -53,8 +52,15 @@ def extra_info(metadata: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def original_gold(problem: Problem) -> str | None:
-    """Return the true answer a label-noise set keeps beside the wrong one; None when the file says nothing of it."""
-    value = problem.metadata.get("original_ground_truth", extra_info(problem.metadata).get("original_ground_truth"))
+    """Return the true answer a label-noise set keeps beside the wrong one; None when the source says nothing of it.
+
+    The published Graph sets keep it only in Reasoning Gym's metadata, as `solution` or `solution_path`.
+    """
+    extra = extra_info(problem.metadata)
+    value = problem.metadata.get("original_ground_truth", extra.get("original_ground_truth"))
+    if value is None and extra.get("source_dataset") in ("largest_island", "quantum_lock"):
+        path = extra.get("solution_path")
+        value = " → ".join(path) if path else extra.get("solution")
     return unwrap_gold(str(value)) if value is not None else None
 
 
@@ -161,7 +167,7 @@ def _same(a: Problem, b: Problem) -> bool:
 
 
 def _dump(problem: Problem, more: Mapping[str, Any]) -> str:
-    record = {"id": problem.id, "domain": problem.domain, "verifier": problem.verifier, **more}
+    record = {"id": problem.id, "gold": problem.gold, "domain": problem.domain, "verifier": problem.verifier, **more}
     try:
         return json.dumps(record, ensure_ascii=False)
     except (TypeError, ValueError) as error:
@@ -173,13 +179,12 @@ def _dump(problem: Problem, more: Mapping[str, Any]) -> str:
 def _problem_of_ours(row: Row, where: str) -> Problem:
     try:
         record = json.loads(row[EXTRA_COLUMN])
-        identity, domain, verifier = record["id"], record["domain"], record["verifier"]
+        identity, gold, domain, verifier = (record[name] for name in ("id", "gold", "domain", "verifier"))
     except (TypeError, ValueError, KeyError) as error:
         raise DataError(f"{where}: field '{EXTRA_COLUMN}' is not what presat writes there.") from error
     metadata = record.get("metadata")
     if metadata is None:
         metadata = {name: value for name, value in row.items() if name not in ("prompt", EXTRA_COLUMN)}
-    gold = _gold(row["reward_model"]["ground_truth"])
     return Problem(identity, _messages(row["prompt"], where, "prompt"), gold, domain, verifier, metadata)
 
 

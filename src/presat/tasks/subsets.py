@@ -61,7 +61,7 @@ def _enough(solve_counts_P: Sequence[int], n: int, samples: int) -> list[int]:
     candidates = usable(solve_counts_P, samples)
     if len(candidates) < n:
         raise DataError(
-            f"Only {len(candidates)} of {len(solve_counts_P)} problems are solved sometimes but not always, and {n} are asked "
-            "for: sample more problems, or take easier or harder ones."
+            f"Only {len(candidates)} of {len(solve_counts_P)} problems are solved sometimes but not always, and {n} "
+            "are asked for: sample more problems, or take easier or harder ones."
         )
     return candidates

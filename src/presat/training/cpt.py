@@ -37,8 +37,8 @@ def run_cpt(config: CptConfig) -> Path:
         steps = config.steps or len(rows) // config.batch
         if steps == 0:
             raise DataError(
-                f"{config.data.source} holds {len(rows)} sequences of {config.sequence_length} tokens, less than one batch "
-                f"of {config.batch}: lower `batch` or `sequence_length`."
+                f"{config.data.source} holds {len(rows)} sequences of {config.sequence_length} tokens, less than one "
+                f"batch of {config.batch}: lower `batch` or `sequence_length`."
             )
         _log_bits(writer, 0, model, held_out, tokenizer)
         fit(config, model, tokenizer, rows, steps, config.batch, writer)
@@ -50,7 +50,8 @@ def run_cpt(config: CptConfig) -> Path:
 def corpus_rows(config: CptConfig, tokenizer: Any) -> tuple[list[Row], list[Row]]:
     """Return training and held-out rows of `sequence_length` tokens each.
 
-    Documents are shuffled (a file's), tokenised, joined by the end-of-sequence token and cut; the held-out rows come first.
+    Documents are shuffled (a file's), tokenised, joined by the end-of-sequence token and cut; the held-out rows come
+    first.
     """
     procedural = config.data.source.startswith("lab/")
     if procedural and config.steps is None:
@@ -65,8 +66,8 @@ def corpus_rows(config: CptConfig, tokenizer: Any) -> tuple[list[Row], list[Row]
     rows = [row((), ids.tolist()) for ids in packed(texts, tokenizer, config.sequence_length, wanted)]
     if held_out >= len(rows):
         raise DataError(
-            f"{config.data.source} holds {len(rows)} sequences of {config.sequence_length} tokens, no more than the {held_out} "
-            "to hold out: lower `data.held_out_rows` or `sequence_length`."
+            f"{config.data.source} holds {len(rows)} sequences of {config.sequence_length} tokens, no more than the "
+            f"{held_out} to hold out: lower `data.held_out_rows` or `sequence_length`."
         )
     return rows[held_out:], rows[:held_out]
 

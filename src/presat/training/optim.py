@@ -20,7 +20,9 @@ class MuonAdamW(torch.optim.Optimizer):
     steps; embeddings, the output head and norms are not such matrices and take AdamW.
     """
 
-    def __init__(self, matrices: list[nn.Parameter], others: list[nn.Parameter], lr: float, weight_decay: float) -> None:
+    def __init__(
+        self, matrices: list[nn.Parameter], others: list[nn.Parameter], lr: float, weight_decay: float
+    ) -> None:
         self.muon = torch.optim.Muon(matrices, lr=lr, weight_decay=weight_decay)
         self.adamw = torch.optim.AdamW(others, lr=lr, weight_decay=weight_decay)
         super().__init__([*self.muon.param_groups, *self.adamw.param_groups], {})

@@ -52,7 +52,9 @@ def run_sft(config: SftConfig) -> Path:
         if not config.resume:
             writer.append(0, counts)
         fit(config, model, tokenizer, kept, steps, batch, writer)
-        writer.finish("finished", f"{steps} steps over {len(kept)} examples, {response_tokens} response tokens an epoch")
+        writer.finish(
+            "finished", f"{steps} steps over {len(kept)} examples, {response_tokens} response tokens an epoch"
+        )
     return config.run
 
 
@@ -81,7 +83,9 @@ def read_examples(data: TaskConfig, thinking: bool) -> list[Example]:
         records = polars.read_parquet(path).to_dicts()
     else:
         records = [_read_line(line, path, n) for n, line in enumerate(path.read_text("utf-8").splitlines(), 1) if line]
-    return [example_of(record, thinking, data.columns, f"{path} row {n}") for n, record in enumerate(records, 1)][: data.count]
+    return [example_of(record, thinking, data.columns, f"{path} row {n}") for n, record in enumerate(records, 1)][
+        : data.count
+    ]
 
 
 def example_of(record: Mapping[str, Any], thinking: bool, columns: Mapping[str, str], where: str) -> Example:

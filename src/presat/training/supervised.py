@@ -4,6 +4,8 @@ The whole schedule of rows is laid out before training as a one-epoch data set r
 exactly the rows the unbroken one would have seen.
 """
 
+# ruff: noqa: ARG002  (transformers passes all of these to every hook)
+
 from __future__ import annotations
 
 import math
@@ -77,7 +79,9 @@ class Collate:
 def schedule_rows(count: int, needed: int, seed: int) -> list[int]:
     """Return `needed` row indices: one shuffled pass over `count` rows after another."""
     passes = math.ceil(needed / count)
-    return np.concatenate([np.random.default_rng([seed, p]).permutation(count) for p in range(passes)])[:needed].tolist()
+    return np.concatenate([np.random.default_rng([seed, p]).permutation(count) for p in range(passes)])[
+        :needed
+    ].tolist()
 
 
 def bits_per_token(model: Any, rows: Sequence[Row], pad_id: int, batch: int = 32) -> float:
@@ -87,7 +91,10 @@ def bits_per_token(model: Any, rows: Sequence[Row], pad_id: int, batch: int = 32
     model.eval()
     with torch.inference_mode():
         for start in range(0, len(rows), batch):
-            inputs = {key: value.to(model.device) for key, value in collate([vars(item) for item in rows[start : start + batch]]).items()}
+            inputs = {
+                key: value.to(model.device)
+                for key, value in collate([vars(item) for item in rows[start : start + batch]]).items()
+            }
             labels = inputs.pop("labels")[:, 1:]
             logits = model(**inputs).logits[:, :-1].float()
             total += torch.nn.functional.cross_entropy(
@@ -98,7 +105,9 @@ def bits_per_token(model: Any, rows: Sequence[Row], pad_id: int, batch: int = 32
     return total / tokens / math.log(2)
 
 
-def fit(config: SupervisedConfig, model: Any, tokenizer: Any, rows: Sequence[Row], steps: int, batch: int, writer: Any) -> Path:
+def fit(
+    config: SupervisedConfig, model: Any, tokenizer: Any, rows: Sequence[Row], steps: int, batch: int, writer: Any
+) -> Path:
     """Train `model` on `rows` for `steps` updates of `batch` rows; return the final checkpoint.
 
     Args:
@@ -199,15 +208,15 @@ class _Log(TrainerCallback):
     def __init__(self, writer: Any) -> None:
         self.writer = writer
 
-    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **kwargs: Any) -> None:
         """Append the numbers of `logs` at the current step."""
         values = {name: float(value) for name, value in (logs or {}).items() if isinstance(value, int | float)}
         if state.is_world_process_zero:
             self.writer.append(state.global_step, values)
         if not math.isfinite(values.get("loss", 0.0)):
             raise RunError(
-                f"The loss became {values['loss']} at step {state.global_step}. Lower `optim.lr` and go on from the last "
-                "checkpoint with `resume: true`."
+                f"The loss became {values['loss']} at step {state.global_step}. Lower `optim.lr` and go on from the "
+                "last checkpoint with `resume: true`."
             )
 
 
@@ -217,7 +226,7 @@ class _Checkpoints(TrainerCallback):
     def __init__(self, folder: Path, keep: int) -> None:
         self.folder, self.keep = folder, keep
 
-    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Rename TRL's `checkpoint-N` and rotate."""
         if not state.is_world_process_zero:
             return

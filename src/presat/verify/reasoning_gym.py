@@ -10,6 +10,8 @@ from typing import Any
 _ARROW = re.compile(r"\\(?:long)?(?:right)?arrow\b|\\to\b")
 _WRAPPER = re.compile(r"\\(?:text|textbf|textit|mathrm|mathbf|mathit|mathtt|texttt|operatorname)\s*\{([^{}]*)\}")
 _SPACING = re.compile(r"\\[,;:! ]|\\q?quad\b|~")
+_TUPLES = ("arc_agi", "rearc")
+"""Tasks whose scorers compare their `output` as tuples, which JSON and parquet turn into lists."""
 
 
 def plain(answer: str) -> str:
@@ -38,8 +40,17 @@ def scorer(task: str) -> Any:
     return get_score_answer_fn(task)
 
 
-def judge(gold: str, answer: str, metadata: Mapping[str, Any]) -> tuple[float | None, str | None, str | None]:
-    """Judge one boxed answer with the scorer of `metadata["source_dataset"]`; returns (value, extracted, reason)."""
-    entry = {"answer": plain(gold), "metadata": dict(metadata)}
-    score = float(scorer(str(metadata["source_dataset"]))(plain(answer), entry))
-    return (1.0, answer, None) if score == 1.0 else (0.0, answer, None)
+def judge(gold: str | None, answer: str, metadata: Mapping[str, Any], mode: str) -> tuple[float, str, None]:
+    """Judge one boxed answer with the scorer of `metadata["source_dataset"]`; returns (value, answer, None).
+
+    Mode `boxed` gives the scorer plain text (see `plain`), mode `any` the LaTeX as written: the labels of the published
+    noisy Graph sets show that the release does so. Some tasks (`rush_hour`) have no reference answer and judge by their
+    metadata alone: their gold is None.
+    """
+    read = plain if mode == "boxed" else str.strip
+    task, restored = str(metadata["source_dataset"]), dict(metadata)
+    if task in _TUPLES and "output" in restored:
+        restored["output"] = tuple(tuple(row) for row in restored["output"])
+    entry = {"answer": None if gold is None else read(gold), "metadata": restored}
+    score = float(scorer(task)(read(answer), entry))
+    return float(score == 1.0), answer, None

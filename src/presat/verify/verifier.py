@@ -5,7 +5,8 @@ Two modes of reading a math answer (section 3, and the release's own scoring):
 - `boxed`: the content of the last balanced `\boxed{}`; a response without one is wrong ("no boxed answer").
 - `any`: Math-Verify's own fallbacks over the whole response, which also find an unboxed final answer.
 
-Reasoning Gym and lab answers are read from the box in both modes.
+Reasoning Gym and lab answers are read from the box in both modes; see `presat.verify.reasoning_gym.judge` for what a
+mode means to Reasoning Gym.
 """
 
 from __future__ import annotations
@@ -127,16 +128,17 @@ class Verifier:
             )
         answer = extract_boxed(text)
         whole = self.mode == "any" and problem.verifier == "math"
-        if problem.gold is None:
+        if problem.gold is None and problem.verifier != "reasoning_gym":
             return Score(None, answer, NO_GOLD)
+        gold = problem.gold or ""
         if not whole and not answer:
             return Score(0.0, answer, NO_BOX if answer is None else EMPTY_BOX)
         if problem.verifier == "lab":
-            return Score(float(lab.same(problem.gold, answer or "")), answer)
+            return Score(float(lab.same(gold, answer or "")), answer)
         if problem.verifier == "reasoning_gym":
-            arguments = (problem.gold, answer, _gym_metadata(problem))
+            arguments = (problem.gold, answer, _gym_metadata(problem), self.mode)
             return ("reasoning_gym", problem.id, problem.gold, answer), ("reasoning_gym", arguments)
-        return _math_request(problem.gold, text if whole else answer or "", self.mode)
+        return _math_request(gold, text if whole else answer or "", self.mode)
 
     def _ask(self, requests: Sequence[_Request]) -> list[Score]:
         """Answer requests from the cache or by the workers, each different one once."""

@@ -33,10 +33,10 @@ def _extract(text: str) -> Verdict:
     return extract(text)
 
 
-def _reasoning_gym(gold: str, answer: str, metadata: dict[str, Any]) -> Verdict:
+def _reasoning_gym(gold: str | None, answer: str, metadata: dict[str, Any], mode: str) -> Verdict:
     from presat.verify.reasoning_gym import judge
 
-    return judge(gold, answer, metadata)
+    return judge(gold, answer, metadata, mode)
 
 
 def _prepare(kind: str) -> None:

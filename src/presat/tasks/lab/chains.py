@@ -1,8 +1,8 @@
 """Chains of small additions: the lab's problems, in its domain and out of it.
 
 Values run from 0 to 19 and addends from 1 to 5; a sign that would leave the range is flipped. Answers of problems are
-drawn uniformly, so a constant guess earns about one in twenty. Each operand carries a label (`a`, `b`, ...) that the reasoning
-repeats.
+drawn uniformly, so a constant guess earns about one in twenty. Each operand carries a label (`a`, `b`, ...) that the
+reasoning repeats.
 
 Chains belong to one of two splits by a hash of their text, so that a held-out chain can appear in no training corpus,
 SFT set or RL set whatever their seeds.
@@ -149,7 +149,9 @@ def lab_problems(
         chain = draw_chain(rng, length, kind, split, answer=rng.randint(0, kind.highest_answer))
         problems.setdefault(chain.prompt, _problem(chain, name, split, f"{name}-{split}-{low}-{high}-{seed}-{index}"))
     if len(problems) < count:
-        raise DataError(f"lab/{name} has fewer than {count} different chains of {low} to {high} operands; ask for fewer.")
+        raise DataError(
+            f"lab/{name} has fewer than {count} different chains of {low} to {high} operands; ask for fewer."
+        )
     return list(problems.values())
 
 
@@ -162,7 +164,9 @@ def chain_of(problem: Problem) -> Chain:
     try:
         return Chain(int(problem.metadata["start"]), tuple(int(operand) for operand in problem.metadata["operands"]))
     except (KeyError, TypeError, ValueError) as error:
-        raise DataError(f"Problem {problem.id} is not a lab problem: its metadata lacks `start` or `operands`.") from error
+        raise DataError(
+            f"Problem {problem.id} is not a lab problem: its metadata lacks `start` or `operands`."
+        ) from error
 
 
 def constant_guess(problems: Iterable[Problem]) -> float:
@@ -175,7 +179,9 @@ def _bounds(operands: int | Sequence[int] | None, default: tuple[int, int]) -> t
     """Smallest and largest operand count asked for."""
     pair = default if operands is None else (operands, operands) if isinstance(operands, int) else tuple(operands)
     if len(pair) != 2 or not 1 <= pair[0] <= pair[1] <= len(LABELS):
-        raise ConfigError(f"operands should be one count or [smallest, largest] within 1..{len(LABELS)}; got {operands}.")
+        raise ConfigError(
+            f"operands should be one count or [smallest, largest] within 1..{len(LABELS)}; got {operands}."
+        )
     return pair[0], pair[1]
 
 

@@ -1,6 +1,7 @@
 """Targets of supervised fine-tuning: the same problems with the reasoning written out, or with the answer alone.
 
-METHOD section 6: a Thinking target is `<think>` trace `</think>` and the solution, a Non-Thinking one the solution alone.
+METHOD section 6: a Thinking target is `<think>` trace `</think>` and the solution, a Non-Thinking one the solution
+alone.
 """
 
 from __future__ import annotations
@@ -27,13 +28,13 @@ def boxed(answer: str) -> str:
 
 
 def thinking_target(problem: Problem) -> str:
-    """Response with the reasoning: `<think> 7 a +3 10 b -2 8 </think> \\boxed{ 8 }`."""
+    r"""Response with the reasoning: `<think> 7 a +3 10 b -2 8 </think> \\boxed{ 8 }`."""
     chain = chain_of(problem)
     return f"{THINK} {trace(chain)} {END_THINK} {boxed(chain.gold)}"
 
 
 def answer_target(problem: Problem) -> str:
-    """Response without it: `\\boxed{ 8 }`."""
+    r"""Response without it: `\\boxed{ 8 }`."""
     return boxed(chain_of(problem).gold)
 
 

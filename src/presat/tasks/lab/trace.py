@@ -21,9 +21,9 @@ class TraceVerdict:
     """What the check found.
 
     Attributes:
-        label: `aligned`: every step sound and leading to the answer; `partial`: the trace leads to the answer and at least
-            half of its steps are sound; `misaligned`: the answer is not the trace's last total, or the trace is not a
-            derivation of this problem at all.
+        label: `aligned`: every step sound and leading to the answer; `partial`: the trace leads to the answer and at
+            least half of its steps are sound; `misaligned`: the answer is not the trace's last total, or the trace is
+            not a derivation of this problem at all.
         reasons: what is wrong, in words, first fault first; empty when aligned.
         sound_steps: steps that take the problem's operand in its place and add it rightly to the total before.
         steps: steps of the problem.

@@ -1,0 +1,25 @@
+"""Reports: summaries, terminal views, tables, figures, the page. Reads runs of any kind, never a trainer."""
+
+from __future__ import annotations
+
+from presat.report.html import build_report
+from presat.report.live import watch_run
+from presat.report.naming import run_names
+from presat.report.summary import RunSummary, SetSummary, summarise
+from presat.report.terminal import sparkline, summary_table
+from presat.report.verbs import report, watch
+from presat.report.verdict import Verdict
+
+__all__ = [
+    "RunSummary",
+    "SetSummary",
+    "Verdict",
+    "build_report",
+    "report",
+    "run_names",
+    "sparkline",
+    "summarise",
+    "summary_table",
+    "watch",
+    "watch_run",
+]

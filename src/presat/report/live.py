@@ -1,0 +1,218 @@
+"""`presat watch`: a run as it goes. Progress, reward, held-out scores, saturation so far, gold beside proxy, alarms.
+
+t_sat of a run that is still going is provisional: it is the paper's definition on the steps so far, on the trailing
+mean of the reward, once `patience` steps have followed (`presat.metrics.OnlineSaturation`).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from presat.errors import RunError
+from presat.metrics import OnlineSaturation, default_tail
+from presat.report.follow import Follower, follow, planned_steps
+from presat.report.summary import WINDOW, headline_metric, ordered_sets
+from presat.report.terminal import short, sparkline
+from presat.tracking import Run
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+FINAL = ("finished", "stopped", "failed", "interrupted")
+WIDTH = 48
+LABEL = 14
+TITLES = {
+    "finished": "finished", "stopped": "stopped early", "failed": "failed", "interrupted": "interrupted",
+    "running": "running", "unknown": "no status (its trainer leaves none)",
+}  # fmt: skip
+
+
+def watch_run(
+    path: Path | str,
+    once: bool = False,
+    *,
+    refresh_s: float = 1.0,
+    window: int = WINDOW,
+    patience: int | None = None,
+    console: Console | None = None,
+) -> Run | None:
+    """Show a run live until its status is final or Ctrl-C; return it as last seen (None if it never appeared).
+
+    Args:
+        path: whatever `open_run` reads; it may not be there yet, unless `once`.
+        once: show the present state and return.
+        refresh_s: seconds between two looks.
+        window: steps of the trailing mean that saturation is judged on.
+        patience: steps that must follow t_sat; None takes the run's `stop.patience`, else its default tail.
+        console: where to draw.
+
+    Raises:
+        RunError: the run cannot be read, or with `once` is not there.
+    """
+    from rich.console import Console
+    from rich.live import Live
+
+    path, console = Path(path), console or Console()
+    if once:
+        follower = follow(path)
+        run = follower.refresh()
+        console.print(live_view(run, follower.seconds_per_step, window, patience))
+        return run
+    run: Run | None = None
+    follower: Follower | None = None
+    with Live(_waiting(path, ""), console=console, auto_refresh=False) as live:
+        try:
+            while run is None or run.status not in FINAL:
+                if follower is None:
+                    try:
+                        follower = follow(path)
+                    except RunError as error:
+                        live.update(_waiting(path, str(error) if path.exists() else ""), refresh=True)
+                if follower is not None:
+                    run = follower.refresh()
+                    live.update(live_view(run, follower.seconds_per_step, window, patience), refresh=True)
+                    if run.status in FINAL:
+                        break
+                time.sleep(refresh_s)
+        except KeyboardInterrupt:  # the way to leave; the run itself goes on
+            return run
+    return run
+
+
+def live_view(
+    run: Run, seconds_per_step: float | None = None, window: int = WINDOW, patience: int | None = None
+) -> RenderableType:
+    """One moment of a run as a panel; every line is a label and a value, legible without colour."""
+    from rich.console import Group
+    from rich.panel import Panel
+    from rich.table import Table
+    from rich.text import Text
+
+    rewards_T = run.train_rewards()
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(width=LABEL, style="dim", overflow="fold")
+    grid.add_column(overflow="fold")
+    lines = [("progress", _progress(run, seconds_per_step)), *_reward_lines(run, rewards_T, window)]
+    lines += _score_lines(run)
+    lines += _saturation_lines(run, rewards_T, window, patience)
+    for label, value in lines:
+        grid.add_row(Text(label), Text(value))
+    parts: list[RenderableType] = [grid]
+    parts += [Text(f"note: {note}", style="dim") for note in run.notes[:3]]
+    state = TITLES.get(run.status, run.status)
+    reason = f": {run.status_reason}" if run.status_reason and run.status != "unknown" else ""
+    return Panel(Group(*parts), title=Text(f"{run.name}  ({run.kind})"), subtitle=Text(state + reason), width=96)
+
+
+def _waiting(path: Path, why: str) -> RenderableType:
+    from rich.text import Text
+
+    found = why or f"There is no run at {path} yet."
+    return Text(f"{found}\nWaiting for it; Ctrl-C ends.")
+
+
+def _progress(run: Run, pace: float | None) -> str:
+    done = max((step for series in run.values.values() for step in series), default=0)
+    planned = planned_steps(run)
+    if planned is None:
+        return f"step {done}"
+    filled = round(24 * min(1.0, done / planned))
+    text = f"{'█' * filled}{'░' * (24 - filled)} step {done} of {planned}"
+    if pace is None or run.status in FINAL:
+        return text
+    return f"{text}, {pace:.2g} s a step, {_duration(pace * (planned - done))} left"
+
+
+def _reward_lines(run: Run, rewards_T: np.ndarray, window: int) -> list[tuple[str, str]]:
+    known = rewards_T[~np.isnan(rewards_T)]
+    if not known.size:
+        if "loss" in run.values:
+            _, losses = run.series("loss")
+            return [("loss", f"{sparkline(losses, WIDTH)}  {losses[-1]:.3f}")]
+        return [("train reward", "none logged yet")]
+    recent = known[-window:]
+    lines = [("train reward", f"{sparkline(rewards_T, WIDTH)}  {short(known[0])} → {short(float(recent.mean()))}")]
+    if "labels/gold_accuracy" in run.values:
+        _, gold = run.series("labels/gold_accuracy")
+        gold = gold[~np.isnan(gold)]
+        if gold.size:
+            last = float(gold[-window:].mean())
+            gap = float(recent.mean()) - last
+            lines.append(("true accuracy", f"{sparkline(gold, WIDTH)}  {short(float(gold[0]))} → {short(last)}"))
+            if abs(gap) >= 0.05:
+                word = "above" if gap > 0 else "below"
+                lines.append(("", f"the reward is {abs(gap):.2f} {word} the true accuracy of the same responses"))
+    return lines
+
+
+def _score_lines(run: Run) -> list[tuple[str, str]]:
+    lines = []
+    sets = run.eval_metrics()
+    for name in ordered_sets(run):
+        metric = headline_metric(sets[name])
+        if metric is None:
+            continue
+        steps, scores = run.eval_series(name, metric)
+        steps, scores = steps[~np.isnan(scores)], scores[~np.isnan(scores)]
+        if not scores.size:
+            continue
+        ends = f"{short(float(scores[0]))} → {short(float(scores[-1]))} (step {steps[-1]})"
+        lines.append((name, f"{sparkline(scores, WIDTH)}  {metric} {ends}"))
+        lines += [("", others)] if (others := _others(run, name, sets[name], metric)) else []
+    return lines
+
+
+def _others(run: Run, name: str, metrics: list[str], headline: str) -> str:
+    """Greedy, pass@k and valid traces beside the headline score, first to last."""
+    parts = []
+    for metric in metrics:
+        if metric != headline and metric.split("@")[0] in ("greedy", "pass", "valid_trace"):
+            _, values = run.eval_series(name, metric)
+            values = values[~np.isnan(values)]
+            if values.size:
+                title = metric.replace("_", " ")
+                parts.append(f"{title} {short(float(values[0]))} → {short(float(values[-1]))}")
+    return "   ".join(parts)
+
+
+def _saturation_lines(run: Run, rewards_T: np.ndarray, window: int, patience: int | None) -> list[tuple[str, str]]:
+    if not (~np.isnan(rewards_T)).any():
+        return []
+    stop = run.config.get("stop")
+    own = stop.get("patience") if isinstance(stop, Mapping) else None
+    patience = patience or own or max(1, default_tail(planned_steps(run) or len(rewards_T)))
+    state = OnlineSaturation.replay(rewards_T, _main_scores(run), window=window, patience=patience)
+    step = state.candidate
+    if step is None:
+        return [("saturation", "no reward above 0 yet")]
+    after = state.steps - step
+    if state.t_sat is None:
+        text = f"not yet: near its best since step {step}, {after} of {patience} steps ago"
+    else:
+        text = f"saturated at step {step} (so far), {after} steps ago"
+    lines = [("saturation", f"{text}; mean of {window} steps {short(state.smoothed_reward or 0.0)}")]
+    if (reason := state.stop_reason()) and run.status not in FINAL:
+        lines.append(("", f"{reason} Going on is unlikely to gain much."))
+    return lines
+
+
+def _main_scores(run: Run) -> list[tuple[int, float]]:
+    for name in ordered_sets(run):
+        metric = headline_metric(run.eval_metrics()[name])
+        if metric is not None:
+            steps, scores = run.eval_series(name, metric)
+            return [(int(step), float(score)) for step, score in zip(steps, scores, strict=True)]
+    return []
+
+
+def _duration(seconds: float) -> str:
+    minutes, seconds = divmod(int(max(0.0, seconds)), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02d} min"
+    return f"{minutes} min {seconds:02d} s" if minutes else f"{seconds} s"

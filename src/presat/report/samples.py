@@ -1,0 +1,105 @@
+"""Sample responses for the page, picked by rule and not by eye.
+
+The problem: the first of the main set (in the set's order) that had both right and wrong responses before training;
+where there is none, the first. Of it, before and after: the first right and the first wrong response.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from presat.report.summary import evaluation
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from presat.report.summary import RunSummary
+    from presat.tracking import Run
+
+LIMIT = 1500
+"""Characters of a text that are shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """One response as shown: cut to `LIMIT` characters."""
+
+    text: str
+    right: bool
+    extracted: str | None
+    valid_trace: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """The responses to the problem at one evaluation.
+
+    Attributes:
+        title: `before training`, `after training`.
+        step: of the evaluation.
+        right: how many were right.
+        judged: of how many.
+        responses: those shown.
+    """
+
+    title: str
+    step: int
+    right: int
+    judged: int
+    responses: list[Response]
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One problem of a run with its responses before and after."""
+
+    run: str
+    set_name: str
+    prompt: str
+    gold: str | None
+    moments: list[Moment]
+
+
+def pick_sample(run: Run, summary: RunSummary) -> Sample | None:
+    """The sample of a run; None where its evaluations saved no responses."""
+    item = summary.main_set
+    responses = run.rollouts("eval") if item is not None else None
+    if item is None or responses is None or "text" not in responses.columns:
+        return None
+    frames = {step: evaluation(responses, item.name, step) for step in dict.fromkeys((item.first_step, item.last_step))}
+    first = frames[item.first_step]
+    if first is None:
+        return None
+    problem = _pick_problem(first)
+    titles = ("before training" if item.first_step == 0 else "first evaluation", "after training")
+    moments = [
+        _moment(title, step, frame.filter(frame["problem_id"] == problem))
+        for title, (step, frame) in zip(titles, frames.items(), strict=False)
+        if frame is not None
+    ]
+    row = first.filter(first["problem_id"] == problem).row(0, named=True)
+    return Sample(summary.name, item.name, _cut(row.get("prompt") or ""), row.get("gold"), moments)
+
+
+def _pick_problem(frame: pl.DataFrame) -> str:
+    import polars as pl
+
+    means = frame.group_by("problem_id", maintain_order=True).agg(pl.col("score").mean())
+    mixed = means.filter((pl.col("score") > 0) & (pl.col("score") < 1))
+    return (mixed if mixed.height else means)["problem_id"][0]
+
+
+def _moment(title: str, step: int, frame: pl.DataFrame) -> Moment:
+    rows = [row for row in frame.iter_rows(named=True) if row.get("score") is not None]
+    right = [row for row in rows if row["score"] == 1.0]
+    wrong = [row for row in rows if row["score"] != 1.0]
+    shown = [
+        Response(_cut(row.get("text") or ""), row["score"] == 1.0, row.get("extracted"), row.get("valid_trace"))
+        for row in (*right[:1], *wrong[:1])
+    ]
+    return Moment(title, step, len(right), len(rows), shown)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= LIMIT else f"{text[:LIMIT]} … ({len(text) - LIMIT} more characters)"

@@ -1,0 +1,191 @@
+"""The numbers as tables: one row per run and evaluation set, as CSV, as LaTeX, and for the page."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from presat.errors import RunError
+
+if TYPE_CHECKING:
+    from presat.report.estimates import Change
+    from presat.report.summary import RunSummary, SetSummary
+
+Cell = str | int | float | None
+Row = dict[str, Cell]
+
+ENDINGS = {"csv": ".csv", "latex": ".tex"}
+KINDS = ("greedy", "pass", "maj", "valid_trace", "valid_given_right")
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of the printed tables.
+
+    Attributes:
+        key: its key in a row of `rows`.
+        title: heading.
+        digits: decimals; None for text and whole numbers.
+    """
+
+    key: str
+    title: str
+    digits: int | None = 2
+
+
+COLUMNS = (
+    Column("run", "run", None),
+    Column("verdict", "verdict", None),
+    Column("set", "set", None),
+    Column("metric", "score", None),
+    Column("reward_first", "reward first"),
+    Column("reward_last", "last"),
+    Column("t_sat", "t_sat", None),
+    Column("t_sat_smoothed", "smoothed", None),
+    Column("score_first", "M(0)"),
+    Column("score_t_sat", "M(t_sat)"),
+    Column("score_last", "M(T)"),
+    Column("pre_saturation_gain", "D_sat", 3),
+    Column("post_saturation_residual", "D_post", 3),
+    Column("greedy_first", "greedy first"),
+    Column("greedy_last", "last"),
+    Column("pass_first", "pass@k first"),
+    Column("pass_last", "last"),
+    Column("valid_trace_first", "valid traces first"),
+    Column("valid_trace_last", "last"),
+)
+
+
+def rows(summaries: Sequence[RunSummary]) -> list[Row]:
+    """One row per run and set (a run without sets has one row), everything a summary holds in flat form."""
+    return [_row(summary, item) for summary in summaries for item in (summary.sets or [None])]
+
+
+def used_columns(table: Sequence[Row], columns: Sequence[Column] = COLUMNS) -> list[Column]:
+    """The columns that hold something."""
+    return [column for column in columns if any(row[column.key] not in (None, "") for row in table)]
+
+
+def shown(value: Cell, digits: int | None) -> str:
+    """A cell as text; a dash for what is not there."""
+    if value is None or value == "" or (isinstance(value, float) and math.isnan(value)):
+        return "–"
+    return f"{value:.{digits}f}".replace("-", "−") if digits is not None and isinstance(value, float) else str(value)
+
+
+def to_csv(table: Sequence[Row]) -> str:
+    """All columns, full precision."""
+    stream = io.StringIO()
+    writer = csv.DictWriter(stream, fieldnames=list(table[0]) if table else [], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(table)
+    return stream.getvalue()
+
+
+def to_latex(table: Sequence[Row], note: str = "") -> str:
+    r"""The printed columns as a LaTeX tabular (package booktabs), ready to `\\input`."""
+    columns = used_columns(table)
+    head = " & ".join(_latex(column.title) for column in columns)
+    body = [" & ".join(_latex(shown(row[c.key], c.digits)) for c in columns) + r" \\" for row in table]
+    shape = "".join("l" if column.key in ("run", "verdict", "set", "metric") else "r" for column in columns)
+    lines = [f"% {note}"] if note else []
+    lines += [rf"\begin{{tabular}}{{{shape}}}", r"\toprule", rf"{head} \\", r"\midrule", *body]
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
+
+
+def choices_note(summaries: Sequence[RunSummary]) -> str:
+    """How t_sat and M were read, in a sentence; the tails of all runs are named."""
+    tails = sorted({summary.tail for summary in summaries if summary.reward is not None})
+    choices = summaries[0].choices
+    tail = ", ".join(str(value) for value in tails) or "none"
+    return (
+        f"t_sat: first step with at least 0.99 of the highest train reward, last steps left out (tail): {tail}; "
+        f"smoothed: the same on the trailing mean of {choices.window} steps; M between evaluations: {choices.reading}; "
+        f"D_post on the grid: {choices.grid}."
+    )
+
+
+def write_tables(summaries: Sequence[RunSummary], page: Path, formats: Sequence[str]) -> list[Path]:
+    """Write the tables beside the page, with its name and their own ending.
+
+    Raises:
+        RunError: a file cannot be written.
+    """
+    table = rows(summaries)
+    texts = {"csv": to_csv(table), "latex": to_latex(table, choices_note(summaries))}
+    return [write_text(page.with_suffix(ENDINGS[name]), texts[name]) for name in formats]
+
+
+def write_text(path: Path, text: str) -> Path:
+    """Write a file, whole or not at all, making its folder.
+
+    Raises:
+        RunError: it cannot be written.
+    """
+    from presat.tracking.files import write_atomically
+
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f"Cannot make the folder {path.parent}: {error.strerror}. Choose another `out`.") from error
+    write_atomically(path, text)
+    return path
+
+
+def _row(summary: RunSummary, item: SetSummary | None) -> Row:
+    row: Row = {
+        "run": summary.name,
+        "verdict": summary.verdict.label,
+        "kind": summary.kind,
+        "status": summary.status,
+        "steps": summary.steps,
+        **_ends("reward", summary.reward),
+        **_ends("gold", summary.gold),
+        "t_sat": summary.t_sat,
+        "t_sat_smoothed": summary.t_sat_smoothed,
+        "tail": summary.tail,
+        "window": summary.choices.window,
+        "reading": summary.choices.reading,
+        "grid": summary.choices.grid,
+        "set": item.name if item else "",
+        "metric": item.metric if item else "",
+        "first_step": item.first_step if item else None,
+        "last_step": item.last_step if item else None,
+        **_ends("score", item.headline if item else None, intervals=True),
+        "score_t_sat": item.gains.saturation_score if item else None,
+        "pre_saturation_gain": item.gains.pre_saturation_gain if item else None,
+        "post_saturation_residual": item.gains.post_saturation_residual if item else None,
+        "pre_saturation_gain_smoothed": item.smoothed_gains.pre_saturation_gain if item else None,
+        "post_saturation_residual_smoothed": item.smoothed_gains.post_saturation_residual if item else None,
+    }
+    for kind in KINDS:
+        found = item.change(kind) if item else None
+        row.update(_ends(kind, found[1] if found else None, intervals=True))
+    return row
+
+
+def _ends(name: str, change: Change | None, intervals: bool = False) -> Row:
+    found: Row = {
+        f"{name}_first": change.before if change else None,
+        f"{name}_last": change.after if change else None,
+    }
+    if intervals:
+        interval = change.interval if change else None
+        found[f"{name}_change_low"] = interval.low if interval else None
+        found[f"{name}_change_high"] = interval.high if interval else None
+    return found
+
+
+_LATEX = {
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "–": "--", "−": "$-$", "\n": " ",
+}  # fmt: skip
+
+
+def _latex(text: str) -> str:
+    return "".join(_LATEX.get(character, character) for character in text)

@@ -1,0 +1,170 @@
+"""Runs on one terminal screen: a table with sparklines, and a sentence each.
+
+Legible at 80 columns and without colour: direction is an arrow, state is a word.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from presat.report.verdict import direction
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.table import Table
+
+    from presat.report.estimates import Change
+    from presat.report.summary import RunSummary
+
+BARS = "▁▂▃▄▅▆▇█"
+ARROWS = {1: "↑", -1: "↓", 0: "·"}
+LEGEND = (
+    "[dim]first → last: reward over the first and last {window} steps, scores at the first and last evaluation. "
+    "↑ ↓ clear change, · within its 95% interval over problems (or under 0.05 without one). "
+    "t_sat: first step within 1% of the best train reward, last {tail} steps left out; "
+    "in brackets on the trailing mean of {window} steps.[/dim]"
+)
+
+
+def sparkline(values: Iterable[float], width: int = 24, low: float | None = None, high: float | None = None) -> str:
+    """Draw values as a line of bars at most `width` wide; a value that is not a number is a gap.
+
+    More values than columns are averaged by column. The scale is 0 to 1 when all values lie there, else their range.
+    """
+    points = np.asarray(list(values), dtype=np.float64)
+    if not points.size or np.isnan(points).all():
+        return ""
+    columns = [_mean(part) for part in np.array_split(points, min(width, points.size))]
+    known = points[np.isfinite(points)]
+    within = known.size and known.min() >= 0.0 and known.max() <= 1.0
+    low = (0.0 if within else float(known.min())) if low is None else low
+    high = (1.0 if within else float(known.max())) if high is None else high
+    return "".join(_bar(value, low, high) for value in columns)
+
+
+def summary_table(summaries: Sequence[RunSummary]) -> RenderableType:
+    """One screen over several runs: a table, a sentence a run, and the legend."""
+    from rich.console import Group
+    from rich.markup import escape
+    from rich.text import Text
+
+    if not summaries:
+        return Text("No runs.")
+    lines: list[RenderableType] = [_table(summaries), ""]
+    for summary in summaries:
+        ending = "" if summary.status in ("finished", "unknown") else f" ({_ended(summary)})"
+        sentence = f"[bold]{escape(summary.name)}[/bold]{escape(ending)}: {escape(summary.verdict.label)}."
+        lines.append(Text.from_markup(f"{sentence} {escape(summary.verdict.sentence)}"))
+        if summary.alarms:
+            names = ", ".join(alarm.name.replace("_", " ") for alarm in summary.alarms)
+            lines.append(Text(f"  ! alarms: {names}"))
+    legend = LEGEND.format(window=summaries[0].choices.window, tail=_tails(summaries))
+    return Group(*lines, "", Text.from_markup(legend))
+
+
+def arrow(change: Change | None) -> str:
+    """`.54→.98 ↑`; empty for None, one number where before and after are the same evaluation."""
+    if change is None:
+        return ""
+    return f"{short(change.before)}→{short(change.after)} {ARROWS[direction(change)]}"
+
+
+def short(value: float) -> str:
+    """Two decimals in as few characters as can be: `.54`, `1.0`, `-.03`, `12.3`."""
+    if not math.isfinite(value):
+        return "-"
+    if abs(value) >= 0.995:
+        return f"{value:.1f}"
+    return f"{value:.2f}".replace("0.", ".", 1)
+
+
+def _table(summaries: Sequence[RunSummary]) -> Table:
+    from rich import box
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), show_edge=False)
+    table.add_column("run", overflow="fold", min_width=10, ratio=1)
+    table.add_column("train reward")
+    table.add_column("t_sat", justify="right")
+    columns = _columns(summaries)
+    for heading, _ in columns:
+        table.add_column(heading, no_wrap=True)
+    for summary in summaries:
+        reward = arrow(summary.reward) if summary.reward else "none logged"
+        cells = [
+            f"[bold]{escape(summary.name)}[/bold]\n{escape(summary.verdict.label)}",
+            f"{reward}\n{sparkline(summary.rewards_T, 9)}",
+            f"{_step(summary.t_sat)}\n({_step(summary.t_sat_smoothed)})" if summary.reward else "",
+        ]
+        cells += [_cell(summary, pick, first=index == 0) for index, (_, pick) in enumerate(columns)]
+        table.add_row(*cells)
+    return table
+
+
+def _columns(summaries: Sequence[RunSummary]) -> list[tuple[str, tuple[str, str]]]:
+    """Heading, and (which set, which kind of metric), of the columns some run can fill."""
+    found: list[tuple[str, tuple[str, str]]] = []
+    main = [summary.main_set for summary in summaries if summary.main_set is not None]
+    if not main:
+        return found
+    same = len({item.name for item in main}) == 1
+    title = main[0].name if same else "held out"
+    found.append((f"{_cut(title)}\n{main[0].metric}", ("main", "")))
+    for kind in ("greedy", "pass"):
+        entry = next((item.change(kind) for item in main if item.change(kind)), None)
+        if entry is not None and entry[0] != main[0].metric:
+            found.append((f"\n{entry[0]}", ("main", kind)))
+    others = [item.name for summary in summaries for item in summary.sets if item is not summary.main_set]
+    for name in list(dict.fromkeys(others))[:1]:  # one screen: the report has the others
+        metric = next(item.metric for summary in summaries for item in summary.sets if item.name == name)
+        found.append((f"{_cut(name)}\n{metric}", (name, "")))
+    return found
+
+
+def _cell(summary: RunSummary, pick: tuple[str, str], first: bool) -> str:
+    set_name, kind = pick
+    item = (
+        summary.main_set
+        if set_name == "main"
+        else next((entry for entry in summary.sets if entry.name == set_name), None)
+    )
+    if item is None:
+        return ""
+    found = item.change(kind) if kind else (item.metric, item.headline)
+    if found is None:
+        return ""
+    text = arrow(found[1]) if item.first_step != item.last_step else short(found[1].after)
+    return f"{text}\n{sparkline(item.scores, 9)}" if not kind and (first or set_name != "main") else text
+
+
+def _ended(summary: RunSummary) -> str:
+    return f"{summary.status}: {summary.status_reason}" if summary.status_reason else summary.status
+
+
+def _tails(summaries: Sequence[RunSummary]) -> str:
+    return "/".join(str(tail) for tail in sorted({summary.tail for summary in summaries if summary.reward})) or "-"
+
+
+def _cut(name: str, width: int = 12) -> str:
+    return name if len(name) <= width else name[: width - 1] + "…"
+
+
+def _step(step: int | None) -> str:
+    return "-" if step is None else str(step)
+
+
+def _mean(values: np.ndarray) -> float:
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if known.size else math.nan
+
+
+def _bar(value: float, low: float, high: float) -> str:
+    if math.isnan(value):
+        return " "
+    share = 0.5 if high <= low else min(1.0, max(0.0, (value - low) / (high - low)))
+    return BARS[min(len(BARS) - 1, int(share * len(BARS)))]

@@ -1,0 +1,67 @@
+"""`presat report` and `presat watch`, as the command line calls them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from presat.config.schema import ReportConfig, WatchConfig
+from presat.errors import ConfigError
+from presat.report.html import build_report
+from presat.report.live import watch_run
+from presat.report.naming import run_names
+from presat.report.summary import Choices, summarise
+from presat.report.tables import ENDINGS
+from presat.report.terminal import summary_table
+from presat.tracking import Run, open_run
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def report(config: ReportConfig, out: Console) -> dict[str, Any]:
+    """Write the page and the tables, print the screen, and return what was written and the numbers.
+
+    Raises:
+        ConfigError: no runs, or a list of labels or groups that does not fit them.
+        RunError: a run cannot be read, or the page cannot be written.
+    """
+    if not config.runs:
+        raise ConfigError("Which runs? `presat report RUN...` takes run directories, TRL folders, verl logs or CSVs.")
+    runs = [open_run(path) for path in config.runs]
+    names = run_names(runs, config.labels)
+    read = config.read
+    choices = Choices(read.tail, read.window, read.reading, read.grid)
+    summaries = [
+        summarise(run, choices.tail, choices.window, choices.reading, choices.grid, name)
+        for run, name in zip(runs, names, strict=True)
+    ]
+    page = config.out or _default_page(runs)
+    build_report(runs, page, config.title or None, groups=config.groups, summaries=summaries, formats=config.formats)
+    written = [page.with_suffix(ENDINGS[name]) if name != "html" else page for name in config.formats]
+    out.print(summary_table(summaries))
+    for path in written:
+        out.print(f"wrote {path}", markup=False, highlight=False, soft_wrap=True)
+    return {"written": [str(path) for path in written], "runs": [summary.to_json() for summary in summaries]}
+
+
+def watch(config: WatchConfig, out: Console) -> dict[str, Any]:
+    """Show the live view until the run ends; return its summary.
+
+    Raises:
+        ConfigError: no run was named.
+        RunError: it cannot be read, or (with `once`) is not there.
+    """
+    if not config.run:
+        raise ConfigError("Which run? `presat watch RUN` takes a run directory, a TRL folder, a verl log or a CSV.")
+    run = watch_run(
+        Path(config.run), config.once, refresh_s=config.refresh_s, window=config.window, patience=config.patience,
+        console=out,
+    )  # fmt: skip
+    return {"runs": [] if run is None else [summarise(run, window=config.window).to_json()]}
+
+
+def _default_page(runs: list[Run]) -> Path:
+    if len(runs) == 1 and runs[0].kind == "presat":
+        return runs[0].path / "report.html"
+    return Path("report.html")

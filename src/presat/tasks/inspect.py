@@ -1,0 +1,225 @@
+r"""`presat data inspect`: what a source holds, and whether every gold answer verifies against itself.
+
+The gold self-check puts each gold answer into a box and has the verifier judge it: anything but a 1 would make the
+problem unlearnable. In label-noise sets (METHOD section 3, noisy rewards) the true answer is judged against the
+training label too: labels that differ in writing but accept the true answer are no noise.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from presat.tasks.load import load_problems
+from presat.tasks.rows import original_gold
+from presat.types import Problem, Score
+from presat.verify import Verifier
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from presat.config.schema import TaskConfig, VerifyConfig
+
+SHOWN = 10
+"""Failing rows the terminal shows; the JSON has all."""
+
+
+@dataclass(frozen=True, slots=True)
+class GoldFailure:
+    """A gold answer that does not verify against itself."""
+
+    problem: str
+    place: int
+    gold: str
+    value: float | None
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Noise:
+    """Training labels against the true answers a source keeps beside them.
+
+    Attributes:
+        known: problems whose true answer the source gives.
+        differ: of these, how many carry a label that is written differently.
+        wrong: of these, how many labels reject the true answer: the corruption that training feels.
+    """
+
+    known: int
+    differ: int
+    wrong: int
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """What `inspect_source` found.
+
+    Attributes:
+        source: the source.
+        rows: rows of the source (of a made set: problems).
+        problems: problems after folding of uniformly repeated rows.
+        duplicates: problems whose turns and gold equal those of an earlier one.
+        fields: share of problems that have a value, by field.
+        domains, verifiers, sources: how many problems of each kind; `sources` is the field `data_source`.
+        prompt_chars: mean and largest number of characters of a prompt.
+        with_gold: problems that have a gold answer.
+        gold_right: of these, how many verify against themselves.
+        gold_failures: the others.
+        noise: None when the source gives no true answers beside the labels.
+        mode: how answers were read.
+    """
+
+    source: str
+    rows: int
+    problems: int
+    duplicates: int
+    fields: dict[str, float]
+    domains: dict[str, int]
+    verifiers: dict[str, int]
+    sources: dict[str, int]
+    prompt_chars: tuple[float, int]
+    with_gold: int
+    gold_right: int
+    gold_failures: tuple[GoldFailure, ...]
+    noise: Noise | None
+    mode: str
+
+    def to_json(self) -> dict[str, Any]:
+        """The findings as plain data."""
+        return asdict(self)
+
+
+def inspect_source(source: str | TaskConfig, verify: VerifyConfig | None = None, **options: Any) -> Inspection:
+    """Load a source and look into it.
+
+    Args:
+        source: as for `load_problems`.
+        verify: how the self-check reads and judges answers; when None, the source's own settings or the defaults.
+        options: as for `load_problems`.
+
+    Raises:
+        ConfigError, DataError: as `load_problems`.
+        VerifierError: answers cannot be judged.
+    """
+    from presat.config import schema
+
+    settings: VerifyConfig = verify or getattr(source, "verify", None) or schema.VerifyConfig()
+    problems = load_problems(source, **options)
+    with Verifier(settings.extraction, settings.workers, settings.timeout_s) as verifier:
+        return inspect_problems(problems, verifier, source if isinstance(source, str) else source.source)
+
+
+def inspect_problems(problems: Sequence[Problem], verifier: Verifier, source: str = "") -> Inspection:
+    """Look into loaded problems."""
+    golds = [(place, problem) for place, problem in enumerate(problems, 1) if problem.gold is not None]
+    scores = verifier.score_many([(problem, _boxed(problem.gold)) for _, problem in golds])
+    lengths = [sum(len(turn["content"]) for turn in problem.messages) for problem in problems]
+    distinct = {(tuple((turn["role"], turn["content"]) for turn in p.messages), p.gold) for p in problems}
+    return Inspection(
+        source=source,
+        rows=sum(int(problem.metadata.get("repeats", 1)) for problem in problems),
+        problems=len(problems),
+        duplicates=len(problems) - len(distinct),
+        fields=_fields(problems),
+        domains=_counts(problem.domain for problem in problems),
+        verifiers=_counts(problem.verifier for problem in problems),
+        sources=_counts(str(p.metadata["data_source"]) for p in problems if "data_source" in p.metadata),
+        prompt_chars=(sum(lengths) / max(1, len(lengths)), max(lengths, default=0)),
+        with_gold=len(golds),
+        gold_right=sum(score.value == 1.0 for score in scores),
+        gold_failures=_failures(golds, scores),
+        noise=_noise(problems, verifier),
+        mode=verifier.mode,
+    )
+
+
+def render(inspection: Inspection) -> RenderableType:
+    """Lay the findings out for a terminal."""
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    for name, value in _lines(inspection):
+        table.add_row(name, Text(value))
+    failures = [
+        f"problem {item.place} ({item.problem}): gold {item.gold!r} " + (item.reason or "is judged wrong")
+        for item in inspection.gold_failures[:SHOWN]
+    ]
+    if len(inspection.gold_failures) > SHOWN:
+        failures.append(f"... and {len(inspection.gold_failures) - SHOWN} more (--json has all)")
+    return Group(table, *(Text(line) for line in failures))
+
+
+def _lines(found: Inspection) -> list[tuple[str, str]]:
+    repeated = f" ({found.rows} rows, each prompt {found.rows // max(1, found.problems)} times)"
+    share = f" ({found.gold_right / found.with_gold:.1%})" if found.with_gold else ""
+    mean, largest = found.prompt_chars
+    lines = [
+        ("source", found.source),
+        ("problems", f"{found.problems}{repeated if found.rows > found.problems else ''}"),
+        ("duplicates", str(found.duplicates)),
+        ("domains", _listed(found.domains)),
+        ("verifiers", _listed(found.verifiers)),
+        ("prompt length", f"{mean:.0f} characters on average, {largest} at most"),
+        ("fields", ", ".join(name if part == 1 else f"{name} ({part:.0%})" for name, part in found.fields.items())),
+        ("gold answers", str(found.with_gold)),
+        (
+            "gold self-check",
+            f"{found.gold_right} of {found.with_gold} verify against themselves{share}, mode {found.mode}",
+        ),
+    ]
+    if found.sources:
+        lines.insert(4, ("sources", _listed(found.sources)))
+    if found.noise is not None:
+        noise = found.noise
+        share = f"{noise.wrong / noise.known:.1%}"
+        said = f"{noise.differ} of {noise.known} labels differ from the true answer, {noise.wrong} reject it ({share})"
+        lines.append(("label noise", said))
+    return lines
+
+
+def _boxed(answer: str | None) -> str:
+    return f"\\boxed{{{answer}}}"
+
+
+def _failures(golds: Sequence[tuple[int, Problem]], scores: Sequence[Score]) -> tuple[GoldFailure, ...]:
+    return tuple(
+        GoldFailure(problem.id, place, problem.gold or "", score.value, score.reason)
+        for (place, problem), score in zip(golds, scores, strict=True)
+        if score.value != 1.0
+    )
+
+
+def _noise(problems: Sequence[Problem], verifier: Verifier) -> Noise | None:
+    known = [(problem, truth) for problem in problems if (truth := original_gold(problem)) is not None]
+    if not known:
+        return None
+    differ = [(problem, truth) for problem, truth in known if truth.strip() != (problem.gold or "").strip()]
+    scores = verifier.score_many([(problem, _boxed(truth)) for problem, truth in differ])
+    return Noise(len(known), len(differ), sum(score.value == 0.0 for score in scores))
+
+
+def _fields(problems: Sequence[Problem]) -> dict[str, float]:
+    """Share of problems with a value, by field; nested mappings as `outer.inner`."""
+    found: Counter[str] = Counter()
+    for problem in problems:
+        found["messages"] += 1
+        found["gold"] += problem.gold is not None
+        for name, value in problem.metadata.items():
+            if name == "repeats":  # ours, not the source's
+                continue
+            inner = value if isinstance(value, Mapping) else {}
+            found[name] += value is not None
+            found.update({f"{name}.{key}": int(item is not None) for key, item in inner.items()})
+    return {name: count / len(problems) for name, count in found.items()}
+
+
+def _counts(values: Any) -> dict[str, int]:
+    return dict(Counter(values).most_common())
+
+
+def _listed(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in counts.items())
