@@ -12,13 +12,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from transformers import TrainerCallback
 
 from presat.config.schema import TrainConfig
-from presat.errors import RunError
 from presat.metrics import OnlineSaturation
 from presat.rollouts import RolloutStore, seed_for
 from presat.training.checkpoints import complete_checkpoint
@@ -27,8 +25,7 @@ from presat.training.groups import StepRollouts
 from presat.types import Engine, Problem, Sampling
 
 if TYPE_CHECKING:
-    from presat.tracking import RunWriter
-    from presat.training.progress import Progress
+    from presat.training.session import Session
     from presat.verify import Verifier
 
 Metrics = dict[str, float | None]
@@ -133,9 +130,7 @@ class Monitor(TrainerCallback):
         config: the run's configuration.
         evaluator: evaluates when due.
         saturation: the online t_sat.
-        writer: the run directory's writer; None in processes that do not write.
-        progress: the live progress line.
-        checkpoints: the folder checkpoints go to.
+        run: the run's writer, progress line and folder of checkpoints.
         trainer: the trainer.
         stop_reason: why the run stopped early.
     """
@@ -143,21 +138,19 @@ class Monitor(TrainerCallback):
     config: TrainConfig
     evaluator: Evaluator
     saturation: OnlineSaturation
-    writer: RunWriter | None
-    progress: Progress
-    checkpoints: Path
+    run: Session
     trainer: Any
     stop_reason: str | None = None
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Evaluate the model as it comes, unless the run is resumed."""
-        self.progress.start(state.global_step, self.config.steps)
+        self.run.progress.start(state.global_step, self.config.steps)
         if state.global_step == 0 and self.evaluator.sets:
             metrics = self.evaluator(0, self.trainer)
             self._observe_score(0, metrics)
-            if self.writer is not None:
-                self.writer.append(0, metrics)
-            self.progress.show(0, metrics)
+            if self.run.writer is not None:
+                self.run.writer.append(0, metrics)
+            self.run.progress.show(0, metrics)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Judge saturation, decide about stopping, evaluate and save when due."""
@@ -180,21 +173,14 @@ class Monitor(TrainerCallback):
         """Write the step's line: TRL's metrics and ours."""
         if not logs or "loss" not in logs:  # the summary after training
             return
-        loss, norm = logs["loss"], logs.get("grad_norm")
-        for name, value in (("loss", loss), ("gradient norm", norm)):
-            if value is not None and not math.isfinite(value):
-                raise RunError(
-                    f"The {name} became {value} at step {state.global_step}. The last checkpoint and the log up to "
-                    "this step are whole; resume with a lower optim.lr."
-                )
-        if self.writer is not None:
-            self.writer.append(state.global_step, logs)
-        self.progress.show(state.global_step, logs)
+        if self.run.writer is not None:
+            self.run.writer.append(state.global_step, logs)
+        self.run.progress.show(state.global_step, logs)
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Give the finished checkpoint its name."""
         if state.is_world_process_zero:
-            complete_checkpoint(self.checkpoints, state.global_step, self.config.keep_checkpoints)
+            complete_checkpoint(self.run.checkpoints, state.global_step, self.config.keep_checkpoints)
 
     def _observe_score(self, step: int, metrics: Metrics) -> None:
         if self.evaluator.main_metric:

@@ -42,18 +42,31 @@ def complete_checkpoint(folder: Path, step: int, keep: int) -> Path:
     """
     target = folder / f"step_{step}"
     try:
-        if target.exists():
-            shutil.rmtree(target)
+        _drop(target)
         (folder / f"checkpoint-{step}").rename(target)
-        if keep:
-            for old in list_checkpoints(folder)[:-keep]:
-                shutil.rmtree(old)
+        for old in list_checkpoints(folder)[:-keep] if keep else []:
+            _drop(old)
     except OSError as error:
         raise RunError(f"Cannot finish checkpoint {target}: {error.strerror}. Check space and rights.") from error
     return target
 
 
 def discard_partial(folder: Path) -> None:
-    """Remove what a killed run left half-written."""
+    """Remove what a killed run left half-written.
+
+    Raises:
+        RunError: it cannot be removed.
+    """
     for path in folder.glob(_PARTIAL):
-        shutil.rmtree(path, ignore_errors=True)
+        try:
+            shutil.rmtree(path)
+        except OSError as error:
+            raise RunError(f"Cannot remove the half-written {path}: {error.strerror}. Check your rights.") from error
+
+
+def _drop(checkpoint: Path) -> None:
+    """Delete a checkpoint under a partial one's name, so that a kill leaves no half of it under a whole one's."""
+    if checkpoint.exists():
+        doomed = checkpoint.with_name(_PARTIAL.replace("*", f"dropped-{checkpoint.name}"))
+        checkpoint.rename(doomed)
+        shutil.rmtree(doomed)

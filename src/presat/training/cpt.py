@@ -17,22 +17,29 @@ from presat.config.schema import CptConfig
 from presat.errors import ConfigError, DataError
 from presat.models import load_model_and_tokenizer
 from presat.tasks.lab.corpus import documents
-from presat.tracking import RunWriter
-from presat.training.supervised import Row, bits_per_token, fit, row, set_threads
+from presat.training.session import open_session
+from presat.training.supervised import Row, bits_per_token, fit, row
 
 
-def run_cpt(config: CptConfig) -> Path:
+def run_cpt(config: CptConfig, quiet: bool = False) -> Path:
     """Train on plain text and return the run directory.
 
-    Held-out bits per token before and after are logged as `eval/held_out/bits_per_token`.
+    Held-out bits per token before and after are logged as `eval/held_out/bits_per_token`. Under `torchrun` process 0
+    writes. A finished run that is resumed is left as it is.
+
+    Args:
+        config: the resolved configuration.
+        quiet: show no progress line.
 
     Raises:
-        ConfigError: a procedural corpus without a number of steps.
-        DataError: the text cannot be read or is too little for one step.
+        ConfigError: a procedural corpus without a number of steps, or a batch that does not divide over processes.
+        DataError, ModelError: the text cannot be read or is too little for one step; the model cannot be loaded.
+        RunError: the run directory is busy or holds a run and `resume` is not set, or the loss is not a number.
     """
-    set_threads(config.threads)
-    with RunWriter(config.run, config, "cpt", config.resume) as writer:
-        model, tokenizer = load_model_and_tokenizer(config.model.name, config.model.dtype)
+    with open_session(config, "cpt", quiet) as run:
+        model, tokenizer = load_model_and_tokenizer(
+            config.model.name, config.model.dtype, attention=config.model.attention, chat=False
+        )
         rows, held_out = corpus_rows(config, tokenizer)
         steps = config.steps or len(rows) // config.batch
         if steps == 0:
@@ -40,10 +47,17 @@ def run_cpt(config: CptConfig) -> Path:
                 f"{config.data.source} holds {len(rows)} sequences of {config.sequence_length} tokens, less than one "
                 f"batch of {config.batch}: lower `batch` or `sequence_length`."
             )
-        _log_bits(writer, 0, model, held_out, tokenizer)
-        fit(config, model, tokenizer, rows, steps, config.batch, writer)
-        _log_bits(writer, steps, model, held_out, tokenizer)
-        writer.finish("finished", f"{steps} steps, {steps * config.batch * config.sequence_length} tokens")
+
+        def bits() -> dict[str, float]:
+            name, pad = "eval/held_out/bits_per_token", tokenizer.pad_token_id
+            return {name: bits_per_token(model, held_out, pad)} if held_out else {}
+
+        if run.writer is not None and not run.done:
+            run.writer.append(0, bits())
+        fit(config, run, model, tokenizer, rows, steps, config.batch, bits)
+        if run.writer is not None:
+            tokens = steps * config.batch * config.sequence_length
+            run.writer.finish("finished", f"{steps} steps, {tokens} tokens")
     return config.run
 
 
@@ -118,8 +132,3 @@ _READERS = (".jsonl", ".parquet", ".txt")
 
 def _shuffled(texts: list[str], seed: int) -> list[str]:
     return [texts[index] for index in np.random.default_rng(seed).permutation(len(texts))]
-
-
-def _log_bits(writer: Any, step: int, model: Any, held_out: list[Row], tokenizer: Any) -> None:
-    if held_out:
-        writer.append(step, {"eval/held_out/bits_per_token": bits_per_token(model, held_out, tokenizer.pad_token_id)})

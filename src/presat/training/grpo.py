@@ -8,10 +8,7 @@ unbiased standard deviation. Responses come from `groups.GroupRollouts`; evaluat
 
 from __future__ import annotations
 
-import contextlib
-import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,52 +19,25 @@ from trl.trainer.grpo_config import GRPOConfig
 from trl.trainer.grpo_trainer import GRPOTrainer
 
 from presat.config.schema import TrainConfig
-from presat.errors import RunError
 from presat.metrics import OnlineSaturation
 from presat.models import load_model_and_tokenizer
 from presat.rewards import make_reward
 from presat.rollouts import RolloutStore, make_engine
 from presat.rollouts.batching import BatchEngine
 from presat.tasks import load_task
-from presat.tracking import RunWriter, model_identity, open_run
+from presat.tracking import model_identity, open_run
 from presat.training.callbacks import EvalSet, Evaluator, Monitor, RolloutSink
-from presat.training.checkpoints import checkpoint_step, discard_partial, newest_checkpoint
 from presat.training.groups import GroupRollouts, StepRollouts, place_key, reward_function
-from presat.training.libraries import quiet_libraries
 from presat.training.problems import describe, drop_too_long
-from presat.training.progress import Progress
+from presat.training.safe import SafeTrainer
 from presat.training.schedule import Batches, make_schedule, plan_batches
+from presat.training.session import Session, open_session, process_count
 from presat.types import Problem, Sampling
 from presat.verify import Verifier
 
 
-class Trainer(GRPOTrainer):
-    """TRL's trainer, made to stop on a loss that is not a number and to write no model card."""
-
-    def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> torch.Tensor:
-        """One forward-backward pass; raises RunError before the update when the loss is not finite."""
-        loss = super().training_step(model, inputs, num_items_in_batch)
-        if not torch.isfinite(loss):
-            raise RunError(
-                f"The loss became {loss.item()} at step {self.state.global_step + 1}; the update was not made. The "
-                "last checkpoint and the log up to the step before are whole; resume with a lower optim.lr."
-            )
-        return loss
-
-    def create_model_card(self, *args: Any, **kwargs: Any) -> None:
-        """Leave checkpoints without TRL's README: the run directory says what was done."""
-
-
-@dataclass(frozen=True)
-class _Process:
-    """This process among those of the run."""
-
-    rank: int
-    count: int
-
-    @property
-    def writes(self) -> bool:
-        return self.rank == 0
+class Trainer(SafeTrainer, GRPOTrainer):
+    """TRL's trainer, made safe."""
 
 
 def run_train(config: TrainConfig, quiet: bool = False) -> Path:
@@ -84,43 +54,23 @@ def run_train(config: TrainConfig, quiet: bool = False) -> Path:
         DataError, ModelError: the problems or the model cannot be loaded.
         RunError: the run directory is busy or holds a run and `resume` is not set, or the loss is not a number.
     """
-    process = _Process(int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1")))
-    batches = plan_batches(config, process.count)
-    if config.threads:
-        torch.set_num_threads(config.threads)
-    verify = config.verify
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(quiet_libraries())
-        writer = None
-        if process.writes:
-            writer = stack.enter_context(RunWriter(config.run, config, "train", resume=config.resume))
-        verifier = stack.enter_context(Verifier(verify.extraction, verify.workers, verify.timeout_s))
-        progress = stack.enter_context(Progress(f"train {config.run.name}", quiet or not process.writes))
-        stop_reason = _train(config, batches, process, writer, verifier, progress)
-        if writer is not None and stop_reason:
-            writer.finish("stopped", stop_reason)
+    batches, verify = plan_batches(config, process_count()), config.verify
+    with (
+        open_session(config, "train", quiet) as run,
+        Verifier(verify.extraction, verify.workers, verify.timeout_s) as verifier,
+    ):
+        stop_reason = _train(config, batches, run, verifier)
+        if run.writer is not None and stop_reason:
+            run.writer.finish("stopped", stop_reason)
     return config.run
 
 
-def _train(
-    config: TrainConfig,
-    batches: Batches,
-    process: _Process,
-    writer: RunWriter | None,
-    verifier: Verifier,
-    progress: Progress,
-) -> str | None:
+def _train(config: TrainConfig, batches: Batches, run: Session, verifier: Verifier) -> str | None:
     """Train from the start or the newest complete checkpoint; returns why the run stopped early, if it did."""
-    checkpoints = config.run / "checkpoints"
-    resume_from = newest_checkpoint(checkpoints) if config.resume else None
-    done = (checkpoint_step(resume_from) or 0) if resume_from else 0
-    if writer is not None and config.resume:
-        discard_partial(checkpoints)
-        writer.truncate_after(done if resume_from else -1)
-    saturation = _saturation(config, done)
-    if done >= config.steps:
+    saturation = _saturation(config, run.done)
+    if run.done >= config.steps:
         return None
-    if done and config.stop.when == "saturated" and saturation.stop_reason():
+    if run.done and config.stop.when == "saturated" and saturation.stop_reason():
         return saturation.stop_reason()
     model, tokenizer = load_model_and_tokenizer(config.model.name, config.model.dtype, attention=config.model.attention)
     engine = make_engine(model, tokenizer, config.engine)
@@ -129,20 +79,20 @@ def _train(
         EvalSet(task.label(), *drop_too_long(engine, load_task(task), config.max_prompt_tokens))
         for task in config.eval.sets
     ]
-    if writer is not None:
+    if run.writer is not None:
         described = {item.name: describe(item.problems, item.dropped) for item in sets}
-        writer.note_provenance(
+        run.writer.note_provenance(
             problems={"train": describe(problems, dropped), "eval": described},
             model=model_identity(model.config._name_or_path),
         )
-    store = RolloutStore(config.run / "rollouts") if process.writes else None
-    sink = RolloutSink(store, config.save_rollouts_every, process.count)
+    store = RolloutStore(config.run / "rollouts") if run.writer is not None else None
+    sink = RolloutSink(store, config.save_rollouts_every, run.processes)
     rollouts = make_rollouts(config, problems, engine, verifier, sink)
-    trainer = make_trainer(config, batches, model, tokenizer, rollouts, checkpoints)
+    trainer = make_trainer(config, batches, model, tokenizer, rollouts, run.checkpoints)
     evaluator = Evaluator(config, sets, engine, verifier, store)
-    monitor = Monitor(config, evaluator, saturation, writer, progress, checkpoints, trainer)
+    monitor = Monitor(config, evaluator, saturation, run, trainer)
     trainer.add_callback(monitor)
-    trainer.train(resume_from_checkpoint=str(resume_from) if resume_from else None)
+    trainer.train(resume_from_checkpoint=str(run.resume_from) if run.resume_from else None)
     return monitor.stop_reason
 
 

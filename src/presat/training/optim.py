@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,10 @@ from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from presat.config.schema import SupervisedOptimConfig
+from presat.errors import ConfigError
+
+_BLOCK = re.compile(r"(^|\.)(layers|h|blocks)\.\d+\.")
+"""In the name of a weight that belongs to a transformer block."""
 
 
 class MuonAdamW(torch.optim.Optimizer):
@@ -18,13 +23,19 @@ class MuonAdamW(torch.optim.Optimizer):
 
     Muon orthogonalises each matrix's momentum, which is what lets the lab's small models find recall in a few hundred
     steps; embeddings, the output head and norms are not such matrices and take AdamW.
+
+    Args:
+        matrices: the weights that take Muon, with `weight_decay`.
+        others: AdamW's parameter groups, as torch takes them.
+        lr: learning rate of both.
+        weight_decay: of the matrices.
     """
 
     def __init__(
-        self, matrices: list[nn.Parameter], others: list[nn.Parameter], lr: float, weight_decay: float
+        self, matrices: list[nn.Parameter], others: list[dict[str, Any]], lr: float, weight_decay: float
     ) -> None:
         self.muon = torch.optim.Muon(matrices, lr=lr, weight_decay=weight_decay)
-        self.adamw = torch.optim.AdamW(others, lr=lr, weight_decay=weight_decay)
+        self.adamw = torch.optim.AdamW(others, lr=lr)
         super().__init__([*self.muon.param_groups, *self.adamw.param_groups], {})
 
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
@@ -49,17 +60,22 @@ def make_optimizer(model: nn.Module, config: SupervisedOptimConfig) -> torch.opt
     """Return the optimizer `config` names over the trainable parameters of `model`.
 
     As is usual, vectors (norms and biases) take no weight decay.
+
+    Raises:
+        ConfigError: Muon for a model whose transformer blocks have no matrices to train.
     """
-    trainable = [(name, weight) for name, weight in model.named_parameters() if weight.requires_grad]
-    if config.optimizer == "muon":
-        matrices = [weight for name, weight in trainable if weight.ndim == 2 and ".layers." in name]
-        chosen = {id(weight) for weight in matrices}
-        others = [weight for _, weight in trainable if id(weight) not in chosen]
-        return MuonAdamW(matrices, others, config.lr, config.weight_decay)
+    trainable = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
+    matrices = {name: weight for name, weight in trainable.items() if weight.ndim == 2 and _BLOCK.search(name)}
+    muon = config.optimizer == "muon"
+    if muon and not matrices:
+        raise ConfigError("This model has no trainable matrices in transformer blocks: use `optim.optimizer: adamw`.")
+    others = [weight for name, weight in trainable.items() if not (muon and name in matrices)]
     groups = [
-        {"params": [weight for _, weight in trainable if weight.ndim >= 2], "weight_decay": config.weight_decay},
-        {"params": [weight for _, weight in trainable if weight.ndim < 2], "weight_decay": 0.0},
+        {"params": [weight for weight in others if weight.ndim >= 2], "weight_decay": config.weight_decay},
+        {"params": [weight for weight in others if weight.ndim < 2], "weight_decay": 0.0},
     ]
+    if muon:
+        return MuonAdamW(list(matrices.values()), groups, config.lr, config.weight_decay)
     return torch.optim.AdamW(groups, lr=config.lr)
 
 

@@ -41,9 +41,10 @@ class Progress:
         ]
         if scores:
             self._held_out = "  ".join(f"{name} {value:.2f}" for name, value in scores if value is not None)
-        reward = metrics.get("reward")
-        text = f"reward {reward:.2f}  {self._held_out}" if reward is not None else self._held_out
-        self._bar.update(self._task, completed=step, numbers=text)
+        name = "reward" if "reward" in metrics else "loss"
+        value = metrics.get(name)
+        newest = "" if value is None else f"{name} {value:.2f}  "
+        self._bar.update(self._task, completed=step, numbers=newest + self._held_out)
 
     def __enter__(self) -> Self:
         return self

@@ -16,46 +16,59 @@ from presat.config.schema import SftConfig, TaskConfig
 from presat.errors import DataError
 from presat.models import load_model_and_tokenizer
 from presat.tasks.lab import lab_problems, targets
-from presat.tracking import RunWriter
-from presat.training.supervised import IGNORED, Row, fit, row, set_threads
+from presat.training.session import open_session
+from presat.training.supervised import IGNORED, Row, fit, row
 from presat.types import Message
 
 Example = tuple[Sequence[Message], str]
 """The chat turns before the response, and the response."""
 
 
-def run_sft(config: SftConfig) -> Path:
+def run_sft(config: SftConfig, quiet: bool = False) -> Path:
     """Fine-tune on reasoning traces or solutions and return the run directory.
 
     The data's size is logged at step 0: `data/examples`, `data/too_long`, `data/prompt_tokens`, `data/response_tokens`.
+    Under `torchrun` process 0 writes. A finished run that is resumed is left as it is.
+
+    Args:
+        config: the resolved configuration.
+        quiet: show no progress line.
 
     Raises:
-        DataError: the examples cannot be read, or none is short enough.
+        ConfigError: a batch that does not divide over processes.
+        DataError, ModelError: the examples cannot be read, or none is short enough; the model cannot be loaded.
+        RunError: the run directory is busy or holds a run and `resume` is not set, or the loss is not a number.
     """
-    set_threads(config.threads)
-    with RunWriter(config.run, config, "sft", config.resume) as writer:
-        model, tokenizer = load_model_and_tokenizer(config.model.name, config.model.dtype)
+    with open_session(config, "sft", quiet) as run:
+        model, tokenizer = load_model_and_tokenizer(
+            config.model.name, config.model.dtype, attention=config.model.attention
+        )
         examples = read_examples(config.data, config.thinking)
         rows = [tokenised(messages, response, tokenizer) for messages, response in examples]
         kept = [item for item in rows if len(item.input_ids) <= config.max_length]
         if not kept:
             raise DataError(f"None of the {len(rows)} examples fits max_length ({config.max_length} tokens): raise it.")
-        response_tokens = sum(int((item.labels != IGNORED).sum()) for item in kept)
-        counts = {
-            "data/examples": len(kept),
-            "data/too_long": len(rows) - len(kept),
-            "data/prompt_tokens": sum(len(item.input_ids) for item in kept) - response_tokens,
-            "data/response_tokens": response_tokens,
-        }
+        counts = sizes(kept, len(rows) - len(kept))
         batch = min(config.batch, len(kept))
         steps = max(1, round(config.epochs * len(kept) / batch))
-        if not config.resume:
-            writer.append(0, counts)
-        fit(config, model, tokenizer, kept, steps, batch, writer)
-        writer.finish(
-            "finished", f"{steps} steps over {len(kept)} examples, {response_tokens} response tokens an epoch"
-        )
+        if run.writer is not None and not run.done:
+            run.writer.append(0, counts)
+        fit(config, run, model, tokenizer, kept, steps, batch)
+        if run.writer is not None:
+            tokens = counts["data/response_tokens"]
+            run.writer.finish("finished", f"{steps} steps over {len(kept)} examples, {tokens} response tokens an epoch")
     return config.run
+
+
+def sizes(rows: Sequence[Row], too_long: int) -> dict[str, int]:
+    """Return the metrics that say how much data there is: examples, and tokens of one pass over them."""
+    response_tokens = sum(int((item.labels != IGNORED).sum()) for item in rows)
+    return {
+        "data/examples": len(rows),
+        "data/too_long": too_long,
+        "data/prompt_tokens": sum(len(item.input_ids) for item in rows) - response_tokens,
+        "data/response_tokens": response_tokens,
+    }
 
 
 def tokenised(messages: Sequence[Message], response: str, tokenizer: Any) -> Row:

@@ -9,23 +9,25 @@ exactly the rows the unbroken one would have seen.
 from __future__ import annotations
 
 import math
-import os
-import shutil
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
 from datasets import Dataset
-from transformers import TrainerCallback
+from transformers import PrinterCallback, TrainerCallback
 from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
-from presat.config.schema import SupervisedConfig
-from presat.errors import ConfigError, RunError
+from presat.config.schema import CptConfig, SftConfig
+from presat.errors import ConfigError
+from presat.training.checkpoints import complete_checkpoint
 from presat.training.optim import make_optimizer, make_schedule
+from presat.training.safe import SafeTrainer
+from presat.training.session import Session
+
+Metrics = dict[str, float]
 
 IGNORED = -100
 """Label of tokens that carry no loss."""
@@ -105,134 +107,126 @@ def bits_per_token(model: Any, rows: Sequence[Row], pad_id: int, batch: int = 32
     return total / tokens / math.log(2)
 
 
+class Trainer(SafeTrainer, SFTTrainer):
+    """TRL's trainer, made safe."""
+
+
 def fit(
-    config: SupervisedConfig, model: Any, tokenizer: Any, rows: Sequence[Row], steps: int, batch: int, writer: Any
-) -> Path:
-    """Train `model` on `rows` for `steps` updates of `batch` rows; return the final checkpoint.
+    config: CptConfig | SftConfig,
+    run: Session,
+    model: Any,
+    tokenizer: Any,
+    rows: Sequence[Row],
+    steps: int,
+    batch: int,
+    measure: Callable[[], Metrics] = dict,
+) -> None:
+    """Train `model` on `rows` until `steps` updates of `batch` rows are done; the last one ends in a checkpoint.
 
     Args:
-        config: optimiser, checkpoints, resume.
+        config: optimiser, checkpoints.
+        run: where to write, and the checkpoint to go on from; a run that has done `steps` is left as it is.
         model: a causal language model.
         tokenizer: its tokenizer, saved with every checkpoint.
         rows: the tokenised data.
         steps: updates.
         batch: rows an update, over all processes.
-        writer: the run directory's writer.
+        measure: measures the trained model; what it returns is logged at the last step.
 
     Raises:
-        ConfigError: `batch` is not a multiple of the rows all processes take at once.
-        RunError: the loss is not a number.
+        ConfigError: `batch` does not divide over the processes.
+        RunError: the loss is not a number, or a checkpoint cannot be written.
     """
-    run = Path(writer.path)
-    folder = run / "checkpoints"
-    micro = min(config.micro_batch, batch)
-    at_once = micro * int(os.environ.get("WORLD_SIZE", "1"))
-    if batch % at_once:
-        raise ConfigError(f"batch ({batch}) must be a multiple of micro_batch x processes ({at_once}).")
-    arguments = SFTConfig(
-        output_dir=str(folder),
+    micro = micro_batch(batch, config.micro_batch, run.processes)
+    if run.done >= steps:
+        return
+    optimizer = make_optimizer(model, config.optim)
+    trainer = Trainer(
+        model=model,
+        args=sft_config(config, run, steps, micro, batch // (micro * run.processes)),
+        train_dataset=as_dataset(rows, schedule_rows(len(rows), steps * batch, config.seed)),
+        data_collator=Collate(tokenizer.pad_token_id),
+        processing_class=tokenizer,
+        callbacks=[_Monitor(config, run, steps, measure)],
+        optimizers=(optimizer, make_schedule(optimizer, steps, config.optim)),
+    )
+    trainer.remove_callback(PrinterCallback)
+    trainer.train(resume_from_checkpoint=str(run.resume_from) if run.resume_from else None)
+
+
+def micro_batch(batch: int, most: int, processes: int) -> int:
+    """Return how many rows a process takes at once: the largest number up to `most` that divides its share of `batch`.
+
+    Raises:
+        ConfigError: `batch` does not divide over the processes.
+    """
+    if batch % processes:
+        raise ConfigError(f"A batch of {batch} does not divide over {processes} processes: use a multiple of those.")
+    share = batch // processes
+    return max(rows for rows in range(1, max(1, min(most, share)) + 1) if share % rows == 0)
+
+
+def sft_config(config: CptConfig | SftConfig, run: Session, steps: int, micro: int, passes: int) -> SFTConfig:
+    """Return TRL's settings: the schedule of rows in its order, saving and logging as the monitor decides."""
+    return SFTConfig(
+        output_dir=str(run.checkpoints),
         max_steps=steps,
         per_device_train_batch_size=micro,
-        gradient_accumulation_steps=batch // at_once,
+        gradient_accumulation_steps=passes,
         max_grad_norm=config.optim.max_grad_norm,
         train_sampling_strategy="sequential",
         dataset_kwargs={"skip_prepare_dataset": True},
         remove_unused_columns=False,
-        save_strategy="steps" if config.save_every else "no",
-        save_steps=config.save_every or steps,
-        logging_steps=min(config.log_every, steps),
+        save_strategy="no",  # the monitor decides
+        logging_steps=config.log_every,
         logging_nan_inf_filter=False,
         seed=config.seed,
-        report_to=config.report_to or "none",
+        report_to=list(config.report_to) or "none",
         bf16=False,
         gradient_checkpointing=False,
         use_cpu=not torch.cuda.is_available(),
+        dataloader_pin_memory=torch.cuda.is_available(),
+        ddp_find_unused_parameters=False,
         disable_tqdm=True,
         max_length=None,
     )
-    optimizer = make_optimizer(model, config.optim)
-    trainer = SFTTrainer(
-        model=model,
-        args=arguments,
-        train_dataset=as_dataset(rows, schedule_rows(len(rows), steps * batch, config.seed)),
-        data_collator=Collate(tokenizer.pad_token_id),
-        processing_class=tokenizer,
-        callbacks=[_Log(writer), _Checkpoints(folder, config.keep_checkpoints)],
-        optimizers=(optimizer, make_schedule(optimizer, steps, config.optim)),
-    )
-    trainer.remove_callback(_printer())
-    last = newest_checkpoint(folder) if config.resume else None
-    if last is not None:
-        writer.truncate_after(step_of(last))
-    trainer.train(resume_from_checkpoint=None if last is None else str(last))
-    return save_final(trainer, tokenizer, folder / f"step_{steps}")
 
 
-def save_final(trainer: Any, tokenizer: Any, target: Path) -> Path:
-    """Save model and tokenizer as `target` unless a checkpoint of that step is already there."""
-    if not target.is_dir():
-        part = target.with_name(target.name + ".part")
-        trainer.save_model(str(part))
-        tokenizer.save_pretrained(part)
-        if trainer.is_world_process_zero():
-            part.rename(target)
-    return target
+@dataclass
+class _Monitor(TrainerCallback):
+    """The run's callback: log lines, checkpoints, progress.
 
+    A line is logged at every checkpoint, so that the lines after it are the same whether the run went on or was
+    resumed; what is measured at the end is in the last line, before the last checkpoint has its name.
+    """
 
-def step_of(checkpoint: Path) -> int:
-    """The step a `step_N` folder was saved at."""
-    return int(checkpoint.name.removeprefix("step_"))
+    config: CptConfig | SftConfig
+    run: Session
+    steps: int
+    measure: Callable[[], Metrics]
+    measured: Metrics = field(default_factory=dict)
 
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Show the progress line."""
+        self.run.progress.start(state.global_step, self.steps)
 
-def newest_checkpoint(folder: Path) -> Path | None:
-    """Return the newest `step_N` of `folder` that training can go on from; None when there is none."""
-    complete = [path for path in folder.glob("step_*") if (path / "trainer_state.json").is_file()]
-    return max(complete, key=step_of, default=None)
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Decide whether to save, and with it to log; measure at the end."""
+        step, every = state.global_step, self.config.save_every
+        control.should_save = step >= self.steps or (every > 0 and step % every == 0)
+        control.should_log |= control.should_save
+        if step >= self.steps and self.run.writer is not None:
+            self.measured = self.measure()
 
-
-def set_threads(threads: int) -> None:
-    """Use `threads` CPU threads; 0 leaves torch's choice."""
-    if threads:
-        torch.set_num_threads(threads)
-
-
-def _printer() -> type:
-    from transformers.trainer_callback import PrinterCallback
-
-    return PrinterCallback
-
-
-class _Log(TrainerCallback):
-    """Writes TRL's logs to the run directory and stops on a loss that is not a number."""
-
-    def __init__(self, writer: Any) -> None:
-        self.writer = writer
-
-    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **kwargs: Any) -> None:
-        """Append the numbers of `logs` at the current step."""
-        values = {name: float(value) for name, value in (logs or {}).items() if isinstance(value, int | float)}
-        if state.is_world_process_zero:
-            self.writer.append(state.global_step, values)
-        if not math.isfinite(values.get("loss", 0.0)):
-            raise RunError(
-                f"The loss became {values['loss']} at step {state.global_step}. Lower `optim.lr` and go on from the "
-                "last checkpoint with `resume: true`."
-            )
-
-
-class _Checkpoints(TrainerCallback):
-    """Gives a complete checkpoint its name (`step_N`, atomically) and removes the oldest ones."""
-
-    def __init__(self, folder: Path, keep: int) -> None:
-        self.folder, self.keep = folder, keep
+    def on_log(self, args: Any, state: Any, control: Any, logs: Metrics | None = None, **kwargs: Any) -> None:
+        """Write a line: TRL's metrics, and at the end what was measured."""
+        if not logs or "loss" not in logs:  # the summary after training
+            return
+        if self.run.writer is not None:
+            self.run.writer.append(state.global_step, {**logs, **self.measured})
+        self.run.progress.show(state.global_step, logs)
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Rename TRL's `checkpoint-N` and rotate."""
-        if not state.is_world_process_zero:
-            return
-        target = self.folder / f"step_{state.global_step}"
-        shutil.rmtree(target, ignore_errors=True)
-        (self.folder / f"checkpoint-{state.global_step}").rename(target)
-        steps = sorted(self.folder.glob("step_*"), key=step_of)
-        for old in steps[: -self.keep] if self.keep else []:
-            shutil.rmtree(old)
+        """Give the finished checkpoint its name."""
+        if state.is_world_process_zero:
+            complete_checkpoint(self.run.checkpoints, state.global_step, self.config.keep_checkpoints)
