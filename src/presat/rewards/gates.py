@@ -38,7 +38,8 @@ def ends_in_single_box(text: str) -> bool:
 
 def thinks_then_boxes(text: str) -> bool:
     r"""Whether `<think>...</think>` is there once, in this order, and a `\boxed{}` after it."""
-    return text.count(OPEN) == 1 and thinks_on_then_boxes(text.partition(OPEN)[2])
+    before, opened, rest = text.partition(OPEN)
+    return bool(opened) and CLOSE not in before and thinks_on_then_boxes(rest)
 
 
 def thinks_on_then_boxes(text: str) -> bool:

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from presat.errors import ConfigError
 from presat.rewards.gates import has_box, has_single_box
 from presat.types import RolloutGroup, Score
 
@@ -36,6 +37,11 @@ class RandomCoin:
     seed: int = 0
     probability: float = 0.5
     name: str = "random"
+
+    def __post_init__(self) -> None:
+        """Refuse a probability that is none."""
+        if not 0 <= self.probability <= 1:
+            raise ConfigError(f"The random reward's probability should be within 0 and 1; it is {self.probability}.")
 
     def __call__(self, group: RolloutGroup, scores: Sequence[Score]) -> list[float | None]:
         """Toss once per response; scores and gold are not looked at."""

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from presat.errors import ConfigError
 from presat.types import RolloutGroup, Score
 from presat.verify import Mode, Verifier
 from presat.verify.equivalence import equivalence_classes
@@ -53,6 +54,11 @@ class MajorityVote:
     name: str = "majority_vote"
     counts: Counter[str] = field(default_factory=Counter)
     _judge: Verifier | None = field(default=None, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Refuse an empty vote."""
+        if self.votes < 1:
+            raise ConfigError(f"A majority vote needs at least one vote; votes was {self.votes}.")
 
     def __call__(self, group: RolloutGroup, scores: Sequence[Score]) -> list[float | None]:
         """Vote once and return 1 for every response that agrees with the label."""

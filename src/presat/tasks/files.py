@@ -8,18 +8,24 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from presat.errors import DataError, nearest
-from presat.tasks.rows import Row, is_verl, problem_of_plain, problem_of_verl, row_of
+from presat.tasks.rows import EXTRA_COLUMN, Row, is_verl, problem_of_plain, problem_of_verl, row_of
 from presat.types import Problem
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 SUFFIXES = (".parquet", ".jsonl", ".csv")
+_OTHER_SUFFIXES = (".json", ".txt", ".tsv", ".arrow", ".gz", ".zst", ".yaml")
+"""Names that end so are meant as files, not as dataset ids."""
 
 
 def load_file_problems(
     source: str,
     split: str = "train",
+    subset: str | None = None,
     columns: Mapping[str, str] | None = None,
     domain: str = "",
     system: str | None = None,
@@ -30,73 +36,97 @@ def load_file_problems(
     Args:
         source: a path, or a dataset id.
         split: split of a Hugging Face dataset.
+        subset: configuration of a Hugging Face dataset that has several (`main` of `openai/gsm8k`).
         columns: for question / answer tables, which column is which (see `problem_of_plain`).
-        domain: domain of rows that do not say.
+        domain: domain of all rows; when empty, what rows in the verl format say, and `math` for others.
         system: system message for bare questions.
         unique: True keeps one problem for rows with the same turns and gold, and notes how often it stood there in
             `metadata["repeats"]`; False keeps every row, `ID#2` being the second of its kind; None folds only where
             every problem stands there equally often, as in the published N = 8 files, whose 64 rows are 8 prompts.
 
     Raises:
-        DataError: the source cannot be read, or a row is malformed.
+        ConfigError: `columns` names what there is not.
+        DataError: the source cannot be read, holds nothing, or a row is malformed.
     """
     problems = []
-    for where, row in read_rows(source, split):
+    for where, row in read_rows(source, split, subset):
         if is_verl(row):
             problems.append(problem_of_verl(row, where, domain))
         else:
             problems.append(problem_of_plain(row, where, columns or {}, domain, system))
+    if not problems:
+        raise DataError(f"{source} holds no rows.")
     return _identified(problems, unique)
 
 
 def save_problems(problems: Sequence[Problem], path: str | Path) -> Path:
     """Write problems as parquet in the verl record format, so that loading gives the same problems back.
 
-    Columns they were loaded with are kept; what the format has no place for goes into one more column, `presat`. A
-    problem that stood several times in its source (`repeats`) is written as often.
+    Columns they were loaded with are kept where all problems share them; what the format has no place for goes into
+    one more column, `presat`. A problem that stood several times in its source (`repeats`) is written as often.
 
     Raises:
         DataError: nothing to write, metadata that cannot be stored, or no write access.
     """
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
     if not problems:
         raise DataError(f"There are no problems to write to {path}.")
-    rows = [row_of(problem) for problem in problems]
     repeats = [int(problem.metadata.get("repeats", 1)) for problem in problems]
-    ordered = [row for turn in range(max(repeats)) for row, n in zip(rows, repeats, strict=True) if turn < n]
-    names = dict.fromkeys(name for row in ordered for name in row)
+    ordered = [
+        problem for turn in range(max(repeats)) for problem, n in zip(problems, repeats, strict=True) if turn < n
+    ]
+    table = _table([row_of(problem) for problem in ordered])
+    if table is None:
+        table = _table([row_of(problem, plain=True) for problem in ordered])
+    assert table is not None  # noqa: S101  (plain rows hold texts alone)
     path = Path(path)
     partial = path.with_name(path.name + ".partial")
     try:
-        table = pa.table({name: pa.array([row.get(name) for row in ordered]) for name in names})
         path.parent.mkdir(parents=True, exist_ok=True)
         pq.write_table(table, partial)
         partial.replace(path)
     except OSError as error:
         raise DataError(f"{path} cannot be written: {error.strerror or error}.") from error
-    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-        raise DataError(f"These problems do not fit one table, their metadata differs in kind: {error}") from error
     return path
 
 
-def read_rows(source: str, split: str = "train") -> Iterator[tuple[str, Row]]:
+def _table(rows: Sequence[Row]) -> pa.Table | None:
+    """The rows as a table, or None where a table would not give the same rows back."""
+    import pyarrow as pa
+
+    names = dict.fromkeys(name for row in rows for name in row)
+    columns: dict[str, pa.Array] = {}
+    for name in names:
+        values = [row.get(name) for row in rows]
+        try:
+            columns[name] = pa.array(values)
+        except pa.ArrowException:  # values of different kinds
+            return None
+        everywhere = name == EXTRA_COLUMN or all(name in row for row in rows)
+        # mappings with different keys would come back with the keys of all, and parquet has no empty ones
+        if not everywhere or columns[name].to_pylist() != values or "struct<>" in str(columns[name].type):
+            return None
+    return pa.table(columns)
+
+
+def read_rows(source: str, split: str = "train", subset: str | None = None) -> Iterator[tuple[str, Row]]:
     """Yield (where, row) for every row of a source; rows are counted from 1.
 
     Raises:
         DataError: see `load_file_problems`.
     """
     path = Path(source).expanduser()
+    meant_as_path = source.startswith((".", "/", "~")) or path.suffix in (*SUFFIXES, *_OTHER_SUFFIXES)
     if path.is_file():
         yield from _read_file(path)
     elif path.is_dir():
-        yield from _read_folder(path, split)
-    elif path.suffix in SUFFIXES or source.startswith((".", "/", "~")):
+        yield from _read_folder(path, split, subset)
+    elif meant_as_path or ("/" in source and path.parent.is_dir()):
         beside = [item.name for item in path.parent.iterdir()] if path.parent.is_dir() else []
         raise DataError(f"There is no file {source}.{nearest(path.name, beside) if beside else ''}")
     else:
-        yield from _read_dataset(source, split)
+        yield from _read_dataset(source, split, subset)
 
 
 def _read_file(path: Path) -> Iterator[tuple[str, Row]]:
@@ -117,11 +147,10 @@ def _read_parquet(path: Path) -> Iterator[Row]:
     import pyarrow.parquet as pq
 
     try:
-        file = pq.ParquetFile(path)
-    except (pa.ArrowInvalid, pa.ArrowException) as error:
-        raise DataError(f"{path} is not a parquet file: {error}") from error
-    for batch in file.iter_batches(batch_size=1024):
-        yield from batch.to_pylist()
+        for batch in pq.ParquetFile(path).iter_batches(batch_size=1024):
+            yield from batch.to_pylist()
+    except pa.ArrowException as error:
+        raise DataError(f"{path} is not a parquet file, or a damaged one: {error}") from error
 
 
 def _read_jsonl(path: Path) -> Iterator[Row]:
@@ -141,42 +170,46 @@ def _read_jsonl(path: Path) -> Iterator[Row]:
 def _read_csv(path: Path) -> Iterator[Row]:
     with path.open(encoding="utf-8-sig", newline="") as lines:
         reader = csv.DictReader(lines)
-        for number, row in enumerate(reader, start=1):
-            if None in row or None in row.values():
-                raise DataError(
-                    f"{path}, row {number}: has not the {len(reader.fieldnames or ())} fields of the header."
-                )
-            yield row
+        number = 0
+        try:
+            for number, row in enumerate(reader, start=1):
+                if None in row or None in row.values():
+                    raise DataError(
+                        f"{path}, row {number}: has not the {len(reader.fieldnames or ())} fields of the header."
+                    )
+                yield row
+        except csv.Error as error:
+            raise DataError(f"{path}, row {number + 1}: is not CSV ({error}).") from error
 
 
-def _read_folder(path: Path, split: str) -> Iterator[tuple[str, Row]]:
+def _read_folder(path: Path, split: str, subset: str | None) -> Iterator[tuple[str, Row]]:
     if (path / "state.json").is_file() or (path / "dataset_dict.json").is_file():
-        yield from _read_dataset(str(path), split, saved=True)
+        yield from _read_dataset(str(path), split, subset, saved=True)
         return
     files = sorted(item for item in path.iterdir() if item.suffix in SUFFIXES)
     if files:
         for file in files:
             yield from _read_file(file)
     elif any(path.iterdir()):
-        yield from _read_dataset(str(path), split)
+        yield from _read_dataset(str(path), split, subset)
     else:
         raise DataError(f"The folder {path} is empty; it should hold {', '.join(SUFFIXES)} files or a saved dataset.")
 
 
-def _read_dataset(source: str, split: str, saved: bool = False) -> Iterator[tuple[str, Row]]:
+def _read_dataset(source: str, split: str, subset: str | None, saved: bool = False) -> Iterator[tuple[str, Row]]:
     """Rows of a Hugging Face dataset: a hub id, or a folder written by `save_to_disk`."""
     import datasets
 
     try:
-        data: Any = datasets.load_from_disk(source) if saved else datasets.load_dataset(source, split=split)
+        data: Any = datasets.load_from_disk(source) if saved else datasets.load_dataset(source, subset, split=split)
         if isinstance(data, datasets.DatasetDict):
             if split not in data:
                 raise DataError(f"{source} has no split '{split}'.{nearest(split, map(str, data))}")
             data = data[split]
     except (OSError, ValueError, RuntimeError) as error:  # the library's own errors derive from these
-        raise DataError(
-            f"{source} is no file here, and could not be loaded as a Hugging Face dataset either: {error}"
-        ) from error
+        known = "a path here, lab/NAME, reasoning_gym/TASK or a Hugging Face dataset that can be loaded"
+        what = "cannot be loaded as a dataset" if Path(source).is_dir() else f"is not {known}"
+        raise DataError(f"{source} {what}: {error}") from error
     for number, row in enumerate(data, start=1):
         yield f"{source}, row {number}", row
 

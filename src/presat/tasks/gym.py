@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
+from functools import cache
 from typing import Any
 
 from presat.errors import ConfigError, DataError, nearest
@@ -20,11 +21,12 @@ DRAWS_PER_PROBLEM = 20
 """How many items may be drawn for each problem asked for, when some of them come out equal."""
 
 
-def gym_names() -> list[str]:
+@cache
+def gym_names() -> tuple[str, ...]:
     """Names of all Reasoning Gym tasks."""
     from reasoning_gym.factory import DATASETS
 
-    return sorted(DATASETS)
+    return tuple(sorted(DATASETS))
 
 
 def gym_levels(task: str) -> int:
@@ -63,11 +65,10 @@ def gym_problems(
     """
     if task not in (names := gym_names()):
         raise ConfigError(f"There is no Reasoning Gym task '{task}'.{nearest(task, names)}")
-    levels = [difficulty] if difficulty is None or isinstance(difficulty, int) else list(difficulty)
-    if not levels:
-        raise ConfigError("difficulty should be one level or a list of levels; it is an empty list.")
+    levels = _levels(difficulty)
     limit = count * DRAWS_PER_PROBLEM
     datasets = [_dataset(task, level, seed, limit, params or {}) for level in levels]
+    tag = f"-{hashlib.sha256(repr(sorted(params.items())).encode()).hexdigest()[:8]}" if params else ""
     problems: dict[str, Problem] = {}
     for index in range(limit):
         if len(problems) == count:
@@ -75,7 +76,7 @@ def gym_problems(
         level = levels[len(problems) % len(levels)]
         entry = datasets[len(problems) % len(levels)][index]
         metadata = _plain(entry["metadata"]) | {"source_dataset": task}
-        identity = f"{task}-{'default' if level is None else level}-{seed}-{index}"
+        identity = f"{task}-{'default' if level is None else level}-{seed}-{index}{tag}"
         messages = chat(entry["question"], domain, system)
         gold = None if entry["answer"] is None else str(entry["answer"])
         problem = Problem(identity, messages, gold, domain, "reasoning_gym", metadata)
@@ -83,6 +84,16 @@ def gym_problems(
     if len(problems) < count:
         raise DataError(f"reasoning_gym/{task} has fewer than {count} different questions at these settings.")
     return list(problems.values())
+
+
+def _levels(difficulty: int | Sequence[int] | None) -> list[int | None]:
+    """The levels that take turns."""
+    if difficulty is None or isinstance(difficulty, int):
+        return [difficulty]
+    levels = list(difficulty)
+    if not levels or not all(isinstance(level, int) for level in levels):
+        raise ConfigError(f"difficulty should be one level or a list of levels (1, 2, ...); it is {difficulty!r}.")
+    return [*levels]
 
 
 def _dataset(task: str, level: int | None, seed: int, size: int, params: Mapping[str, Any]) -> Any:

@@ -7,6 +7,7 @@ training label too: labels that differ in writing but accept the true answer are
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
     from presat.config.schema import TaskConfig, VerifyConfig
 
+MOST_WORKERS = 4
+"""Processes the gold self-check takes when the machine has them, or more where the configuration says so."""
 SHOWN = 10
 """Failing rows the terminal shows; the JSON has all."""
 
@@ -45,11 +48,13 @@ class Noise:
         known: problems whose true answer the source gives.
         differ: of these, how many carry a label that is written differently.
         wrong: of these, how many labels reject the true answer: the corruption that training feels.
+        undecided: of these, how many could not be judged (a time-out).
     """
 
     known: int
     differ: int
     wrong: int
+    undecided: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +112,8 @@ def inspect_source(source: str | TaskConfig, verify: VerifyConfig | None = None,
 
     settings: VerifyConfig = verify or getattr(source, "verify", None) or schema.VerifyConfig()
     problems = load_problems(source, **options)
-    with Verifier(settings.extraction, settings.workers, settings.timeout_s) as verifier:
+    workers = max(settings.workers, min(os.cpu_count() or 1, MOST_WORKERS))  # someone waits, and nothing else runs
+    with Verifier(settings.extraction, workers, settings.timeout_s) as verifier:
         return inspect_problems(problems, verifier, source if isinstance(source, str) else source.source)
 
 
@@ -177,6 +183,8 @@ def _lines(found: Inspection) -> list[tuple[str, str]]:
         noise = found.noise
         share = f"{noise.wrong / noise.known:.1%}"
         said = f"{noise.differ} of {noise.known} labels differ from the true answer, {noise.wrong} reject it ({share})"
+        if noise.undecided:
+            said += f", {noise.undecided} undecided"
         lines.append(("label noise", said))
     return lines
 
@@ -199,7 +207,8 @@ def _noise(problems: Sequence[Problem], verifier: Verifier) -> Noise | None:
         return None
     differ = [(problem, truth) for problem, truth in known if truth.strip() != (problem.gold or "").strip()]
     scores = verifier.score_many([(problem, _boxed(truth)) for problem, truth in differ])
-    return Noise(len(known), len(differ), sum(score.value == 0.0 for score in scores))
+    undecided = sum(score.value is None for score in scores)
+    return Noise(len(known), len(differ), sum(score.value == 0.0 for score in scores), undecided)
 
 
 def _fields(problems: Sequence[Problem]) -> dict[str, float]:

@@ -36,6 +36,8 @@ def load_problems(source: str | Path | TaskConfig, **options: Any) -> list[Probl
     name = str(source)
     if not name:
         raise ConfigError("No data source is given; set `data.source`, for instance to lab/chains or a .parquet file.")
+    if options.get("count") is not None and options["count"] < 1:
+        raise ConfigError(f"count should be at least 1; it is {options['count']}.")
     family, _, task = name.partition("/")
     if family == "lab" and task:
         from presat.tasks.lab import lab_problems
@@ -62,11 +64,11 @@ def load_task(task: TaskConfig, **options: Any) -> list[Problem]:
     """
     family = task.source.partition("/")[0]
     settings: dict[str, Any] = {"count": task.count, "seed": task.seed}
-    if task.domain and family != "lab":
+    if task.domain:
         settings["domain"] = task.domain
     if family != "reasoning_gym":
         settings["split"] = task.split
-    if task.columns and family not in ("lab", "reasoning_gym"):
+    if task.columns:
         settings["columns"] = task.columns
     return load_problems(task.source, **{**settings, **task.options, **options})
 

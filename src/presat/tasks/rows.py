@@ -10,9 +10,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from numbers import Number
 from typing import Any
 
-from presat.errors import DataError, nearest
+from presat.errors import ConfigError, DataError, nearest
+from presat.tasks.gym import gym_names
 from presat.tasks.prompts import chat
 from presat.types import Message, Problem
 
@@ -22,6 +24,8 @@ EXTRA_COLUMN = "presat"
 """Column of files we write, for what verl has no column for: JSON with id, gold, domain, verifier, metadata."""
 QUESTION_COLUMNS = ("question", "problem", "query", "instruction", "input", "prompt")
 ANSWER_COLUMNS = ("answer", "gold", "ground_truth", "final_answer", "target", "solution")
+ROLES = ("question", "answer", "id")
+"""What a column of a question / answer table can be named as."""
 _SCIENCE = ("scp", "gpqa", "supergpqa", "scibench", "mmlu-sci", "mmlu_sci", "science")
 
 
@@ -93,7 +97,8 @@ def problem_of_verl(row: Row, where: str, domain: str = "") -> Problem:
     if isinstance(row.get("extra_info"), str) and not extra_info(metadata):
         raise DataError(f"{where}: field 'extra_info' is a string but not a JSON object: {row['extra_info'][:80]!r}.")
     domain, verifier = _domain_of(metadata, domain)
-    return Problem(content_id(messages), messages, _gold(reward_model["ground_truth"]), domain, verifier, metadata)
+    gold = _gold(reward_model["ground_truth"], where, "reward_model.ground_truth")
+    return Problem(content_id(messages), messages, gold, domain, verifier, metadata)
 
 
 def problem_of_plain(
@@ -105,15 +110,18 @@ def problem_of_plain(
         row: the row.
         where: names the row in errors.
         columns: which column is the `question`, the `answer` and the `id`; usual names are found by themselves.
-        domain: decides prompt and verifier; `math` when empty.
+        domain: decides the prompt; `math` when empty.
         system: system message in place of the domain's.
 
     Raises:
-        DataError: a named column is missing, or no question can be found.
+        ConfigError: `columns` names something else.
+        DataError: a named column is missing, no question can be found, or an answer is of the wrong kind.
     """
     domain = domain or "math"
     names = {role: name for role, name in columns.items() if name}
     for role, name in names.items():
+        if role not in ROLES:
+            raise ConfigError(f"columns can name {', '.join(ROLES)}; there is no '{role}'.{nearest(role, ROLES)}")
         if name not in row:
             raise DataError(f"{where}: there is no field '{name}' (given as the {role}).{nearest(name, row)}")
     question = names.get("question") or next(
@@ -129,14 +137,18 @@ def problem_of_plain(
         messages = _messages(value, where, question)
     else:
         raise DataError(f"{where}: field '{question}' should hold the question; it is {value!r}.")
-    gold = None if answer is None else _gold(row[answer])
+    gold = None if answer is None else _gold(row[answer], where, answer)
     identity = str(row[names["id"]]) if "id" in names else content_id(messages)
     metadata = {name: item for name, item in row.items() if name not in (question, answer)}
     return Problem(identity, messages, gold, domain, _domain_of(metadata, domain)[1], metadata)
 
 
-def row_of(problem: Problem) -> dict[str, Any]:
+def row_of(problem: Problem, plain: bool = False) -> dict[str, Any]:
     """Return a problem as a verl row; the columns it came with are kept, its messages and gold are its own.
+
+    Args:
+        problem: the problem.
+        plain: write the columns of verl alone, and the metadata as JSON, so that rows of any sources fit one table.
 
     Raises:
         DataError: its metadata cannot be stored.
@@ -144,20 +156,21 @@ def row_of(problem: Problem) -> dict[str, Any]:
     messages = [{"content": message["content"], "role": message["role"]} for message in problem.messages]
     metadata = {name: value for name, value in problem.metadata.items() if name != "repeats"}
     raw = metadata.get("reward_model")
-    if isinstance(raw, Mapping) and "ground_truth" in raw:
+    if isinstance(raw, Mapping) and "ground_truth" in raw and not plain:
         row = {name: value for name, value in metadata.items() if name not in ("reward_model",)}
         kept = raw["ground_truth"]
-        gold = kept if _gold(kept) == problem.gold else problem.gold
+        gold = kept if _gold(kept, problem.id, "ground_truth") == problem.gold else problem.gold
         row |= {"prompt": messages, "reward_model": {**raw, "ground_truth": gold}}
         if _same(problem_of_verl(row, problem.id), problem):
             return row
         return row | {EXTRA_COLUMN: _dump(problem, {})}
+    extra = metadata.get("extra_info", metadata)
     row = {
-        "data_source": str(metadata.get("source_dataset", problem.domain)),
+        "data_source": str(metadata.get("data_source", metadata.get("source_dataset", problem.domain))),
         "prompt": messages,
         "ability": problem.domain,
         "reward_model": {"ground_truth": problem.gold, "style": "rule"},
-        "extra_info": json.dumps(metadata, ensure_ascii=False, default=str),
+        "extra_info": extra if isinstance(extra, str) else json.dumps(extra, ensure_ascii=False, default=str),
     }
     return row | {EXTRA_COLUMN: _dump(problem, {"metadata": metadata})}
 
@@ -203,21 +216,26 @@ def _messages(value: Any, where: str, field: str) -> tuple[Message, ...]:
     return tuple(turns)
 
 
-def _gold(value: Any) -> str | None:
-    """The answer as text; None for an absent or empty one."""
-    if value is None or value != value:
+def _gold(value: Any, where: str, field: str) -> str | None:
+    """The answer as text; None for an absent or empty one. A list of one answer is that answer."""
+    if isinstance(value, list) and len(value) == 1:
+        value = value[0]
+    if value is None or value != value:  # not a number: how tables mark what is absent
         return None
+    if not isinstance(value, str | Number):
+        raise DataError(f"{where}: field '{field}' should hold an answer, as text or a number; it is {value!r:.80}.")
     text = unwrap_gold(value if isinstance(value, str) else str(value))
     return text if text.strip() else None
 
 
 def _domain_of(metadata: Mapping[str, Any], domain: str) -> tuple[str, str]:
-    """Domain and verifier of a row: Reasoning Gym's metadata says so itself, the rest goes by the source's name."""
-    if extra_info(metadata).get("source_dataset") or metadata.get("source_dataset"):
+    """Domain and verifier of a row: Reasoning Gym's metadata names its task, the rest goes by the source's name."""
+    task = extra_info(metadata).get("source_dataset") or metadata.get("source_dataset")
+    if task and task in gym_names():
         return domain or "graph", "reasoning_gym"
     if domain:
         return domain, "math"
     source = str(metadata.get("data_source", "")).lower()
     if any(word in source for word in _SCIENCE):
         return "science", "math"
-    return str(metadata.get("ability") or "math"), "math"
+    return str(metadata.get("ability") or "math").lower(), "math"

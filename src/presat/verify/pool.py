@@ -68,9 +68,13 @@ def _start() -> _Worker:
     return _Worker(process, ours)
 
 
-def _kill_all(workers: list[_Worker]) -> None:
+def _kill_all(workers: list[_Worker], owner: int) -> None:
+    """Kill the workers of the process `owner`; a fork of it only lets go of them."""
     for worker in workers:
-        worker.kill()
+        if os.getpid() == owner:
+            worker.kill()
+        else:
+            worker.connection.close()
     workers.clear()
 
 
@@ -87,15 +91,16 @@ class WorkerPool:
     def __init__(self, size: int = 1, timeout_s: float = 5.0) -> None:
         self.size, self.timeout_s = size, timeout_s
         self.timeouts = self.crashes = 0
-        self._workers: list[_Worker] = []
-        self._finalizer = weakref.finalize(self, _kill_all, self._workers)
+        self._own()
 
     def run(self, items: Sequence[Item]) -> list[Verdict]:
         """Return one verdict per item; `(None, None, reason)` for an item that was too slow or crashed its worker.
 
         Raises:
-            VerifierError: workers cannot be started.
+            VerifierError: workers cannot be started, or a library they need is broken.
         """
+        if os.getpid() != self._owner:  # a fork: the workers, and what they say, are its parent's
+            self._own()
         verdicts: list[Verdict | None] = [None] * len(items)
         queue = deque(range(len(items)))
         try:
@@ -109,7 +114,13 @@ class WorkerPool:
 
     def close(self) -> None:
         """Stop the workers; the pool starts new ones when it is used again."""
-        _kill_all(self._workers)
+        _kill_all(self._workers, self._owner)
+
+    def _own(self) -> None:
+        """Begin an empty list of workers, which die with this pool in this process."""
+        self._owner = os.getpid()
+        self._workers: list[_Worker] = []
+        weakref.finalize(self, _kill_all, self._workers, self._owner)
 
     def _hand_out(self, items: Sequence[Item], queue: deque[int]) -> None:
         while queue:
@@ -144,8 +155,7 @@ class WorkerPool:
         except (EOFError, OSError):
             if not worker.begun and worker.process.wait() == 1:
                 raise VerifierError(
-                    "A verification worker could not start; `python -m presat.verify.worker` should import math_verify "
-                    "and reasoning_gym: reinstall presat's dependencies."
+                    "A verification worker could not start: `python -c 'import presat.verify.worker'` says why."
                 ) from None
             self.crashes += 1
             verdicts[worker.item] = (None, None, CRASH)
@@ -154,8 +164,10 @@ class WorkerPool:
         if kind == "begun":
             worker.begun, worker.deadline = True, time.monotonic() + self.timeout_s
             return
+        if kind == "broken":
+            raise VerifierError(f"Answers cannot be verified. {rest[0]}")
         self.crashes += kind == "crashed"
-        verdicts[worker.item] = (rest[0], rest[1], rest[2]) if kind == "done" else (None, None, CRASH)
+        verdicts[worker.item] = (rest[0], rest[1], rest[2]) if kind == "done" else (None, None, rest[0])
         worker.item = None
 
     def _late(self, worker: _Worker, verdicts: list[Verdict | None]) -> None:
@@ -169,5 +181,6 @@ class WorkerPool:
         self._drop(worker)
 
     def _drop(self, worker: _Worker) -> None:
+        worker.item = None
         worker.kill()
         self._workers.remove(worker)

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
+from presat.errors import VerifierError, nearest
+
 _ARROW = re.compile(r"\\(?:long)?(?:right)?arrow\b|\\to\b")
 _WRAPPER = re.compile(r"\\(?:text|textbf|textit|mathrm|mathbf|mathit|mathtt|texttt|operatorname)\s*\{([^{}]*)\}")
 _SPACING = re.compile(r"\\[,;:! ]|\\q?quad\b|~")
@@ -33,10 +35,12 @@ def scorer(task: str) -> Any:
     """Return the scoring function of a Reasoning Gym dataset.
 
     Raises:
-        ValueError: there is no dataset of that name.
+        VerifierError: there is no dataset of that name.
     """
-    from reasoning_gym.factory import get_score_answer_fn
+    from reasoning_gym.factory import DATASETS, get_score_answer_fn
 
+    if task not in DATASETS:
+        raise VerifierError(f"Reasoning Gym has no task '{task}' to score an answer with.{nearest(task, DATASETS)}")
     return get_score_answer_fn(task)
 
 

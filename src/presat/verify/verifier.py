@@ -11,6 +11,7 @@ mode means to Reasoning Gym.
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections import Counter
 from collections.abc import Sequence
@@ -32,6 +33,9 @@ NO_GOLD = "no gold answer"
 VERIFIERS = ("math", "reasoning_gym", "lab")
 CACHE_LIMIT = 200_000
 """Verdicts kept; beyond it the oldest are forgotten."""
+
+LONG = 200
+"""Texts of more characters stand in the cache's keys by their hash: in mode `any` they are whole responses."""
 
 _Key = tuple[Any, ...]
 _Request = tuple[_Key, Item]
@@ -76,7 +80,7 @@ class Verifier:
         """Judge responses, in order; equal answers to equal golds are judged once.
 
         Raises:
-            VerifierError: a problem names an unknown verifier, or the workers cannot be started.
+            VerifierError: a problem names an unknown verifier, or one that is broken or cannot be started.
         """
         with self._lock:
             decided = [self._decide(problem, text) for problem, text in pairs]
@@ -91,7 +95,8 @@ class Verifier:
             return [extract_boxed(text) for text in texts]
         with self._lock:
             return [
-                score.extracted for score in self._ask([(("extract", text), ("extract", (text,))) for text in texts])
+                score.extracted
+                for score in self._ask([(("extract", _short(text)), ("extract", (text,))) for text in texts])
             ]
 
     def equivalent(self, pairs: Sequence[tuple[str, str]]) -> list[bool]:
@@ -101,8 +106,9 @@ class Verifier:
 
     def close(self) -> None:
         """Stop the workers. The verifier may be used again: they are started anew."""
-        if self._pool is not None:
-            self._pool.close()
+        with self._lock:
+            if self._pool is not None:
+                self._pool.close()
 
     def __enter__(self) -> Verifier:
         return self
@@ -136,8 +142,9 @@ class Verifier:
         if problem.verifier == "lab":
             return Score(float(lab.same(gold, answer or "")), answer)
         if problem.verifier == "reasoning_gym":
-            arguments = (problem.gold, answer, _gym_metadata(problem), self.mode)
-            return ("reasoning_gym", problem.id, problem.gold, answer), ("reasoning_gym", arguments)
+            metadata = _gym_metadata(problem)
+            key = ("reasoning_gym", _short(repr(metadata)), problem.gold, answer)
+            return key, ("reasoning_gym", (problem.gold, answer, metadata, self.mode))
         return _math_request(gold, text if whole else answer or "", self.mode)
 
     def _ask(self, requests: Sequence[_Request]) -> list[Score]:
@@ -190,7 +197,11 @@ def _gym_metadata(problem: Problem) -> dict[str, Any]:
 
 
 def _math_request(gold: str, answer: str, mode: Mode) -> _Request:
-    return ("math", mode, gold, answer), ("math", (gold, answer, mode))
+    return ("math", mode, gold, _short(answer)), ("math", (gold, answer, mode))
+
+
+def _short(text: str) -> str | bytes:
+    return text if len(text) <= LONG else hashlib.sha256(text.encode(errors="surrogatepass")).digest()
 
 
 def _answer_of(item: Item) -> str | None:

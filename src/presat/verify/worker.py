@@ -1,7 +1,8 @@
 """The process that runs Math-Verify and Reasoning Gym on one item at a time, to be killed when it takes too long.
 
 Started as `python -m presat.verify.worker FD` with one end of a socket pair. It imports neither torch nor the main
-program. For each item it first reports that it has begun (the parent's clock starts there), then the verdict.
+program. For each item it first reports that it has begun (the parent's clock starts there), then the verdict; what an
+item raises makes that item missing, what breaks every item of its kind is reported as `broken`.
 Replies are JSON: a process that has read hostile text sends nothing that could run in the parent.
 """
 
@@ -12,11 +13,16 @@ import os
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from functools import cache
 from multiprocessing.connection import Connection
 from typing import Any
 
+from presat.errors import VerifierError
+
 MEMORY_BYTES = 4 * 2**30
-"""Address space of a worker; an answer that needs more is a crash of that item."""
+"""Address space of a worker; an answer that needs more is missing."""
+
+MEMORY = "memory limit"
 
 Verdict = tuple[float | None, str | None, str | None]
 
@@ -39,12 +45,15 @@ def _reasoning_gym(gold: str | None, answer: str, metadata: dict[str, Any], mode
     return judge(gold, answer, metadata, mode)
 
 
+@cache
 def _prepare(kind: str) -> None:
-    """Import what a kind of item needs, so that the clock does not count it."""
-    if kind in ("math", "extract"):
-        pass
-    elif kind == "reasoning_gym":
-        import reasoning_gym  # noqa: F401
+    """Import what a kind of item needs and try it, so that the clock counts neither and a broken library is noticed."""
+    if kind == "reasoning_gym":
+        from presat.verify.reasoning_gym import scorer
+
+        scorer("quantum_lock")
+    elif (verdict := _math("1", "1", "boxed"))[0] != 1.0:
+        raise RuntimeError(f"Math-Verify finds that 1 is not 1: {verdict}")
 
 
 HANDLERS: dict[str, Callable[..., Verdict]] = {"math": _math, "extract": _extract, "reasoning_gym": _reasoning_gym}
@@ -74,15 +83,21 @@ def serve(connection: Connection) -> None:
             kind, arguments, timeout_s = connection.recv()
         except EOFError:
             return
-        _prepare(kind)
+        try:
+            _prepare(kind)
+        except Exception as error:  # noqa: BLE001  (the parent raises it as a VerifierError)
+            reply("broken", f"{type(error).__name__}: {error}")
+            return
         _limit(memory=False, seconds=timeout_s)
         reply("begun")
         try:
             verdict = HANDLERS[kind](*arguments)
-        except RecursionError:
-            reply("crashed", "RecursionError")
+        except VerifierError as error:
+            reply("broken", str(error))
+        except MemoryError:
+            reply("crashed", MEMORY)
         except Exception as error:  # noqa: BLE001  (reported to the parent as a missing score with this reason)
-            reply("crashed", f"{type(error).__name__}: {error}"[:200])
+            reply("crashed", f"{type(error).__name__} in the verifier")
         else:
             reply("done", *verdict)
 
