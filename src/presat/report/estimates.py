@@ -2,8 +2,9 @@
 
 A held-out set is a sample of problems, and every problem has several responses that rise and fall together. So the
 interval of a change is a bootstrap over problems (a cluster bootstrap: a problem brings all its samples), paired: the
-same problem before and after. It needs the saved responses. Greedy responses are not saved, so their interval takes the
-two evaluations as independent samples of problems (Agresti and Caffo's), which is wider than a paired one.
+same problem before and after. It needs the saved responses. Greedy responses are not saved, and a majority is one
+answer a problem, so these two take the evaluations as independent samples of problems (Agresti and Caffo's interval),
+which is wider than a paired one.
 """
 
 from __future__ import annotations
@@ -113,7 +114,7 @@ def paired_change(
 
 
 def proportion_change(before: float, after: float, problems: int | None) -> Change:
-    """A change between two shares of right problems, one response a problem (greedy accuracy).
+    """A change between two shares of right problems, one answer a problem (greedy, majority).
 
     The interval of the difference is Agresti and Caffo's (one right and one wrong added to each), those of the shares
     are Wilson's; both take the two evaluations as independent.

@@ -1,52 +1,44 @@
-"""The page's figures as plotly specifications. One small figure a run or a set, so that a narrow page can stack them.
+"""The page's figures. One small figure a run or a set, so that a narrow page can stack them.
 
-Colours are told apart by colour-blind readers and stand on light and dark paper; text and grid colours are left to the
-page's style sheet. Every line also differs by dash or marker, and is labelled where it ends. Names come from runs:
-they are escaped, because plotly reads a little HTML in texts.
+Colours are told apart by colour-blind readers; every line also differs by dash or marker and is labelled where it ends.
+Shares of right responses are drawn on an axis from 0 to 1, the same in every figure. A series that is no share (a
+self-certainty reward, for instance) is drawn over its own range, with its numbers at the label.
 """
 
 from __future__ import annotations
 
-import html
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from presat.metrics import smooth
+from presat.report.naming import cut, wrap
+from presat.report.svg import WIDTH, Drawing, Scale, apart, nice_ticks
+from presat.report.terminal import ARROWS
+from presat.report.verdict import direction, is_share
 
 if TYPE_CHECKING:
-    import plotly.graph_objects as go
+    from markupsafe import Markup
 
     from presat.report.estimates import Change
     from presat.report.summary import RunSummary, SetSummary
 
-REWARD, HELD_OUT, OTHER, GOLD = "#d97706", "#2f86d1", "#0d9f78", "#9a6fd0"
-SHADE = "rgba(128,128,128,0.13)"
-QUIET = "rgba(128,128,128,0.75)"
-FONT = "system-ui, -apple-system, 'Segoe UI', Inter, 'Helvetica Neue', Arial, sans-serif"
-LABEL_MARGIN = 128
-TRACK_HEIGHT = 280
-ROW_HEIGHT = 40
+LEFT, RIGHT, TOP, BOTTOM = 28.0, 312.0, 26.0, 192.0
+"""Plot area of a track figure; the labels of the lines stand right of it."""
+TRACK_HEIGHT = 234.0
+ROW_HEIGHT = 32.0
+NAME_WIDTH, BAR_LEFT, BAR_RIGHT = 19, 144.0, 350.0
+"""A before-and-after figure: characters of a name's line, and where its bars are; the numbers stand right of them."""
+MOVES = {1: "rose", -1: "fell", 0: "stayed"}
 
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """One figure of the page.
+    """One figure of the page: what stands above it, and its SVG."""
 
-    Attributes:
-        key: its id within the page.
-        heading: what stands above it.
-        spec: plotly's JSON.
-        height: in pixels.
-        summary: what it shows in words, for those who do not see it.
-    """
-
-    key: str
     heading: str
-    spec: str
-    height: int
-    summary: str
+    svg: Markup
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,74 +49,81 @@ class Pair:
     change: Change
 
 
-def track_panels(summaries: Sequence[RunSummary]) -> list[Panel]:
-    """Train reward and held-out scores against the step, a panel a run, all on the same axes."""
-    shown = [summary for summary in summaries if summary.rewards_T or any(len(i.steps) > 1 for i in summary.sets)]
-    if not shown:
-        return []
-    last = max(max([len(s.rewards_T), *(step for i in s.sets for step in i.steps)]) for s in shown)
-    values = [v for s in shown for v in [*s.rewards_T, *(x for i in s.sets for x in i.scores)] if math.isfinite(v)]
-    low, high = (0.0, 1.0) if values and min(values) >= 0 and max(values) <= 1 else (min(values), max(values))
-    pad = 0.04 * (high - low or 1.0)
-    panels = []
-    for number, summary in enumerate(shown):
-        figure = _track(summary, last, (low - pad, high + pad))
-        words = f"{summary.name}: {summary.verdict.sentence}"
-        panels.append(Panel(f"track-{number}", summary.name, _spec(figure), TRACK_HEIGHT, words))
-    return panels
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One line of a track figure: CSS class, label, steps and values (NaN: a gap), marker (`dot`, `square` or none)."""
+
+    kind: str
+    label: str
+    steps: Sequence[int]
+    values: Sequence[float]
+    marker: str = ""
+
+    @property
+    def span(self) -> tuple[float, float]:
+        """What the axis covers: 0 to 1 for shares, else the range of the values."""
+        known = [value for value in self.values if math.isfinite(value)]
+        return (0.0, 1.0) if is_share(known) else (min(known), max(known))
+
+    def scale(self) -> Scale:
+        """Height of a value."""
+        return Scale(*self.span, BOTTOM, TOP)
 
 
-def pair_panel(key: str, heading: str, pairs: Sequence[Pair], axis: str) -> Panel:
-    """Before (bar) and after (dot), a row each, with 95% intervals where they are known."""
-    figure = _figure()
-    values = [v for pair in pairs for v in (pair.change.before, pair.change.after)]
-    unit = min(values) >= 0 and max(values) <= 1
-    for row, pair in enumerate(reversed(pairs)):
-        _add_pair(figure, row, pair)
-    names = [_wrap(pair.name) for pair in reversed(pairs)]
-    figure.update_yaxes(
-        tickvals=list(range(len(pairs))), ticktext=names, range=[-0.6, len(pairs) - 0.4], automargin=True,
-        showgrid=False, ticks="", fixedrange=True,
-    )  # fmt: skip
-    figure.update_xaxes(title_text=axis, range=[-0.03, 1.06] if unit else None, fixedrange=True, tickformat=".2~f")
-    height = 78 + ROW_HEIGHT * len(pairs)
-    figure.update_layout(height=height, margin={"l": 8, "r": 12, "t": 8, "b": 52}, hovermode="closest")
-    words = "; ".join(f"{p.name} {p.change.before:.2f} to {p.change.after:.2f}" for p in pairs)
-    return Panel(key, heading, _spec(figure), height, words)
+def track(summary: RunSummary, last: int) -> Markup | None:
+    """Train reward and held-out scores against the step, up to step `last`; None where the run has neither."""
+    lines = _lines(summary)
+    if not lines:
+        return None
+    drawing = Drawing(TRACK_HEIGHT, f"{summary.name}: {summary.verdict.sentence}")
+    across = Scale(0, max(1, last), LEFT, RIGHT)
+    _mark_saturation(drawing, summary, across)
+    _axes(drawing, across)
+    for item, kind in zip(_shown_sets(summary), ("held", "other"), strict=False):
+        _band(drawing, item, kind, across)
+    if summary.reward:
+        _draw(drawing, Series("reward thin", "", _steps(summary.rewards_T), summary.rewards_T), across)
+    for line in lines:
+        _draw(drawing, line, across)
+    _label_ends(drawing, lines)
+    return drawing.markup()
+
+
+def last_step(summaries: Sequence[RunSummary]) -> int:
+    """The last step any run trained or was evaluated at, which all track figures reach to."""
+    return max(
+        (step for s in summaries for step in [len(s.rewards_T), *(t for i in s.sets for t in i.steps)]), default=0
+    )
 
 
 def change_panels(summaries: Sequence[RunSummary]) -> list[Panel]:
     """Headline score before and after, a panel an evaluation set, a row a run."""
     panels = []
-    for number, name in enumerate(dict.fromkeys(item.name for s in summaries for item in s.sets)):
-        found = [
-            (s, item) for s in summaries for item in s.sets if item.name == name and item.first_step != item.last_step
-        ]
+    for name in dict.fromkeys(item.name for s in summaries for item in s.sets):
+        found = [(s, i) for s in summaries for i in s.sets if i.name == name and i.first_step != i.last_step]
         if found:
             metrics = " or ".join(dict.fromkeys(item.metric for _, item in found))
-            pairs = [Pair(s.name, item.headline) for s, item in found]
-            panels.append(pair_panel(f"change-{number}", name, pairs, f"{metrics} (share of responses right)"))
+            panels.append(Panel(f"{name}, {metrics}", pairs_svg([Pair(s.name, i.headline) for s, i in found])))
     return panels
 
 
 def sharpening_panels(summaries: Sequence[RunSummary]) -> list[Panel]:
-    """avg@k, greedy and pass@k of the main set before and after, a panel a run."""
+    """avg@k, maj@k, greedy and pass@k of the main set before and after, a panel a run."""
     panels = []
-    for number, summary in enumerate(summaries):
+    for summary in summaries:
         item = summary.main_set
         if item is None or item.first_step == item.last_step:
             continue
-        pairs = [Pair(item.metric, item.headline)]
-        found = [item.change(kind) for kind in ("maj", "greedy", "pass")]
-        pairs += [Pair(entry[0], entry[1]) for entry in found if entry is not None and entry[0] != item.metric]
+        found = [(item.metric, item.headline), *(item.change(kind) for kind in ("maj", "greedy", "pass"))]
+        pairs = {entry[0]: Pair(*entry) for entry in found if entry is not None}
         if len(pairs) > 1:
-            panels.append(pair_panel(f"sharp-{number}", summary.name, pairs, f"share right on {_short(item.name)}"))
+            panels.append(Panel(f"{summary.name}: {summary.verdict.label}", pairs_svg(list(pairs.values()))))
     return panels
 
 
 def faithfulness_panels(summaries: Sequence[RunSummary]) -> list[Panel]:
     """Valid traces before and after, among all responses and among the right ones, a row a run."""
-    titles = {"valid_trace": "All responses", "valid_given_right": "Right answers only"}
+    titles = {"valid_trace": "Valid traces among all responses", "valid_given_right": "Among right answers only"}
     panels = []
     for kind, title in titles.items():
         pairs = []
@@ -134,153 +133,148 @@ def faithfulness_panels(summaries: Sequence[RunSummary]) -> list[Panel]:
             if found is not None:
                 pairs.append(Pair(summary.name, found[1]))
         if pairs:
-            panels.append(pair_panel(f"faith-{kind}", title, pairs, "share with a valid trace"))
+            panels.append(Panel(title, pairs_svg(pairs)))
     return panels
 
 
-def _track(summary: RunSummary, last: int, span: tuple[float, float]) -> go.Figure:
-    figure = _figure()
-    ends: list[tuple[float, str]] = []
-    if summary.rewards_T:
-        steps = list(range(1, len(summary.rewards_T) + 1))
-        smoothed = [float(v) for v in smooth(summary.rewards_T, summary.choices.window)]
-        _line(figure, steps, summary.rewards_T, "train reward, each step", color=REWARD, width=1, opacity=0.4)
-        title = f"train reward, mean of {summary.choices.window} steps"
-        _line(figure, steps, smoothed, title, color=REWARD, width=2.6)
-        ends.append((_last(smoothed), "train reward"))
+def pairs_svg(pairs: Sequence[Pair]) -> Markup:
+    """Before (bar) and after (dot), a row each, with 95% intervals where they are known and the numbers beside."""
+    values = [value for pair in pairs for value in (pair.change.before, pair.change.after)]
+    low, high = (0.0, 1.0) if is_share(values) else (min(values), max(values))
+    across = Scale(low, high, BAR_LEFT, BAR_RIGHT)
+    bottom = 6 + ROW_HEIGHT * len(pairs)
+    words = "; ".join(f"{pair.name} {_moved(pair.change)}" for pair in pairs)
+    drawing = Drawing(bottom + 24, words)
+    for tick in nice_ticks(low, high, 4):
+        drawing.line(across(tick), 4, across(tick), bottom, "grid")
+        drawing.text(across(tick), bottom + 13, f"{tick:g}", "tick", "middle")
+    for row, pair in enumerate(pairs):
+        _row(drawing, pair, 6 + ROW_HEIGHT * (row + 0.5), across)
+    return drawing.markup()
+
+
+def _lines(summary: RunSummary) -> list[Series]:
+    """The labelled lines of a run: smoothed reward, true accuracy where it differs, and two evaluation sets."""
+    found = []
+    if summary.reward:
+        smoothed = smooth(summary.rewards_T, summary.choices.window).tolist()
+        found.append(Series("reward", "train reward", _steps(smoothed), smoothed))
     if _gold_differs(summary):
-        steps = list(range(1, len(summary.gold_T) + 1))
-        gold = [float(v) for v in smooth(summary.gold_T, summary.choices.window)]
-        _line(figure, steps, gold, "true accuracy of the training responses", color=GOLD, width=2, dash="dot")
-        ends.append((_last(gold), "true accuracy"))
-    for number, item in enumerate(_main_first(summary)[:2]):
-        color, dash, marker = ((HELD_OUT, "solid", "circle"), (OTHER, "dash", "square"))[number]
-        _band(figure, item, color)
-        title = f"{item.name} {item.metric}"
-        _line(figure, item.steps, item.scores, title, color=color, width=2.2, dash=dash, marker=marker)
-        ends.append((item.scores[-1], f"{_short(item.name, 15)}"))
-    _label_ends(figure, ends, last, span)
-    _mark_saturation(figure, summary)
-    figure.update_xaxes(title_text="training step", range=[-0.015 * last, last * 1.01], fixedrange=True, nticks=6)
-    figure.update_yaxes(title_text="reward, share right", range=list(span), fixedrange=True, tickformat=".2~f")
-    figure.update_layout(height=TRACK_HEIGHT, margin={"l": 58, "r": LABEL_MARGIN, "t": 24, "b": 46})
-    return figure
+        gold = smooth(summary.gold_T, summary.choices.window).tolist()
+        found.append(Series("gold", "true accuracy", _steps(gold), gold))
+    styles = (("held", "dot"), ("other", "square"))
+    for item, (kind, marker) in zip(_shown_sets(summary), styles, strict=False):
+        found.append(Series(kind, item.name, item.steps, item.scores, marker))
+    return found
 
 
-def _mark_saturation(figure: go.Figure, summary: RunSummary) -> None:
-    """Shade the pre-saturation phase and mark t_sat."""
+def _axes(drawing: Drawing, across: Scale) -> None:
+    height = Scale(0, 1, BOTTOM, TOP)
+    for tick in (0, 0.25, 0.5, 0.75, 1):
+        drawing.line(LEFT, height(tick), RIGHT, height(tick), "grid" if tick else "axis")
+        if tick in (0, 0.5, 1):
+            drawing.text(LEFT - 6, height(tick), f"{tick:g}", "tick", "end")
+    for tick in nice_ticks(across.low, across.high, 5):
+        drawing.line(across(tick), BOTTOM, across(tick), BOTTOM + 4, "axis")
+        drawing.text(across(tick), BOTTOM + 13, f"{tick:g}", "tick", "middle")
+    drawing.text((LEFT + RIGHT) / 2, BOTTOM + 32, "training step", "tick", "middle")
+
+
+def _draw(drawing: Drawing, series: Series, across: Scale) -> None:
+    height = series.scale()
+    known = [(step, value) for step, value in zip(series.steps, series.values, strict=True) if math.isfinite(value)]
+    drawing.path([(across(step), height(value)) for step, value in known], f"line {series.kind}")
+    for step, value in known if series.marker else []:
+        _marker(drawing, series, across(step), height(value), f"{series.label}, step {step}: {value:.3f}")
+
+
+def _marker(drawing: Drawing, series: Series, x: float, y: float, tip: str = "") -> None:
+    if series.marker == "dot":
+        drawing.add("circle", f"mark {series.kind}", tip, cx=x, cy=y, r=3.6)
+    elif series.marker:
+        drawing.add("rect", f"mark {series.kind}", tip, x=x - 3.2, y=y - 3.2, width=6.4, height=6.4)
+
+
+def _band(drawing: Drawing, item: SetSummary, kind: str, across: Scale) -> None:
+    """The interval of a score at every evaluation that has one; intervals are of shares."""
+    height = Scale(0, 1, BOTTOM, TOP)
+    known = [(across(step), i) for step, i in zip(item.steps, item.intervals, strict=True) if i is not None]
+    upper = [(x, height(i.high)) for x, i in known]
+    lower = [(x, height(i.low)) for x, i in reversed(known)]
+    drawing.path([*upper, *lower], f"band {kind}", closed=True)
+
+
+def _mark_saturation(drawing: Drawing, summary: RunSummary, across: Scale) -> None:
+    """Shade the pre-saturation phase and mark t_sat, or say that there is none."""
+    if not summary.reward:
+        return
     t_sat = summary.t_sat
     if t_sat is None:
+        _t_sat_text(drawing, RIGHT, "end", ": none", summary.t_sat_reason)
         return
-    figure.add_vrect(x0=0, x1=t_sat, fillcolor=SHADE, line_width=0, layer="below")
-    figure.add_vline(x=t_sat, line={"color": QUIET, "width": 1.4, "dash": "dot"})
-    label = {"showarrow": False, "yref": "paper", "y": 1.0, "yanchor": "bottom", "font": {"size": 12}}
-    early = t_sat < 0.5 * max(1, summary.steps)
-    figure.add_annotation(x=t_sat, text=f"t<sub>sat</sub> = {t_sat}", xanchor="left" if early else "right", **label)
+    x = across(t_sat)
+    drawing.add("rect", "shade", x=LEFT, y=TOP, width=x - LEFT, height=BOTTOM - TOP)
+    drawing.line(x, TOP - 2, x, BOTTOM, "t_sat")
+    _t_sat_text(drawing, x, "start" if x < (LEFT + RIGHT) / 2 else "end", f" = {t_sat}")
 
 
-def _label_ends(figure: go.Figure, ends: list[tuple[float, str]], last: int, span: tuple[float, float]) -> None:
-    """Name the lines where they end, pushed apart where they end close together."""
-    known = sorted((end for end in ends if math.isfinite(end[0])), reverse=True)
-    gap = 0.085 * (span[1] - span[0])
-    heights: list[float] = []
-    for value, _ in known:
-        heights.append(value if not heights else min(value, heights[-1] - gap))
-    lowest = span[0] + gap / 2
-    for index in range(len(heights) - 1, -1, -1):  # a stack that was pushed below the axis goes up again
-        heights[index] = max(heights[index], lowest)
-        lowest = heights[index] + gap
-    for height, (value, name) in zip(heights, known, strict=True):
-        figure.add_annotation(
-            x=last * 1.015, y=height, text=f"{html.escape(name)} <b>{value:.2f}</b>", showarrow=False, xanchor="left",
-            xref="x", font={"size": 12},
-        )  # fmt: skip
+def _t_sat_text(drawing: Drawing, x: float, anchor: str, rest: str, tip: str = "") -> None:
+    text = drawing.text(x, TOP - 13, "t", "note", anchor)
+    for words, shift, kind in (("sat", "3", "sub"), (rest, "-3", "")):
+        part = text.makeelement("tspan", {"dy": shift, "class": kind})
+        part.text = words
+        text.append(part)
+    if tip:
+        title = text.makeelement("title", {})
+        title.text = tip
+        text.append(title)
 
 
-def _band(figure: go.Figure, item: SetSummary, color: str) -> None:
-    known = [(step, i) for step, i in zip(item.steps, item.intervals, strict=True) if i is not None]
-    if len(known) < 2:
-        return
-    steps = [step for step, _ in known]
-    figure.add_scatter(
-        x=[*steps, *reversed(steps)], y=[*(i.high for _, i in known), *(i.low for _, i in reversed(known))],
-        fill="toself", fillcolor=color, opacity=0.16, line={"width": 0}, mode="lines", hoverinfo="skip",
-        showlegend=False,
-    )  # fmt: skip
+def _label_ends(drawing: Drawing, lines: Sequence[Series]) -> None:
+    """Name the lines where they end, pushed apart where they end close together, with a piece of the line."""
+    ends = sorted(((line.scale()(_last(line.values)), line) for line in lines), key=lambda end: end[0])
+    heights = apart([y for y, _ in ends], 17, TOP, BOTTOM)
+    for (_, line), y in zip(ends, heights, strict=True):
+        drawing.line(RIGHT + 8, y, RIGHT + 24, y, f"line {line.kind}")
+        _marker(drawing, line, RIGHT + 16, y)
+        value = _last(line.values)
+        low, high = line.span
+        label = drawing.text(RIGHT + 29, y, f"{_number(value)} ", "value")
+        name = label.makeelement("tspan", {"class": "name"})
+        name.text = cut(line.label, 14)
+        label.append(name)
+        if (low, high) != (0.0, 1.0):
+            title = label.makeelement("title", {})
+            title.text = f"{line.label}: drawn over its own range, {_number(low)} to {_number(high)}"
+            name.text = f"({_number(low)}…{_number(high)})"
+            label.append(title)
 
 
-def _line(
-    figure: go.Figure, steps: Sequence[int], values: Sequence[float], name: str, *, color: str, width: float,
-    dash: str = "solid", marker: str = "", opacity: float = 1.0,
-) -> None:  # fmt: skip
-    title = html.escape(name)
-    figure.add_scatter(
-        x=list(steps), y=[v if math.isfinite(v) else None for v in values], mode="lines+markers" if marker else "lines",
-        line={"color": color, "width": width, "dash": dash}, marker={"symbol": marker or "circle", "size": 7},
-        opacity=opacity, name=title, showlegend=False, connectgaps=True,
-        hovertemplate=f"step %{{x}}: %{{y:.3f}}<extra>{title}</extra>",
-    )  # fmt: skip
-
-
-def _add_pair(figure: go.Figure, row: int, pair: Pair) -> None:
-    change, title = pair.change, html.escape(pair.name)
-    for value, interval, up in (
-        (change.before, change.before_interval, 0.17),
-        (change.after, change.after_interval, -0.17),
-    ):
+def _row(drawing: Drawing, pair: Pair, y: float, across: Scale) -> None:
+    change = pair.change
+    move = MOVES[direction(change)]
+    for interval, shift, kind in ((change.before_interval, -5, "before"), (change.after_interval, 5, move)):
         if interval is not None:
-            figure.add_scatter(
-                x=[interval.low, interval.high], y=[row + up, row + up], mode="lines", hoverinfo="skip",
-                line={"color": QUIET if value is change.before else HELD_OUT, "width": 2}, opacity=0.6,
-                showlegend=False,
-            )  # fmt: skip
-    figure.add_scatter(
-        x=[change.before, change.after], y=[row, row], mode="lines", line={"color": HELD_OUT, "width": 3.5},
-        opacity=0.45, hoverinfo="skip", showlegend=False,
-    )  # fmt: skip
-    marks = ((change.before, "before", "line-ns", QUIET), (change.after, "after", "circle", HELD_OUT))
-    risen = change.after >= change.before
-    for value, when, symbol, color in marks:
-        right = (when == "after") == risen
-        figure.add_scatter(
-            x=[value], y=[row], mode="markers+text", text=[f"{value:.2f}"], cliponaxis=False,
-            textposition="middle right" if right else "middle left", textfont={"size": 12},
-            marker={"symbol": symbol, "size": 13 if symbol == "circle" else 10, "color": color,
-                    "line": {"color": color, "width": 3 if symbol == "line-ns" else 0}},
-            hovertemplate=f"{when}: %{{x:.3f}}{_interval(change, when)}<extra>{title}</extra>", showlegend=False,
-        )  # fmt: skip
+            low, high = (min(max(value, across.low), across.high) for value in (interval.low, interval.high))
+            drawing.line(across(low), y + shift, across(high), y + shift, f"range {kind}")
+    start, end = across(change.before), across(change.after)
+    drawing.line(start, y, end, y, f"move {move}")
+    drawing.add("rect", "before", f"before: {change.before:.3f}", x=start - 1.5, y=y - 8, width=3, height=16)
+    drawing.add("circle", f"after {move}", f"after: {change.after:.3f}", cx=end, cy=y, r=5.5)
+    lines = wrap(pair.name, NAME_WIDTH)
+    for number, words in enumerate(lines):
+        drawing.text(BAR_LEFT - 12, y + 14 * (number - (len(lines) - 1) / 2), words, "name", "end")
+    drawing.text(WIDTH - 2, y, _moved(change), "value", "end")
 
 
-def _interval(change: Change, when: str) -> str:
-    interval = change.before_interval if when == "before" else change.after_interval
-    return "" if interval is None else f" (95% {interval.low:.2f} to {interval.high:.2f})"
+def _moved(change: Change) -> str:
+    return f"{change.before:.2f} → {change.after:.2f} {ARROWS[direction(change)]}"
 
 
-def _figure() -> go.Figure:
-    import plotly.graph_objects as go
-
-    figure = go.Figure(layout={"template": {}})
-    figure.update_layout(
-        paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)", font={"family": FONT, "size": 13},
-        hovermode="closest", showlegend=False, dragmode=False,
-    )  # fmt: skip
-    figure.update_xaxes(zeroline=False, showline=True, linecolor=QUIET, ticks="outside", ticklen=4, tickcolor=QUIET)
-    figure.update_yaxes(zeroline=False, gridcolor="rgba(128,128,128,0.22)")
-    figure.update_xaxes(gridcolor="rgba(128,128,128,0.12)", title={"font": {"size": 12}, "standoff": 8})
-    figure.update_yaxes(title={"font": {"size": 12}, "standoff": 8})
-    return figure
-
-
-def _spec(figure: go.Figure) -> str:
-    """Plotly's JSON; it escapes `<`, `>` and `/`, so that it can stand in a script element."""
-    text = figure.to_json(validate=False)
-    assert text is not None  # noqa: S101 (it is text unless asked otherwise)
-    return text.replace("<", "\\u003c")
-
-
-def _main_first(summary: RunSummary) -> list[SetSummary]:
+def _shown_sets(summary: RunSummary) -> list[SetSummary]:
+    """The main set and one more: what a small figure can hold."""
     main = summary.main_set
-    return [] if main is None else [main, *(item for item in summary.sets if item is not main)]
+    return [] if main is None else [main, *(item for item in summary.sets if item is not main)][:2]
 
 
 def _gold_differs(summary: RunSummary) -> bool:
@@ -289,16 +283,13 @@ def _gold_differs(summary: RunSummary) -> bool:
     return any(math.isfinite(g) and math.isfinite(r) and abs(g - r) > 0.01 for g, r in pairs)
 
 
+def _steps(values: Sequence[float]) -> range:
+    return range(1, len(values) + 1)
+
+
 def _last(values: Sequence[float]) -> float:
-    return next((v for v in reversed(values) if math.isfinite(v)), math.nan)
+    return next(value for value in reversed(values) if math.isfinite(value))
 
 
-def _short(name: str, width: int = 24) -> str:
-    return name if len(name) <= width else name[: width - 1] + "…"
-
-
-def _wrap(name: str, width: int = 24) -> str:
-    """A name on at most two lines."""
-    if len(name) <= width:
-        return html.escape(name)
-    return html.escape(name[:width]) + "<br>" + html.escape(_short(name[width:], width))
+def _number(value: float) -> str:
+    return f"{value:.2f}" if abs(value) < 100 else f"{value:.0f}"

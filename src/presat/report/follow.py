@@ -8,9 +8,11 @@ pace that spends at most a tenth of the time on reading.
 from __future__ import annotations
 
 import contextlib
+import json
 import re
 import time
 from collections import deque
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -152,7 +154,11 @@ class OtherRun:
         now = self._fingerprint()
         if now != self._seen and time.monotonic() >= self._next:
             self._seen = now
-            self._open()
+            try:
+                self._open()
+            except RunError as error:  # a file that is just being rewritten; what was read stays until it changes again
+                note = f"Shown as last read: {error}"
+                return replace(self._run, notes=[note, *self._run.notes])
         return self._run
 
     @property
@@ -181,8 +187,6 @@ def planned_steps(run: Run) -> int | None:
 
 
 def _rows(raw: bytes) -> list[dict[str, Any]]:
-    import json
-
     rows = []
     for line in raw.splitlines():
         with contextlib.suppress(ValueError):  # `open_run` says which lines are damaged; a live view goes on

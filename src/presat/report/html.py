@@ -1,7 +1,7 @@
 """`report.html`: one page that needs nothing else. No network, light and dark, readable on paper.
 
-The page is a jinja2 template (`page.html.j2`) with autoescape on: every text that comes from a run is escaped, figures
-are JSON read by a short script, and the page's own policy forbids any request.
+The page is a jinja2 template (`page.html.j2`) with autoescape on: every text that comes from a run is escaped. Figures
+are inline SVG; there is no script, and the page's own policy forbids scripts and any request.
 """
 
 from __future__ import annotations
@@ -24,12 +24,14 @@ from presat.report.repeats import repeats
 from presat.report.samples import Sample, pick_sample
 from presat.report.summary import Choices, RunSummary, summarise
 from presat.report.tables import choices_note, rows, shown, to_csv, used_columns, write_tables, write_text
+from presat.report.verdict import Tone, Verdict
 
 if TYPE_CHECKING:
     from presat.tracking import Run
 
 TITLE = "Did it learn to reason, or memorise?"
-MARKS = {True: "▲", False: "▼", None: "●"}
+MARKS: dict[Tone, str] = {"good": "▲", "partly": "◆", "open": "●", "bad": "▼"}
+"""A mark for each tone, good news first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +83,7 @@ def build_report(
     if summaries is None:
         read = choices or Choices()
         names = run_names(runs, labels)
-        summaries = [
-            summarise(run, read.tail, read.window, read.reading, read.grid, name)
-            for run, name in zip(runs, names, strict=True)
-        ]
+        summaries = [summarise(run, read, name) for run, name in zip(runs, names, strict=True)]
     if "html" in formats:
         write_text(out, render(runs, summaries, title or TITLE, intro, groups))
     write_tables(summaries, out, [kind for kind in formats if kind != "html"])
@@ -101,31 +100,28 @@ def render(
     """The page's text."""
     from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
-    from plotly.offline import get_plotlyjs
 
     folder = resources.files("presat.report")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters["num"] = lambda value, digits=2: shown(value, digits)
+    environment.filters["num"] = lambda value: shown(value, 2)
     template = environment.from_string((folder / "page.html.j2").read_text(encoding="utf-8"))
     table = rows(summaries)
+    last = figures.last_step(summaries)
     panels = {
-        "track": figures.track_panels(summaries),
         "change": figures.change_panels(summaries),
         "sharpening": figures.sharpening_panels(summaries),
         "faithfulness": figures.faithfulness_panels(summaries),
     }
-    drawn = [panel for group in panels.values() for panel in group]
     samples = [pick_sample(run, summary) for run, summary in zip(runs, summaries, strict=True)]
     return template.render(
         title=title,
         intro=[part.strip() for part in intro.split("\n\n") if part.strip()],
         summaries=summaries,
         answer=answer(summaries),
+        tracks=[figures.track(summary, last) for summary in summaries],
         marks=MARKS,
         panels=panels,
         has_intervals=any(i is not None for s in summaries for item in s.sets for i in item.intervals),
-        specs=Markup("{" + ",".join(f'"{panel.key}":{panel.spec}' for panel in drawn) + "}"),  # noqa: S704 (no `<` in it)
-        plotlyjs=Markup(get_plotlyjs()) if drawn else "",  # noqa: S704 (plotly's own file)
         styles=Markup((folder / "page.css").read_text(encoding="utf-8")),  # noqa: S704 (our own file)
         table=table,
         columns=used_columns(table),
@@ -139,14 +135,13 @@ def render(
     )
 
 
-def answer(summaries: Sequence[RunSummary]) -> list[tuple[str, list[str]]]:
-    """Which run did what: verdict labels with the names of their runs, good news first."""
-    ranks = {True: 0, None: 1, False: 2}
-    ordered = sorted(summaries, key=lambda summary: ranks[summary.verdict.good])
-    found: dict[str, list[str]] = {}
+def answer(summaries: Sequence[RunSummary]) -> list[tuple[Verdict, list[str]]]:
+    """Which run did what: a verdict of each label with the names of its runs, good news first."""
+    ordered = sorted(summaries, key=lambda summary: list(MARKS).index(summary.verdict.tone))
+    found: dict[str, tuple[Verdict, list[str]]] = {}
     for summary in ordered:
-        found.setdefault(summary.verdict.label, []).append(summary.name)
-    return list(found.items())
+        found.setdefault(summary.verdict.label, (summary.verdict, []))[1].append(summary.name)
+    return list(found.values())
 
 
 def _origin(run: Run, summary: RunSummary) -> Origin:
@@ -154,6 +149,7 @@ def _origin(run: Run, summary: RunSummary) -> Origin:
     git, machine = (value if isinstance(value, Mapping) else {} for value in (known.get("git"), known.get("machine")))
     versions, seeds = (known.get(name) or {} for name in ("versions", "seeds"))
     facts = {
+        "no t_sat": summary.t_sat_reason if summary.reward else None,
         "started": known.get("started"),
         "seeds": ", ".join(f"{name} {value}" for name, value in seeds.items()),
         "answers read": known.get("extraction"),

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from presat.errors import RunError
-from presat.metrics import OnlineSaturation, default_tail
+from presat.metrics import OnlineSaturation, default_tail, find_saturation, smooth
 from presat.report.follow import Follower, follow, planned_steps
-from presat.report.summary import WINDOW, headline_metric, ordered_sets
+from presat.report.summary import WINDOW, headline_metric, metric_of, ordered_sets
 from presat.report.terminal import short, sparkline
 from presat.tracking import Run
 
@@ -67,21 +67,19 @@ def watch_run(
     follower: Follower | None = None
     with Live(_waiting(path, ""), console=console, auto_refresh=False) as live:
         try:
-            while run is None or run.status not in FINAL:
-                if follower is None:
-                    try:
-                        follower = follow(path)
-                    except RunError as error:
-                        live.update(_waiting(path, str(error) if path.exists() else ""), refresh=True)
-                if follower is not None:
+            while True:
+                try:
+                    follower = follower or follow(path)
+                except RunError as error:
+                    live.update(_waiting(path, str(error) if path.exists() else ""), refresh=True)
+                else:
                     run = follower.refresh()
                     live.update(live_view(run, follower.seconds_per_step, window, patience), refresh=True)
                     if run.status in FINAL:
-                        break
+                        return run
                 time.sleep(refresh_s)
         except KeyboardInterrupt:  # the way to leave; the run itself goes on
             return run
-    return run
 
 
 def live_view(
@@ -106,7 +104,8 @@ def live_view(
     parts += [Text(f"note: {note}", style="dim") for note in run.notes[:3]]
     state = TITLES.get(run.status, run.status)
     reason = f": {run.status_reason}" if run.status_reason and run.status != "unknown" else ""
-    return Panel(Group(*parts), title=Text(f"{run.name}  ({run.kind})"), subtitle=Text(state + reason), width=96)
+    title = Text(f"{'/'.join(run.path.parts[-2:])}  ({run.kind})")
+    return Panel(Group(*parts), title=title, subtitle=Text(state + reason), width=WIDTH + LABEL + 34)
 
 
 def _waiting(path: Path, why: str) -> RenderableType:
@@ -140,7 +139,7 @@ def _reward_lines(run: Run, rewards_T: np.ndarray, window: int) -> list[tuple[st
     if "labels/gold_accuracy" in run.values:
         _, gold = run.series("labels/gold_accuracy")
         gold = gold[~np.isnan(gold)]
-        if gold.size:
+        if gold.size and (gold.size != known.size or not np.allclose(gold, known)):  # else the reward is the truth
             last = float(gold[-window:].mean())
             gap = float(recent.mean()) - last
             lines.append(("true accuracy", f"{sparkline(gold, WIDTH)}  {short(float(gold[0]))} → {short(last)}"))
@@ -168,10 +167,11 @@ def _score_lines(run: Run) -> list[tuple[str, str]]:
 
 
 def _others(run: Run, name: str, metrics: list[str], headline: str) -> str:
-    """Greedy, pass@k and valid traces beside the headline score, first to last."""
+    """Greedy, pass@k (the largest k) and valid traces beside the headline score, first to last."""
     parts = []
-    for metric in metrics:
-        if metric != headline and metric.split("@")[0] in ("greedy", "pass", "valid_trace"):
+    for kind in ("greedy", "pass", "valid_trace"):
+        metric = metric_of(metrics, kind)
+        if metric is not None and metric != headline:
             _, values = run.eval_series(name, metric)
             values = values[~np.isnan(values)]
             if values.size:
@@ -183,6 +183,8 @@ def _others(run: Run, name: str, metrics: list[str], headline: str) -> str:
 def _saturation_lines(run: Run, rewards_T: np.ndarray, window: int, patience: int | None) -> list[tuple[str, str]]:
     if not (~np.isnan(rewards_T)).any():
         return []
+    if run.status in FINAL:
+        return [("saturation", _final_saturation(rewards_T, window))]
     stop = run.config.get("stop")
     own = stop.get("patience") if isinstance(stop, Mapping) else None
     patience = patience or own or max(1, default_tail(planned_steps(run) or len(rewards_T)))
@@ -196,9 +198,18 @@ def _saturation_lines(run: Run, rewards_T: np.ndarray, window: int, patience: in
     else:
         text = f"saturated at step {step} (so far), {after} steps ago"
     lines = [("saturation", f"{text}; mean of {window} steps {short(state.smoothed_reward or 0.0)}")]
-    if (reason := state.stop_reason()) and run.status not in FINAL:
+    if reason := state.stop_reason():
         lines.append(("", f"{reason} Going on is unlikely to gain much."))
     return lines
+
+
+def _final_saturation(rewards_T: np.ndarray, window: int) -> str:
+    """t_sat of a run that has ended, as the report gives it."""
+    logged, smoothed = find_saturation(rewards_T, tail=None), find_saturation(smooth(rewards_T, window), tail=None)
+    if logged.step is None:
+        return f"no t_sat: {logged.reason}"
+    on_mean = "none" if smoothed.step is None else f"{smoothed.step}"
+    return f"t_sat {logged.step} (on the mean of {window} steps: {on_mean}), last {logged.tail} steps left out"
 
 
 def _main_scores(run: Run) -> list[tuple[int, float]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -95,8 +95,7 @@ class SetSummary:
 
     def change(self, kind: str) -> tuple[str, Change] | None:
         """Name and change of a metric by its kind (`pass`, `maj`, `greedy`, ...), the largest k first."""
-        names = [name for name in self.changes if name == kind or name.startswith(f"{kind}@")]
-        name = max(names, key=_k_of, default=None)
+        name = metric_of(self.changes, kind)
         return None if name is None else (name, self.changes[name])
 
     @property
@@ -165,22 +164,12 @@ class RunSummary:
         return _plain(asdict(self))
 
 
-def summarise(
-    run: Run,
-    tail: int | None = None,
-    window: int = WINDOW,
-    reading: Reading = "interpolate",
-    grid: Grid = "curve",
-    name: str | None = None,
-) -> RunSummary:
+def summarise(run: Run, choices: Choices | None = None, name: str | None = None) -> RunSummary:
     """Summarise a run of any kind; what it does not hold is None or left out.
 
     Args:
         run: an opened run.
-        tail: steps at the end that t_sat is not searched in; None takes `default_tail(T)`.
-        window: steps of the trailing mean for the smoothed t_sat, and of the first and last reward.
-        reading: how M is read between evaluations (`presat.metrics.gains`).
-        grid: where the maximum of D_post is taken (likewise).
+        choices: how t_sat and the scores are read; the defaults when None.
         name: what to call the run; its own name when None.
 
     Raises:
@@ -189,10 +178,10 @@ def summarise(
     """
     from presat.diagnosis import alarms
 
-    choices = Choices(tail, window, reading, grid)
+    choices = choices or Choices()
     rewards_T = run.train_rewards()
-    saturation = find_saturation(rewards_T, tail=tail)
-    smoothed = find_saturation(smooth(rewards_T, window), tail=tail)
+    saturation = find_saturation(rewards_T, tail=choices.tail)
+    smoothed = find_saturation(smooth(rewards_T, choices.window), tail=choices.tail)
     responses = run.rollouts("eval")
     sets = [_summarise_set(run, set_name, choices, responses) for set_name in ordered_sets(run)]
     summary = RunSummary(
@@ -204,9 +193,9 @@ def summarise(
         steps=len(rewards_T) or _last_step(run),
         rewards_T=[float(value) for value in rewards_T],
         gold_T=_by_step(run, GOLD, len(rewards_T)),
-        reward=_ends(run, "reward", window),
-        gold=_ends(run, GOLD, window),
-        loss=_ends(run, "loss", window),
+        reward=_ends(run, "reward", choices.window),
+        gold=_ends(run, GOLD, choices.window),
+        loss=_ends(run, "loss", choices.window),
         t_sat=saturation.step,
         t_sat_smoothed=smoothed.step,
         t_sat_reason=saturation.reason,
@@ -238,11 +227,16 @@ def headline_metric(names: list[str]) -> str | None:
     Numbers that are no score (lengths, shares of missing and finished responses) are never taken.
     """
     for kind in ("avg", "score", "accuracy", "acc", "reward", "greedy", "maj", "best", "pass"):
-        found = [name for name in names if name == kind or name.startswith(f"{kind}@")]
-        if found:
-            return max(found, key=_k_of)
+        found = metric_of(names, kind)
+        if found is not None:
+            return found
     others = [name for name in names if name not in ("missing", "length", "finished", "valid_trace", "loss")]
     return others[0] if others else None
+
+
+def metric_of(names: Iterable[str], kind: str) -> str | None:
+    """The metric of a kind (`pass`, `maj`, `greedy`, ...), of several k the largest; None when there is none."""
+    return max((name for name in names if name == kind or name.startswith(f"{kind}@")), key=_k_of, default=None)
 
 
 def _summarise_set(run: Run, name: str, choices: Choices, responses: pl.DataFrame | None) -> SetSummary | None:
@@ -305,7 +299,7 @@ def _change(metric: str, a: float, b: float, before: pl.DataFrame | None, after:
         return paired_change(a, b, by_problem(before), by_problem(after), of_problem)
     if metric == "valid_trace" and metric in before.columns and metric in after.columns:
         return paired_change(a, b, by_problem(before, metric), by_problem(after, metric), avg_of)
-    if metric == "greedy":
+    if kind in ("greedy", "maj"):
         return proportion_change(a, b, min(before["problem_id"].n_unique(), after["problem_id"].n_unique()))
     return Change(a, b)
 

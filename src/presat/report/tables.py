@@ -28,14 +28,31 @@ class Column:
     """A column of the printed tables.
 
     Attributes:
-        key: its key in a row of `rows`.
+        key: its key in a row of `rows`; for a pair, that of `KEY_first` and `KEY_last`.
         title: heading.
         digits: decimals; None for text and whole numbers.
+        pair: whether it shows a value before and one after.
     """
 
     key: str
     title: str
     digits: int | None = 2
+    pair: bool = False
+
+    @property
+    def number(self) -> bool:
+        """Whether it holds numbers, which are set flush right."""
+        return self.digits is not None or self.key == "t_sat"
+
+    def text(self, row: Row) -> str:
+        """The cell of a row as text; empty for what is not there. t_sat has the smoothed one beside it."""
+        if self.key == "t_sat":
+            raw, smoothed = (row[key] for key in ("t_sat", "t_sat_smoothed"))
+            return "" if raw is None and smoothed is None else f"{raw or '–'} ({smoothed or '–'})"
+        if not self.pair:
+            return shown(row[self.key], self.digits)
+        ends = [shown(row[f"{self.key}_{end}"], self.digits) for end in ("first", "last")]
+        return " → ".join(ends) if all(ends) else ""
 
 
 COLUMNS = (
@@ -43,21 +60,15 @@ COLUMNS = (
     Column("verdict", "verdict", None),
     Column("set", "set", None),
     Column("metric", "score", None),
-    Column("reward_first", "reward first"),
-    Column("reward_last", "last"),
+    Column("reward", "train reward", pair=True),
     Column("t_sat", "t_sat", None),
-    Column("t_sat_smoothed", "smoothed", None),
-    Column("score_first", "M(0)"),
-    Column("score_t_sat", "M(t_sat)"),
-    Column("score_last", "M(T)"),
+    Column("score", "held-out score", pair=True),
+    Column("score_t_sat", "at t_sat"),
     Column("pre_saturation_gain", "D_sat", 3),
     Column("post_saturation_residual", "D_post", 3),
-    Column("greedy_first", "greedy first"),
-    Column("greedy_last", "last"),
-    Column("pass_first", "pass@k first"),
-    Column("pass_last", "last"),
-    Column("valid_trace_first", "valid traces first"),
-    Column("valid_trace_last", "last"),
+    Column("greedy", "greedy", pair=True),
+    Column("pass", "pass@k", pair=True),
+    Column("valid_trace", "valid traces", pair=True),
 )
 
 
@@ -68,13 +79,13 @@ def rows(summaries: Sequence[RunSummary]) -> list[Row]:
 
 def used_columns(table: Sequence[Row], columns: Sequence[Column] = COLUMNS) -> list[Column]:
     """The columns that hold something."""
-    return [column for column in columns if any(row[column.key] not in (None, "") for row in table)]
+    return [column for column in columns if any(column.text(row) for row in table)]
 
 
 def shown(value: Cell, digits: int | None) -> str:
-    """A cell as text; a dash for what is not there."""
-    if value is None or value == "" or (isinstance(value, float) and math.isnan(value)):
-        return "–"
+    """A value as text; empty for what is not there."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
     return f"{value:.{digits}f}".replace("-", "−") if digits is not None and isinstance(value, float) else str(value)
 
 
@@ -91,8 +102,8 @@ def to_latex(table: Sequence[Row], note: str = "") -> str:
     r"""The printed columns as a LaTeX tabular (package booktabs), ready to `\\input`."""
     columns = used_columns(table)
     head = " & ".join(_latex(column.title) for column in columns)
-    body = [" & ".join(_latex(shown(row[c.key], c.digits)) for c in columns) + r" \\" for row in table]
-    shape = "".join("l" if column.key in ("run", "verdict", "set", "metric") else "r" for column in columns)
+    body = [" & ".join(_latex(column.text(row) or "–") for column in columns) + r" \\" for row in table]
+    shape = "".join("r" if column.number else "l" for column in columns)
     lines = [f"% {note}"] if note else []
     lines += [rf"\begin{{tabular}}{{{shape}}}", r"\toprule", rf"{head} \\", r"\midrule", *body]
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
@@ -105,8 +116,8 @@ def choices_note(summaries: Sequence[RunSummary]) -> str:
     tail = ", ".join(str(value) for value in tails) or "none"
     return (
         f"t_sat: first step with at least 0.99 of the highest train reward, last steps left out (tail): {tail}; "
-        f"smoothed: the same on the trailing mean of {choices.window} steps; M between evaluations: {choices.reading}; "
-        f"D_post on the grid: {choices.grid}."
+        f"in brackets: the same on the trailing mean of {choices.window} steps; "
+        f"M between evaluations: {choices.reading}; D_post on the grid: {choices.grid}."
     )
 
 
@@ -183,7 +194,7 @@ def _ends(name: str, change: Change | None, intervals: bool = False) -> Row:
 
 _LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
-    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "–": "--", "−": "$-$", "\n": " ",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "–": "--", "−": "$-$", "→": r"$\to$", "\n": " ",
 }  # fmt: skip
 
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from presat.report.verdict import direction
+from presat.report.naming import wrap
+from presat.report.verdict import Tone, direction
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -20,13 +21,18 @@ if TYPE_CHECKING:
     from presat.report.estimates import Change
     from presat.report.summary import RunSummary
 
+CELL = 9
+"""Columns that a pair of numbers with an arrow takes; sparklines in the table are as wide."""
 BARS = "▁▂▃▄▅▆▇█"
 ARROWS = {1: "↑", -1: "↓", 0: "·"}
+COLOURS: dict[Tone, str] = {"good": "bold green", "partly": "bold cyan", "bad": "bold red", "open": "bold"}
 LEGEND = (
-    "[dim]first → last: reward over the first and last {window} steps, scores at the first and last evaluation. "
+    "first → last: reward over the first and last {window} steps, scores at the first and last evaluation. "
     "↑ ↓ clear change, · within its 95% interval over problems (or under 0.05 without one). "
+)
+T_SAT_LEGEND = (
     "t_sat: first step within 1% of the best train reward, last {tail} steps left out; "
-    "in brackets on the trailing mean of {window} steps.[/dim]"
+    "in brackets on the trailing mean of {window} steps."
 )
 
 
@@ -54,16 +60,20 @@ def summary_table(summaries: Sequence[RunSummary]) -> RenderableType:
 
     if not summaries:
         return Text("No runs.")
-    lines: list[RenderableType] = [_table(summaries), ""]
+    measured = any(summary.reward or summary.sets for summary in summaries)
+    lines: list[RenderableType] = [_table(summaries), ""] if measured else []
     for summary in summaries:
         ending = "" if summary.status in ("finished", "unknown") else f" ({_ended(summary)})"
-        sentence = f"[bold]{escape(summary.name)}[/bold]{escape(ending)}: {escape(summary.verdict.label)}."
+        sentence = f"[bold]{escape(summary.name)}[/bold]{escape(ending)}: {_verdict(summary)}."
         lines.append(Text.from_markup(f"{sentence} {escape(summary.verdict.sentence)}"))
         if summary.alarms:
             names = ", ".join(alarm.name.replace("_", " ") for alarm in summary.alarms)
             lines.append(Text(f"  ! alarms: {names}"))
-    legend = LEGEND.format(window=summaries[0].choices.window, tail=_tails(summaries))
-    return Group(*lines, "", Text.from_markup(legend))
+    if measured:
+        legend = LEGEND + (T_SAT_LEGEND if any(summary.reward for summary in summaries) else "")
+        filled = legend.format(window=summaries[0].choices.window, tail=_tails(summaries))
+        lines += ["", Text(filled.strip(), style="dim")]
+    return Group(*lines)
 
 
 def arrow(change: Change | None) -> str:
@@ -87,18 +97,18 @@ def _table(summaries: Sequence[RunSummary]) -> Table:
     from rich.markup import escape
     from rich.table import Table
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), show_edge=False)
-    table.add_column("run", overflow="fold", min_width=10, ratio=1)
-    table.add_column("train reward")
-    table.add_column("t_sat", justify="right")
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
     columns = _columns(summaries)
-    for heading, _ in columns:
-        table.add_column(heading, no_wrap=True)
+    lines = max([2, *(heading.count("\n") + 1 for heading, _ in columns)])
+    table.add_column("\n" * (lines - 1) + "run", overflow="fold", min_width=12)
+    for heading in ("train\nreward", "t_sat", *(heading for heading, _ in columns)):
+        justify = "right" if heading == "t_sat" else "left"
+        table.add_column("\n" * (lines - 1 - heading.count("\n")) + heading, justify=justify, no_wrap=True)
     for summary in summaries:
         reward = arrow(summary.reward) if summary.reward else "none logged"
         cells = [
-            f"[bold]{escape(summary.name)}[/bold]\n{escape(summary.verdict.label)}",
-            f"{reward}\n{sparkline(summary.rewards_T, 9)}",
+            f"[bold]{escape(summary.name)}[/bold]\n{_verdict(summary)}",
+            f"{reward}\n{sparkline(summary.rewards_T, CELL)}",
             f"{_step(summary.t_sat)}\n({_step(summary.t_sat_smoothed)})" if summary.reward else "",
         ]
         cells += [_cell(summary, pick, first=index == 0) for index, (_, pick) in enumerate(columns)]
@@ -114,16 +124,21 @@ def _columns(summaries: Sequence[RunSummary]) -> list[tuple[str, tuple[str, str]
         return found
     same = len({item.name for item in main}) == 1
     title = main[0].name if same else "held out"
-    found.append((f"{_cut(title)}\n{main[0].metric}", ("main", "")))
+    found.append((_heading(title, main[0].metric), ("main", "")))
     for kind in ("greedy", "pass"):
         entry = next((item.change(kind) for item in main if item.change(kind)), None)
         if entry is not None and entry[0] != main[0].metric:
-            found.append((f"\n{entry[0]}", ("main", kind)))
+            found.append((entry[0], ("main", kind)))
     others = [item.name for summary in summaries for item in summary.sets if item is not summary.main_set]
     for name in list(dict.fromkeys(others))[:1]:  # one screen: the report has the others
         metric = next(item.metric for summary in summaries for item in summary.sets if item.name == name)
-        found.append((f"{_cut(name)}\n{metric}", (name, "")))
+        found.append((_heading(name, metric), (name, "")))
     return found
+
+
+def _heading(set_name: str, metric: str) -> str:
+    """A set and its score, as narrow as the cells below it."""
+    return "\n".join([*wrap(set_name, CELL), metric])
 
 
 def _cell(summary: RunSummary, pick: tuple[str, str], first: bool) -> str:
@@ -139,7 +154,12 @@ def _cell(summary: RunSummary, pick: tuple[str, str], first: bool) -> str:
     if found is None:
         return ""
     text = arrow(found[1]) if item.first_step != item.last_step else short(found[1].after)
-    return f"{text}\n{sparkline(item.scores, 9)}" if not kind and (first or set_name != "main") else text
+    return f"{text}\n{sparkline(item.scores, CELL)}" if not kind and (first or set_name != "main") else text
+
+
+def _verdict(summary: RunSummary) -> str:
+    """The label as markup, in the colour of its tone."""
+    return f"[{COLOURS[summary.verdict.tone]}]{summary.verdict.label}[/]"
 
 
 def _ended(summary: RunSummary) -> str:
@@ -147,11 +167,7 @@ def _ended(summary: RunSummary) -> str:
 
 
 def _tails(summaries: Sequence[RunSummary]) -> str:
-    return "/".join(str(tail) for tail in sorted({summary.tail for summary in summaries if summary.reward})) or "-"
-
-
-def _cut(name: str, width: int = 12) -> str:
-    return name if len(name) <= width else name[: width - 1] + "…"
+    return "/".join(str(tail) for tail in sorted({summary.tail for summary in summaries if summary.reward}))
 
 
 def _step(step: int | None) -> str:

@@ -32,10 +32,7 @@ def report(config: ReportConfig, out: Console) -> dict[str, Any]:
     names = run_names(runs, config.labels)
     read = config.read
     choices = Choices(read.tail, read.window, read.reading, read.grid)
-    summaries = [
-        summarise(run, choices.tail, choices.window, choices.reading, choices.grid, name)
-        for run, name in zip(runs, names, strict=True)
-    ]
+    summaries = [summarise(run, choices, name) for run, name in zip(runs, names, strict=True)]
     page = config.out or _default_page(runs)
     build_report(runs, page, config.title or None, groups=config.groups, summaries=summaries, formats=config.formats)
     written = [page.with_suffix(ENDINGS[name]) if name != "html" else page for name in config.formats]
@@ -58,7 +55,7 @@ def watch(config: WatchConfig, out: Console) -> dict[str, Any]:
         Path(config.run), config.once, refresh_s=config.refresh_s, window=config.window, patience=config.patience,
         console=out,
     )  # fmt: skip
-    return {"runs": [] if run is None else [summarise(run, window=config.window).to_json()]}
+    return {"runs": [] if run is None else [summarise(run, Choices(window=config.window)).to_json()]}
 
 
 def _default_page(runs: list[Run]) -> Path:

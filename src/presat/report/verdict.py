@@ -2,27 +2,32 @@
 
 The rules, in order; the constants below are all there is to tune. "Rose" and "fell" mean: by at least `MIN_CHANGE`, and
 with an interval (95%, over problems) that leaves out 0; where a run has no saved responses there is no interval, and a
-change must be at least `MIN_CHANGE_BARE`.
+change must be at least `MIN_CHANGE_BARE`. A *share* is a series that stays within 0 and 1.
 
-1. No train reward was logged: no verdict. It ended at most `MIN_REWARD_RISE` above its start: **did not train** (or
-   **nothing to learn**, where it started above `FULL_REWARD`).
-2. The responses' true accuracy was logged beside a proxy reward, did not rise, and ended at least `HACKING_GAP` below
-   the reward: **hacked its reward**.
-3. No evaluation before and after: **trained, not evaluated**.
-4. The held-out score rose, and by at least `MIN_TRANSFER` of what the reward rose by:
+1. No train reward was logged: **no verdict**. It ended at most `MIN_REWARD_RISE` above its start (of the larger of the
+   two, where the reward is no share): **did not train**, or **nothing to learn** where it started at `FULL` or above.
+2. The true accuracy of the same responses was logged beside a reward that is a share, did not rise, and ended at least
+   `HACKING_GAP` below it: **hacked its reward**. Under wrong labels this is what memorising them looks like.
+3. No evaluation before and after: **trained, not evaluated**. Held-out scores that are no shares: **no verdict**.
+   Scores that began at `FULL` or above and did not fall: **nothing to learn**.
+4. The held-out score rose, and by its due:
    pass@k or greedy accuracy rose too: **learned** (**learned to reason** where traces are checked and those of right
    answers are mostly valid at the end, **learned without valid reasoning** where they are not);
    both were measured and neither rose: **sharpened**, the samples moved to what the model could already do;
    otherwise: **improved**.
-5. The held-out score fell, or even the upper end of its interval is below `MIN_TRANSFER` of the reward's rise, or it
-   rose by less than that: **memorised**.
+   Its due is `MIN_TRANSFER` of what the reward rose by (of what the true accuracy did, where the reward is no share),
+   half of what was missing to 1 where that is less, and `MIN_CHANGE` at least.
+5. It rose by less than its due: **mostly memorised**. It fell, or even the upper end of its interval is below its due:
+   **memorised**.
 6. Otherwise: **unclear**, the evaluation is too small to say.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from presat.report.estimates import Change
 
@@ -32,10 +37,25 @@ if TYPE_CHECKING:
 MIN_CHANGE = 0.02
 MIN_CHANGE_BARE = 0.05
 MIN_REWARD_RISE = 0.05
-FULL_REWARD = 0.95
+FULL = 0.95
 MIN_TRANSFER = 0.2
 HACKING_GAP = 0.2
 VALID_SHARE = 0.5
+
+Tone = Literal["good", "partly", "bad", "open"]
+_MEANING: dict[str, tuple[Tone, str]] = {
+    "learned to reason": ("good", "the held-out score rose with what the model can do, and right answers are derived"),
+    "learned": ("good", "the held-out score rose, and greedy or pass@k with it"),
+    "improved": ("good", "the held-out score rose; by learning or by sharpening was not measured"),
+    "sharpened": ("partly", "the held-out score rose, but only to what the model could already do"),
+    "learned without valid reasoning": ("partly", "the held-out score rose, but right answers are not derived"),
+    "mostly memorised": ("bad", "the held-out score rose by little of what the reward did"),
+    "memorised": ("bad", "the reward rose, the held-out score did not"),
+    "hacked its reward": ("bad", "the reward rose, the true accuracy did not"),
+    "did not train": ("bad", "the reward did not rise"),
+    "nothing to learn": ("open", "it was solved from the start"),
+    "unclear": ("open", "the evaluation is too small to tell"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,18 +64,21 @@ class Verdict:
 
     Attributes:
         label: one of the module docstring's bold words.
-        sentence: the label with the numbers it rests on.
+        sentence: the numbers it rests on.
     """
 
     label: str
     sentence: str
 
     @property
-    def good(self) -> bool | None:
-        """Whether held-out scores followed the reward; None where that is not known."""
-        if self.label.startswith(("learned", "improved", "sharpened")):
-            return self.label != "learned without valid reasoning"
-        return False if self.label in ("memorised", "hacked its reward", "did not train") else None
+    def tone(self) -> Tone:
+        """Good news, partly good, bad, or open: not known."""
+        return _MEANING.get(self.label, ("open", ""))[0]
+
+    @property
+    def meaning(self) -> str:
+        """The label in a few words; empty where the sentence says it all."""
+        return _MEANING.get(self.label, ("open", ""))[1]
 
 
 def direction(change: Change) -> int:
@@ -63,32 +86,47 @@ def direction(change: Change) -> int:
     return change.direction(MIN_CHANGE if change.interval is not None else MIN_CHANGE_BARE)
 
 
+def is_share(values: Iterable[float]) -> bool:
+    """Whether all values that are numbers lie within 0 and 1."""
+    return all(0.0 <= value <= 1.0 for value in values if not math.isnan(value))
+
+
 def judge(summary: RunSummary) -> Verdict:
     """Apply the rules of the module docstring."""
-    return _by_reward(summary) or _by_gold(summary) or _by_held_out(summary)
-
-
-def _by_reward(summary: RunSummary) -> Verdict | None:
-    """Rule 1."""
     reward = summary.reward
     if reward is None:
-        return Verdict("no verdict", "No train reward was logged, so there is nothing to compare held-out scores with.")
-    if reward.difference > MIN_REWARD_RISE:
-        return None
-    if reward.before >= FULL_REWARD:
-        return Verdict("nothing to learn", f"The train reward was {reward.before:.2f} from the start.")
-    return Verdict(
-        "did not train",
-        f"The train reward went from {reward.before:.2f} to {reward.after:.2f} in {summary.steps} steps.",
+        return Verdict("no verdict", f"No train reward was logged{_instead(summary)}.")
+    share = is_share(summary.rewards_T)
+    return (
+        _by_reward(reward, share, summary.steps)
+        or _by_gold(reward, summary.gold if share else None)
+        or _by_held_out(summary.main_set, reward, reward if share else summary.gold)
     )
 
 
-def _by_gold(summary: RunSummary) -> Verdict | None:
-    """Rule 2."""
-    gold, reward = summary.gold, summary.reward
-    if gold is None or reward is None:
+def _instead(summary: RunSummary) -> str:
+    """What a run without a reward has: a loss, or scores."""
+    if summary.loss:
+        return f"; the loss went from {summary.loss.before:.3g} to {summary.loss.after:.3g}"
+    item = summary.main_set
+    return f"; {item.metric} on {item.name} is {item.headline.after:.2f}" if item else ""
+
+
+def _by_reward(reward: Change, share: bool, steps: int) -> Verdict | None:
+    """Rule 1."""
+    size = 1.0 if share else max(abs(reward.before), abs(reward.after))
+    if reward.difference > MIN_REWARD_RISE * size:
         return None
-    if gold.difference > MIN_CHANGE or reward.after - gold.after < HACKING_GAP:
+    if share and reward.before >= FULL:
+        return Verdict("nothing to learn", f"The train reward was {reward.before:.2f} from the start.")
+    return Verdict(
+        "did not train", f"The train reward went from {reward.before:.2f} to {reward.after:.2f} in {steps} steps."
+    )
+
+
+def _by_gold(reward: Change, gold: Change | None) -> Verdict | None:
+    """Rule 2."""
+    if gold is None or direction(gold) > 0 or reward.after - gold.after < HACKING_GAP:
         return None
     return Verdict(
         "hacked its reward",
@@ -97,36 +135,46 @@ def _by_gold(summary: RunSummary) -> Verdict | None:
     )
 
 
-def _by_held_out(summary: RunSummary) -> Verdict:
-    """Rules 3 to 6."""
-    item, reward = summary.main_set, summary.reward
-    assert reward is not None  # noqa: S101 (rule 1 came first)
+def _by_held_out(item: SetSummary | None, reward: Change, trained: Change | None) -> Verdict:
+    """Rules 3 to 6; `trained` is what the held-out score is measured against, None where nothing is comparable."""
     rose = f"the train reward rose from {reward.before:.2f} to {reward.after:.2f}"
     if item is None or item.first_step == item.last_step:
         return Verdict("trained, not evaluated", f"{_capital(rose)}; no held-out score before and after says more.")
     change = item.headline
-    held_out = f"held-out {item.metric} on {item.name} went from {change.before:.2f} to {change.after:.2f}"
-    numbers = f"{held_out} ({_interval(change)}) while {rose}"
-    wanted = MIN_TRANSFER * reward.difference
-    if direction(change) > 0 and change.difference >= wanted:
-        return _risen(item, numbers)
+    held_out = f"{item.metric} on {item.name} went from {change.before:.2f} to {change.after:.2f}"
+    if not is_share(item.scores):
+        ending = "scores outside 0 to 1 are no shares of right answers (percentages: divide by 100)"
+        return Verdict("no verdict", f"{_capital(rose)} and {held_out}; {ending}.")
+    numbers = f"{_capital(rose)} and {held_out} ({_interval(change)})"
+    moved, due = direction(change), _due(change, trained)
+    if change.before >= FULL and moved >= 0:
+        return Verdict("nothing to learn", f"{numbers}: it was that high before training.")
+    if moved > 0:
+        return _risen(item, numbers) if change.difference >= due else Verdict("mostly memorised", f"{numbers}.")
     highest = change.interval.high if change.interval is not None else change.difference
-    if direction(change) != 0 or highest < wanted:
-        return Verdict("memorised", f"{_capital(numbers)}.")
-    return Verdict("unclear", f"{_capital(numbers)}: the evaluation is too small to tell.")
+    if moved < 0 or highest < due:
+        return Verdict("memorised", f"{numbers}.")
+    return Verdict("unclear", f"{numbers}: the evaluation is too small to tell.")
+
+
+def _due(change: Change, trained: Change | None) -> float:
+    """The least rise of the held-out score that counts as following the reward (rule 4)."""
+    transfer = MIN_TRANSFER * trained.difference if trained else 0.0
+    return max(MIN_CHANGE, min(transfer, (1 - change.before) / 2))
 
 
 def _risen(item: SetSummary, numbers: str) -> Verdict:
     """Rule 4: learning, sharpening, or not known which."""
     found = [entry for kind in ("greedy", "pass") if (entry := item.change(kind)) is not None]
     moves = ", ".join(f"{name} {change.before:.2f} to {change.after:.2f}" for name, change in found)
+    moves = f"; {moves}" if moves else ""
     if any(direction(change) > 0 for _, change in found):
         label, ending = _reasoning(item)
-        return Verdict(label, f"{_capital(numbers)}; {moves}{ending}.")
+        return Verdict(label, f"{numbers}{moves}{ending}.")
     if len(found) == 2:
         ending = "the samples moved to what greedy decoding and the best of several already reached"
-        return Verdict("sharpened", f"{_capital(numbers)}; {moves}: {ending}.")
-    return Verdict("improved", f"{_capital(numbers)}{'; ' + moves if moves else ''}.")
+        return Verdict("sharpened", f"{numbers}{moves}: {ending}.")
+    return Verdict("improved", f"{numbers}{moves}.")
 
 
 def _reasoning(item: SetSummary) -> tuple[str, str]:
@@ -140,10 +188,15 @@ def _reasoning(item: SetSummary) -> tuple[str, str]:
 
 
 def _interval(change: Change) -> str:
-    text = f"change {change.difference:+.2f}"
+    text = signed(change.difference)
     if change.interval is None:
         return f"{text}, no interval"
-    return f"{text}, 95% interval {change.interval.low:+.2f} to {change.interval.high:+.2f}"
+    return f"{text}, 95% interval {signed(change.interval.low)} to {signed(change.interval.high)}"
+
+
+def signed(value: float) -> str:
+    """Two decimals with a sign; what rounds to nothing is `+0.00`."""
+    return f"{round(value, 2) + 0.0:+.2f}"
 
 
 def _capital(text: str) -> str:
