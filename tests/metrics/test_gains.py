@@ -1,5 +1,7 @@
 import math
 
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -124,6 +126,29 @@ def test_the_gap_is_the_mean_difference_at_the_small_runs_saturation():
     large = RunCurves(np.full(100, 0.1), *(lambda c: (c.eval_steps, c.eval_scores))(curves(0.1)))
     assert large_small_gap(large, curves(0.0)) == pytest.approx(0.15)
     assert large_small_gap(large, curves(0.0), ["a/avg@16"]) == pytest.approx(0.1)
+
+
+def test_the_gap_takes_opened_runs_and_averages_scores_not_lengths():
+    @dataclass
+    class Opened:
+        found: RunCurves
+
+        def curves(self):
+            return self.found
+
+    def opened(offset, length):
+        run = curves(offset)
+        lengths = {"a/length": np.full(len(STEPS), length), "a/pass@16": np.full(len(STEPS), length)}
+        return Opened(RunCurves(run.rewards_T, run.eval_steps, {**run.eval_scores, **lengths}))
+
+    assert large_small_gap(opened(0.1, 90.0), opened(0.0, 20.0)) == pytest.approx(0.15)
+
+
+def test_gains_unpack_into_their_two_numbers():
+    found = saturation_gains(REWARDS, STEPS, SCORES)
+    d_sat, d_post = found
+    assert (d_sat, d_post) == (found.pre_saturation_gain, found.post_saturation_residual)
+    assert d_sat is not None
 
 
 def test_a_gap_that_is_not_defined_is_refused():

@@ -17,9 +17,9 @@ choices decide:
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -38,6 +38,8 @@ GRIDS: tuple[Grid, ...] = ("curve", "evaluations")
 @dataclass(frozen=True, slots=True)
 class SaturationGains:
     """The two gains of one run on one held-out metric. What cannot be computed is None, and `reason` says why.
+
+    Unpacks into its two numbers: `d_sat, d_post = saturation_gains(...)`.
 
     Attributes:
         t_sat: saturation step, 1-based.
@@ -62,6 +64,9 @@ class SaturationGains:
     reading: Reading
     grid: Grid
     reason: str = ""
+
+    def __iter__(self) -> Iterator[float | None]:
+        return iter((self.pre_saturation_gain, self.post_saturation_residual))
 
 
 @dataclass(frozen=True)
@@ -98,6 +103,14 @@ class RunCurves:
         return saturation_gains(
             self.rewards_T, steps, scores, threshold=threshold, tail=tail, reading=reading, grid=grid
         )
+
+
+class HasCurves(Protocol):
+    """A run that gives its curves, as the ones `presat.open_run` returns do."""
+
+    def curves(self) -> RunCurves:
+        """The curves."""
+        ...
 
 
 def read_score(eval_steps: npt.ArrayLike, eval_scores: npt.ArrayLike, step: int, reading: Reading) -> float | None:
@@ -181,8 +194,8 @@ def saturation_gains(
 
 
 def large_small_gap(
-    large_run: RunCurves,
-    small_run: RunCurves,
+    large_run: RunCurves | HasCurves,
+    small_run: RunCurves | HasCurves,
     names: Sequence[str] | None = None,
     *,
     threshold: float = THRESHOLD,
@@ -192,10 +205,10 @@ def large_small_gap(
     """G(n', n): how far the run on more data is ahead at the step where the run on less data saturates (section 4.1).
 
     Args:
-        large_run: the run on n' prompts.
+        large_run: the run on n' prompts: an opened run, or its curves.
         small_run: the run on n < n' prompts; its t_sat is the step compared at.
-        names: held-out metrics to average over (in-domain and out-of-domain are averaged apart: call twice); all that
-            both runs have when None.
+        names: held-out metrics to average over (in-domain and out-of-domain are averaged apart: call twice). When
+            None: every avg@k both runs have, the paper's metric, or all that both have where there is none.
         threshold: as in `saturation_step`.
         tail: as in `saturation_step`; None takes `default_tail(T)` of the small run.
         reading: how M is read between evaluations.
@@ -203,10 +216,11 @@ def large_small_gap(
     Raises:
         DataError: the gap is not defined: no t_sat, no shared metric, or a metric that cannot be read there.
     """
+    large_run, small_run = (run if isinstance(run, RunCurves) else run.curves() for run in (large_run, small_run))
     saturation = find_saturation(small_run.rewards_T, threshold, tail)
     if saturation.step is None:
         raise DataError(f"The smaller run has no saturation step: {saturation.reason}. The gap is not defined.")
-    shared = [name for name in small_run.eval_scores if name in large_run.eval_scores] if names is None else list(names)
+    shared = _shared_scores(large_run, small_run) if names is None else list(names)
     if not shared:
         raise DataError("The two runs share no held-out metric. Evaluate both on the same sets.")
     gaps = []
@@ -219,6 +233,12 @@ def large_small_gap(
             )
         gaps.append(large - small)
     return float(np.mean(gaps))
+
+
+def _shared_scores(large_run: RunCurves, small_run: RunCurves) -> list[str]:
+    """The avg@k metrics two runs share, or all shared metrics where no avg@k is among them."""
+    shared = [name for name in small_run.eval_scores if name in large_run.eval_scores]
+    return [name for name in shared if name.rsplit("/", 1)[-1].startswith("avg@")] or shared
 
 
 def _measured(eval_steps: npt.ArrayLike, eval_scores: npt.ArrayLike) -> tuple[IntArray, FloatArray]:
