@@ -1,5 +1,4 @@
 import math
-
 from dataclasses import dataclass
 
 import numpy as np
@@ -145,7 +144,7 @@ def test_the_gap_takes_opened_runs_and_averages_scores_not_lengths():
 
 
 def test_gains_unpack_into_their_two_numbers():
-    found = saturation_gains(REWARDS, STEPS, SCORES)
+    found = saturation_gains(REWARDS, STEPS, SCORES, tail=10)
     d_sat, d_post = found
     assert (d_sat, d_post) == (found.pre_saturation_gain, found.post_saturation_residual)
     assert d_sat is not None
