@@ -3,11 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import polars as pl
@@ -15,28 +10,13 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from presat.config import dump_config
 from presat.config.schema import ModelConfig, OptimConfig, StopConfig, TaskConfig
 from presat.errors import ConfigError, DataError, RunError
 from presat.training import run_eval, run_train
+from presat.training.schedule import plan_batches
 
 from .conftest import toy
-
-
-def lines(run: Path) -> list[dict]:
-    return [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-
-
-def status(run: Path) -> dict:
-    return json.loads((run / "status.json").read_text())
-
-
-def weights(run: Path, step: int) -> dict:
-    return load_file(run / "checkpoints" / f"step_{step}" / "model.safetensors")
-
-
-def without_clock(rows: list[dict]) -> list[dict]:
-    return [{k: v for k, v in row.items() if k not in ("time", "step_time")} for row in rows]
+from .runs import kill_at, largest_gap, lines, on_two_processes, status, weights, without_clock
 
 
 @pytest.fixture(scope="module")
@@ -105,35 +85,14 @@ def test_evaluating_the_checkpoint_repeats_the_runs_numbers(unbroken, tmp_path):
     assert row == {"step": 7, **logged}
 
 
-START = "import sys; from presat.config import load_config; from presat.config.schema import TrainConfig; "
-START += "from presat.training import run_train; run_train(load_config(TrainConfig, sys.argv[1]), quiet=True)"
-
-
-def start_and_kill(config, tmp_path, after: int) -> None:
-    """Run in a process of its own and kill it outright once step `after` is logged."""
-    file = tmp_path / "config.yaml"
-    file.write_text(dump_config(config))
-    process = subprocess.Popen([sys.executable, "-c", START, str(file)], stderr=subprocess.PIPE)
-    deadline = time.monotonic() + 120
-    log = config.run / "metrics.jsonl"
-    while not (log.exists() and len(log.read_text().splitlines()) > after):
-        assert process.poll() is None, process.stderr.read().decode()[-2000:]
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-
-
 def test_a_killed_run_resumes_to_the_same_weights(unbroken, toy_model, tmp_path):
     config = toy(toy_model, tmp_path / "run")
-    start_and_kill(config, tmp_path, after=4)
-    assert status(config.run)["status"] == "running"
+    kill_at(config, "train", tmp_path, after=4)
     half_written = config.run / "checkpoints" / "checkpoint-6"
     half_written.mkdir(parents=True, exist_ok=True)  # as a kill in the middle of a save leaves it
     run_train(config.model_copy(update={"resume": True}), quiet=True)
     assert not half_written.exists()
-    ours, theirs = weights(config.run, 7), weights(unbroken.run, 7)
-    assert max(float((ours[name] - theirs[name]).abs().max()) for name in theirs) == 0.0
+    assert largest_gap(config.run, unbroken.run) == 0.0
     assert without_clock(lines(config.run)) == without_clock(lines(unbroken.run))
     assert status(config.run)["status"] == "finished"
 
@@ -219,23 +178,28 @@ def test_batches_that_split_a_group_are_refused(toy_config):
     assert not toy_config.run.exists()
 
 
-@pytest.mark.slow
+def test_a_resumed_run_takes_the_learning_rate_it_is_given(toy_config):
+    toy_config.steps, toy_config.eval.sets = 2, []
+    run_train(toy_config, quiet=True)
+    lower = toy_config.optim.model_copy(update={"lr": 1e-5})
+    run_train(toy_config.model_copy(update={"resume": True, "steps": 3, "optim": lower}), quiet=True)
+    assert [row["learning_rate"] for row in lines(toy_config.run)] == [1e-3, 1e-3, 1e-5]
+
+
 def test_two_processes_train_as_one(unbroken, toy_model, tmp_path):
     config = toy(toy_model, tmp_path / "run")
-    file = tmp_path / "config.yaml"
-    file.write_text(dump_config(config))
-    script = tmp_path / "start.py"
-    script.write_text(START)
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", str(script), str(file)]
-    subprocess.run(
-        command, check=True, env={**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}, timeout=300
-    )
+    on_two_processes({"train": config}, tmp_path)
     mine, theirs = lines(config.run), lines(unbroken.run)
     assert [row["step"] for row in mine] == [row["step"] for row in theirs]
     for a, b in zip(mine, theirs, strict=True):
         for name in ("reward", "labels/gold_accuracy", "eval/held_out/avg@4", "completions/mean_length"):
             assert (name in a) == (name in b)
             assert name not in b or a[name] == pytest.approx(b[name], rel=1e-3, abs=1e-5)
-    ours = weights(config.run, 7)
-    assert max(float((ours[n] - w).abs().max()) for n, w in weights(unbroken.run, 7).items()) < 1e-3
+    assert largest_gap(config.run, unbroken.run) < 1e-3
     assert len(pl.read_parquet(config.run / "rollouts" / "train" / "step_000003.parquet")) == 8
+    assert sorted(p.name for p in (config.run / "checkpoints").iterdir()) == ["step_6", "step_7"]
+
+
+def test_a_step_that_does_not_divide_over_processes_is_refused(toy_config):
+    with pytest.raises(ConfigError, match="does not divide over 3 processes, so a group would be split"):
+        plan_batches(toy_config, 3)

@@ -16,6 +16,7 @@ import numpy as np
 from presat.config.schema import CptConfig
 from presat.errors import ConfigError, DataError
 from presat.models import load_model_and_tokenizer
+from presat.tasks.files import SUFFIXES, read_rows
 from presat.tasks.lab.corpus import documents
 from presat.training.session import open_session
 from presat.training.supervised import Row, bits_per_token, fit, row
@@ -76,7 +77,7 @@ def corpus_rows(config: CptConfig, tokenizer: Any) -> tuple[list[Row], list[Row]
         weights = config.data.weights or None
         texts = documents(config.data.source.removeprefix("lab/"), config.data.seed, weights)
     else:
-        texts = iter(_shuffled(read_texts(Path(config.data.source), config.data.text), config.data.seed))
+        texts = iter(_shuffled(list(read_texts(config.data.source, config.data.text)), config.data.seed))
     rows = [row((), ids.tolist()) for ids in packed(texts, tokenizer, config.sequence_length, wanted)]
     if held_out >= len(rows):
         raise DataError(
@@ -102,32 +103,34 @@ def packed(texts: Iterator[str], tokenizer: Any, length: int, rows: int | None) 
     return np.array(stream[: count * length]).reshape(count, length)
 
 
-def read_texts(path: Path, column: str) -> list[str]:
-    """Read the documents of a .jsonl, .parquet or .txt file, or of all such files in a folder.
+def read_texts(source: str, column: str) -> Iterator[str]:
+    """Yield the documents of a .txt file (every line is one), of a file or data set with a column, or of a folder.
 
     Raises:
-        DataError: nothing there, or no such column.
+        ConfigError: no source.
+        DataError: nothing there, or a row without text in `column` (which row).
     """
-    import polars
-
-    paths = sorted(p for p in path.iterdir() if p.suffix in _READERS) if path.is_dir() else [path]
-    if not path.exists() or not paths:
-        raise DataError(f"There is no text at {path}: give a .jsonl, .parquet or .txt file or a folder of them.")
-    texts: list[str] = []
-    for item in paths:
-        if item.suffix == ".txt":
-            texts += [line for line in item.read_text(encoding="utf-8").splitlines() if line.strip()]
-            continue
-        if item.suffix not in _READERS:
-            raise DataError(f"{item} is not a .jsonl, .parquet or .txt file.")
-        frame = polars.read_ndjson(item) if item.suffix == ".jsonl" else polars.read_parquet(item)
-        if column not in frame.columns:
-            raise DataError(f"{item} has no column '{column}' (it has {', '.join(frame.columns)}): set `data.text`.")
-        texts += [text for text in frame[column].to_list() if text]
-    return texts
-
-
-_READERS = (".jsonl", ".parquet", ".txt")
+    if not source:
+        raise ConfigError(
+            "No text is given; set `data.source` to lab/cpt, to a .jsonl, .parquet or .txt file, or a folder."
+        )
+    path = Path(source)
+    plain = sorted(path.glob("*.txt")) if path.is_dir() else [path] if path.suffix == ".txt" and path.is_file() else []
+    for file in plain:
+        try:
+            yield from (line for line in file.read_text(encoding="utf-8").splitlines() if line.strip())
+        except (OSError, UnicodeDecodeError) as error:
+            raise DataError(f"{file} cannot be read as UTF-8 text: {error}.") from error
+    if plain and not any(item.suffix in SUFFIXES for item in path.glob("*")):
+        return
+    for where, record in read_rows(source):
+        if column not in record:
+            raise DataError(f"{where}: there is no field '{column}' (it has {', '.join(record)}): set `data.text`.")
+        text = record[column]
+        if text is not None and not isinstance(text, str):
+            raise DataError(f"{where}: field '{column}' should be text; it is {text!r:.60}. Set `data.text`.")
+        if text:
+            yield text
 
 
 def _shuffled(texts: list[str], seed: int) -> list[str]:

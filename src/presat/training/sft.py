@@ -6,22 +6,26 @@ solution. The loss is on the response only. Examples over `max_length` are dropp
 
 from __future__ import annotations
 
-import json
+import itertools
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from presat.config.schema import SftConfig, TaskConfig
-from presat.errors import DataError
+from presat.errors import ConfigError, DataError, nearest
 from presat.models import load_model_and_tokenizer
-from presat.tasks.lab import lab_problems, targets
+from presat.tasks.files import read_rows
+from presat.tasks.lab import targets
+from presat.tasks.load import load_task
 from presat.training.session import open_session
 from presat.training.supervised import IGNORED, Row, fit, row
 from presat.types import Message
 
 Example = tuple[Sequence[Message], str]
 """The chat turns before the response, and the response."""
+LAB_COUNT = 1000
+"""How many lab examples are made when nothing says."""
 
 
 def run_sft(config: SftConfig, quiet: bool = False) -> Path:
@@ -79,26 +83,22 @@ def tokenised(messages: Sequence[Message], response: str, tokenizer: Any) -> Row
 
 
 def read_examples(data: TaskConfig, thinking: bool) -> list[Example]:
-    """Read `lab/NAME`, or a .jsonl or .parquet file (see `example_of` for its columns), the first `count` rows of it.
+    """Read `lab/NAME`, or the first `count` rows of a file, folder or data set (see `example_of` for its columns).
 
     Raises:
+        ConfigError: no source, an unknown lab task, or an option that is not known.
         DataError: no such file, or a malformed row (which row, which field).
     """
+    if not data.source:
+        raise ConfigError("No examples are given; set `data.source` to lab/chains or to a .parquet or .jsonl file.")
     if data.source.startswith("lab/"):
-        problems = lab_problems(data.source.removeprefix("lab/"), data.count or 1000, data.seed, **data.options)
+        problems = load_task(data, **({} if data.count else {"count": LAB_COUNT}))
         return [(problem.messages, target) for problem, target in targets(problems, thinking)]
-    import polars
-
-    path = Path(data.source)
-    if not path.is_file() or path.suffix not in (".jsonl", ".parquet"):
-        raise DataError(f"There are no examples at {data.source}: give `lab/NAME` or a .jsonl or .parquet file.")
-    if path.suffix == ".parquet":
-        records = polars.read_parquet(path).to_dicts()
-    else:
-        records = [_read_line(line, path, n) for n, line in enumerate(path.read_text("utf-8").splitlines(), 1) if line]
-    return [example_of(record, thinking, data.columns, f"{path} row {n}") for n, record in enumerate(records, 1)][
-        : data.count
-    ]
+    for name in data.options:
+        if name != "subset":
+            raise ConfigError(f"{data.source} takes no option '{name}'.{nearest(name, ['subset'])}")
+    rows = read_rows(data.source, data.split, data.options.get("subset"))
+    return [example_of(record, thinking, data.columns, where) for where, record in itertools.islice(rows, data.count)]
 
 
 def example_of(record: Mapping[str, Any], thinking: bool, columns: Mapping[str, str], where: str) -> Example:
@@ -108,32 +108,41 @@ def example_of(record: Mapping[str, Any], thinking: bool, columns: Mapping[str, 
     renames the fields.
 
     Raises:
-        DataError: a field is missing or empty.
+        DataError: a field is missing, empty or of the wrong kind.
     """
-    messages = record.get(columns.get("messages", "messages"))
-    if messages:
-        if messages[-1].get("role") != "assistant" or not messages[-1].get("content"):
-            raise DataError(f"{where}: the last of `messages` should be the assistant's response.")
-        response = messages[-1]["content"]
-        if not thinking:
-            response = re.sub(r"<think>.*?</think>\s*", "", response, flags=re.DOTALL)
-        elif "</think>" not in response:
-            raise DataError(f"{where}: the response has no <think>...</think>, which a Thinking target needs.")
-        return [Message(role=turn["role"], content=turn["content"]) for turn in messages[:-1]], response
+    name = columns.get("messages", "messages")
+    if record.get(name):
+        return _from_messages(record[name], thinking, f"{where}, field `{name}`")
     fields = {}
-    for name in ("question", "solution", *(("trace",) if thinking else ())):
-        fields[name] = record.get(columns.get(name, name))
-        if not fields[name]:
-            raise DataError(f"{where}: field `{columns.get(name, name)}` is missing or empty (set `data.columns`).")
+    for role in ("question", "solution", *(("trace",) if thinking else ())):
+        name = columns.get(role, role)
+        fields[role] = record.get(name)
+        if not isinstance(fields[role], str | None):
+            raise DataError(f"{where}: field `{name}` should be text; it is {fields[role]!r:.60}.")
+        if not (fields[role] or "").strip():
+            raise DataError(
+                f"{where}: field `{name}` is missing or empty. The row has {', '.join(record)}; `data.columns` says "
+                "which is which."
+            )
     response = f"<think>\n{fields['trace']}\n</think>\n\n{fields['solution']}" if thinking else fields["solution"]
     return [Message(role="user", content=fields["question"])], response
 
 
-def _read_line(line: str, path: Path, number: int) -> Mapping[str, Any]:
-    try:
-        record = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise DataError(f"{path} row {number} is not valid JSON: {error}") from error
-    if not isinstance(record, dict):
-        raise DataError(f"{path} row {number} should be an object with named fields.")
-    return record
+def _from_messages(messages: Any, thinking: bool, where: str) -> Example:
+    if not isinstance(messages, Sequence) or not all(_is_turn(turn) for turn in messages):
+        raise DataError(f"{where}: should be a list of turns, each with a `role` and a `content` of text.")
+    *prompt, last = messages
+    if last["role"] != "assistant" or not prompt:
+        raise DataError(f"{where}: the last turn should be the assistant's response, after at least one other.")
+    response = last["content"]
+    if not thinking:
+        response = re.sub(r"<think>.*?</think>\s*", "", response, flags=re.DOTALL)
+    elif "</think>" not in response:
+        raise DataError(f"{where}: the response has no <think>...</think>, which a Thinking target needs.")
+    if not response.strip():
+        raise DataError(f"{where}: the response has no solution beside its reasoning.")
+    return [Message(role=turn["role"], content=turn["content"]) for turn in prompt], response
+
+
+def _is_turn(turn: Any) -> bool:
+    return isinstance(turn, Mapping) and all(isinstance(turn.get(name), str) for name in ("role", "content"))
