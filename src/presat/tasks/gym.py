@@ -75,7 +75,7 @@ def gym_problems(
             break
         level = levels[len(problems) % len(levels)]
         entry = datasets[len(problems) % len(levels)][index]
-        metadata = _plain(entry["metadata"]) | {"source_dataset": task}
+        metadata = {"source_dataset": task} | _plain(entry["metadata"])  # `composite` names the task inside
         identity = f"{task}-{'default' if level is None else level}-{seed}-{index}{tag}"
         messages = chat(entry["question"], domain, system)
         gold = None if entry["answer"] is None else str(entry["answer"])

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import NamedTuple
 
 _TOKEN = re.compile(r"\\boxed\s*\{|\\.|[{}]", re.DOTALL)
 
@@ -28,19 +29,12 @@ def boxes(text: str) -> list[Box]:
 
     A box inside a box counts as part of it; a box inside one that is never closed stands for itself.
     """
-    found: list[Box] = []
-    open_braces: list[tuple[bool, int, int]] = []  # is it a box; where it starts; where its content starts
-    for token in _TOKEN.finditer(text):
-        word = token.group()
-        if word.endswith("{") and not word.startswith("\\{"):
-            open_braces.append((word != "{", token.start(), token.end()))
-        elif word == "}" and open_braces:
-            is_box, start, content = open_braces.pop()
-            if is_box:
-                while found and found[-1].start > start:
-                    found.pop()
-                found.append(Box(text[content : token.start()].strip(), start, token.end()))
-    return found
+    outermost: list[_Span] = []
+    for span in _spans(text):
+        while outermost and outermost[-1].start > span.start:
+            outermost.pop()
+        outermost.append(span)
+    return [Box(text[span.inner : span.close].strip(), span.start, span.close + 1) for span in outermost]
 
 
 def extract_boxed(text: str) -> str | None:
@@ -48,10 +42,40 @@ def extract_boxed(text: str) -> str | None:
 
     White space around the content is dropped; a box whose whole content is another box is read as that one.
     """
-    found = boxes(text)
-    if not found:
+    spans = _spans(text)
+    if not spans:
         return None
-    content = found[-1].content
-    while (inner := boxes(content)) and inner[-1].start == 0 and inner[-1].end == len(content):
-        content = inner[-1].content
+    by_start = {span.start: span for span in spans}
+    inside: _Span | None = spans[-1]  # the last to be closed: no other box is around it
+    content = ""
+    while inside is not None:
+        raw = text[inside.inner : inside.close]
+        content = raw.strip()
+        first = inside.inner + len(raw) - len(raw.lstrip())
+        inside = by_start.get(first)
+        if inside is not None and inside.close + 1 != first + len(content):
+            inside = None
     return content
+
+
+class _Span(NamedTuple):
+    """Where a balanced box stands: its first character, the first of its content, and its closing brace."""
+
+    start: int
+    inner: int
+    close: int
+
+
+def _spans(text: str) -> list[_Span]:
+    """All balanced boxes, nested ones too, in the order in which they are closed."""
+    found: list[_Span] = []
+    open_braces: list[tuple[bool, int, int]] = []  # is it a box; where it starts; where its content starts
+    for token in _TOKEN.finditer(text):
+        word = token.group()
+        if word.endswith("{") and not word.startswith("\\{"):
+            open_braces.append((word != "{", token.start(), token.end()))
+        elif word == "}" and open_braces:
+            is_box, start, inner = open_braces.pop()
+            if is_box:
+                found.append(_Span(start, inner, token.start()))
+    return found
