@@ -1,0 +1,137 @@
+"""Summary numbers against the same numbers worked out another way."""
+
+import json
+import math
+
+import numpy as np
+import polars as pl
+import pytest
+
+from presat.errors import DataError
+from presat.metrics import large_small_gap
+from presat.report import summarise
+from presat.report.summary import Choices, headline_metric
+from presat.tracking import open_run
+
+
+def responses(folder, name, step):
+    return pl.read_parquet(folder / "rollouts" / "eval" / f"{name}-step_{step:06d}.parquet")
+
+
+def test_numbers_of_a_run_of_ours(make_run):
+    folder = make_run(rewards=(0.3, 0.95), held_out=(0.3, 0.8), ood=(0.2, 0.25))
+    summary = summarise(open_run(folder))
+    curve = [0.3 + 0.65 * min(1, step / 24) for step in range(1, 41)]
+    top = next(step for step, value in enumerate(curve, start=1) if value >= 0.99 * max(curve))
+    assert (summary.t_sat, summary.tail, summary.steps) == (top, 4, 40)
+    means = [np.mean(curve[max(0, t - 4) : t + 1]) for t in range(40)]
+    assert summary.t_sat_smoothed == next(t + 1 for t in range(40) if means[t] >= 0.99 * max(means))
+    assert summary.rapid is False
+    assert summary.reward.before == pytest.approx(np.mean(curve[:5]))
+    assert summary.reward.after == pytest.approx(np.mean(curve[-5:]))
+    assert [item.name for item in summary.sets] == ["held_out", "ood"]
+    assert summary.main_set.name == "held_out"
+    assert [item.out_of_distribution for item in summary.sets] == [False, True]
+
+    item = summary.main_set
+    by_step = {step: responses(folder, "held_out", step)["score"].mean() for step in (0, 10, 20, 30, 40)}
+    assert dict(zip(item.steps, item.scores, strict=True)) == pytest.approx(by_step)
+    at = by_step[20] + (top - 20) / 10 * (by_step[30] - by_step[20])
+    assert item.gains.pre_saturation_gain == pytest.approx(at - by_step[0])
+    assert item.gains.post_saturation_residual == pytest.approx(max(at, by_step[30], by_step[40]) - at)
+    assert item.headline.difference == pytest.approx(by_step[40] - by_step[0])
+
+
+def test_the_choices_are_used_and_named(make_run):
+    run = open_run(make_run())
+    summary = summarise(run, Choices(tail=20, window=1, reading="previous", grid="evaluations"), "mine")
+    assert (summary.name, summary.tail, summary.choices.reading) == ("mine", 20, "previous")
+    assert summary.t_sat is None
+    assert "not reached before the last 20 steps" in summary.t_sat_reason
+    assert summary.main_set.gains.pre_saturation_gain is None
+    late = summarise(run, Choices(reading="previous", grid="evaluations")).main_set
+    assert late.gains.saturation_score == late.scores[2]  # t_sat is 24: the last evaluation before it is step 20's
+    assert late.gains.best_score_after == max(late.scores[3:])
+    with pytest.raises(DataError, match="window"):
+        summarise(run, Choices(window=0))
+
+
+def test_intervals_pair_the_problems(make_run):
+    folder = make_run(held_out=(0.3, 0.6))
+    change = summarise(open_run(folder)).main_set.headline
+    before, after = (
+        dict(responses(folder, "held_out", step).group_by("problem_id").agg(pl.col("score").mean()).iter_rows())
+        for step in (0, 40)
+    )
+    moves = np.array([after[problem] - before[problem] for problem in before])
+    spread = 1.96 * moves.std() / math.sqrt(moves.size)  # the normal interval, which the bootstrap of a mean is near
+    assert change.problems == moves.size
+    assert change.interval.estimate == pytest.approx(change.difference)
+    assert change.interval.low == pytest.approx(moves.mean() - spread, abs=0.02)
+    assert change.interval.high == pytest.approx(moves.mean() + spread, abs=0.02)
+    unpaired = 1.96 * math.sqrt((np.var(list(before.values())) + np.var(list(after.values()))) / moves.size)
+    assert change.interval.high - change.interval.low < 2 * unpaired
+
+
+def test_every_metric_has_its_interval(make_run):
+    item = summarise(open_run(make_run())).main_set
+    assert {name for name, change in item.changes.items() if change.interval} == {
+        "avg@8", "pass@8", "greedy", "valid_trace"
+    }  # fmt: skip
+    assert item.change("pass")[0] == "pass@8"
+    assert item.change("best") is None
+    assert all(
+        interval.low <= score <= interval.high for interval, score in zip(item.intervals, item.scores, strict=True)
+    )
+
+
+def test_without_responses_there_are_no_intervals(tmp_path):
+    (tmp_path / "run.csv").write_text("step,reward,math/avg@4,math/pass@4\n0,,0.2,0.5\n1,0.2,,\n2,0.9,0.4,0.6\n")
+    item = summarise(open_run(tmp_path / "run.csv")).main_set
+    assert item.headline.interval is None
+    assert item.intervals == [None, None]
+    assert item.headline.difference == pytest.approx(0.2)
+
+
+def test_what_is_missing_is_left_out(tmp_path):
+    (tmp_path / "run.csv").write_text("step,reward\n1,0.2\n3,0.4\n")
+    summary = summarise(open_run(tmp_path / "run.csv"))
+    assert (summary.sets, summary.main_set, summary.gold, summary.gold_T) == ([], None, None, [])
+    assert math.isnan(summary.rewards_T[1])
+    assert json.loads(json.dumps(summary.to_json(), allow_nan=False))["rewards_T"][1] is None
+    (tmp_path / "empty.csv").write_text("step,kl\n1,0.2\n")
+    empty = summarise(open_run(tmp_path / "empty.csv"))
+    assert (empty.reward, empty.t_sat, empty.steps) == (None, None, 1)
+    assert empty.t_sat_reason == "no step has a recorded reward"
+
+
+def test_the_large_small_gap_of_opened_runs(make_run):
+    large, small = (
+        open_run(make_run(name, rewards=(0.3, 0.9), held_out=ends, ood=ends))
+        for name, ends in (("large", (0.3, 0.9)), ("small", (0.3, 0.5)))
+    )
+    t_sat = summarise(small).t_sat
+    expected = []
+    for run, sign in ((large, 1), (small, -1)):
+        steps, scores = run.eval_series("held_out", "avg@8")
+        expected.append(sign * np.interp(t_sat, steps, scores))
+    gap = large_small_gap(large.curves(), small.curves(), ["held_out/avg@8"])
+    assert gap == pytest.approx(sum(expected))
+    assert gap > 0.1
+    ood = large_small_gap(large.curves(), small.curves(), ["ood/avg@8"])
+    both = large_small_gap(large.curves(), small.curves(), ["held_out/avg@8", "ood/avg@8"])
+    assert both == pytest.approx((gap + ood) / 2)
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (["avg@4", "avg@16", "pass@16"], "avg@16"),
+        (["greedy", "accuracy", "length"], "accuracy"),
+        (["pass@4", "maj@8"], "maj@8"),
+        (["length", "missing", "kendall"], "kendall"),
+        (["length", "missing", "valid_trace"], None),
+    ],
+)
+def test_the_headline_score(names, expected):
+    assert headline_metric(names) == expected

@@ -1,0 +1,73 @@
+"""The one screen and its sparklines."""
+
+import io
+
+from rich.console import Console
+
+from presat.report import sparkline, summarise, summary_table
+from presat.report.terminal import short
+from presat.tracking import open_run
+
+
+def printed(renderable, width=80):
+    out = io.StringIO()
+    Console(file=out, width=width, color_system=None).print(renderable)
+    return out.getvalue()
+
+
+def test_a_sparkline_follows_its_values():
+    assert sparkline([0.0, 0.5, 1.0]) == "▁▅█"
+    assert sparkline([0.1, 0.12, 0.11]) == "▁▁▁"  # shares are drawn from 0 to 1, however little they move
+    assert sparkline([10.0, 20.0]) == "▁█"
+    assert sparkline([-1.0, 0.0, 1.0]) == "▁▅█"
+    assert sparkline([5.0, 5.0]) == "▅▅"
+    assert sparkline([0.0, float("nan"), 1.0]) == "▁ █"
+    assert sparkline([]) == sparkline([float("nan")]) == ""
+    assert sparkline([0.0, 0.0, 1.0, 1.0], width=2) == "▁█"
+    assert sparkline([0.0, float("nan"), 1.0, 1.0], width=2) == "▁█"  # a gap within a column does not empty it
+    assert len(sparkline(range(1000), width=24)) == 24
+
+
+def test_short_numbers():
+    assert [short(x) for x in (0.5, -0.034, 1.0, 12.34, 0.996, float("nan"))] == [
+        ".50", "-.03", "1.0", "12.3", "1.0", "-"
+    ]  # fmt: skip
+
+
+def test_the_table_fits_80_columns_without_colour(make_run):
+    runs = {
+        "CPT + Thinking": make_run("a", held_out=(0.3, 0.8), ood=(0.2, 0.5)),
+        "Base + Non-Thinking": make_run("b", held_out=(0.5, 0.2), ood=(0.2, 0.2), status="stopped", reason="saturated"),
+        "a_very_long_run_name_without_any_space_in_it": make_run("c", held_out=None),
+    }
+    text = printed(summary_table([summarise(open_run(path), name=name) for name, path in runs.items()]))
+    lines = text.splitlines()
+    assert max(len(line) for line in lines) <= 80
+    assert "\x1b" not in text
+    row = next(line for line in lines if line.startswith("CPT + Thinking"))
+    assert "→.95 ↑" in row
+    assert row.count("↑") >= 3
+    assert "memorised" in text
+    assert "Base + Non-Thinking (stopped: saturated): memorised." in text
+    assert "trained, not evaluated" in text
+    assert "last 4 steps left out" in text.replace("\n", " ")
+    assert all(piece in text.replace("\n", "") for piece in ("held_out", "greedy", "pass@8", "ood"))
+
+
+def test_a_hostile_name_is_text(make_run):
+    name = "[bold red]x[/] [link=file:///etc/passwd]y[/link]"
+    assert name in printed(summary_table([summarise(open_run(make_run()), name=name)]), width=200)
+
+
+def test_runs_with_nothing_to_compare_get_a_sentence_alone(tmp_path):
+    (tmp_path / "sft.csv").write_text("step,loss\n1,2.0\n2,1.0\n")
+    text = printed(summary_table([summarise(open_run(tmp_path / "sft.csv"))]))
+    assert text.strip() == "sft: no verdict. No train reward was logged; the loss went from 2 to 1."
+    assert printed(summary_table([])).strip() == "No runs."
+
+
+def test_an_evaluation_alone_shows_its_score(tmp_path):
+    (tmp_path / "eval.csv").write_text("step,math/avg@4\n0,0.25\n")
+    text = printed(summary_table([summarise(open_run(tmp_path / "eval.csv"))]))
+    assert "avg@4 on math is 0.25" in text
+    assert "t_sat:" not in text

@@ -1,0 +1,114 @@
+"""Every rule of `verdict.py`, each with a case on either side of it."""
+
+import pytest
+
+from presat.metrics import Interval, saturation_gains
+from presat.report import RunSummary, SetSummary, Verdict
+from presat.report.estimates import Change
+from presat.report.summary import Choices
+from presat.report.verdict import _MEANING, judge, signed
+
+
+def change(before, after, spread=None):
+    """A change, with an interval `spread` to either side."""
+    difference = after - before
+    return Change(before, after, spread and Interval(difference, difference - spread, difference + spread))
+
+
+def scores(headline, last=40, **others):
+    """An evaluation set with scores at step 0 and at `last`."""
+    steps, values = [0, last], [headline.before, headline.after]
+    gains = saturation_gains([], [], [])
+    changes = {"avg@16": headline, **{name.replace("_at_", "@"): value for name, value in others.items()}}
+    return SetSummary("held_out", "avg@16", steps, values, [None, None], 0, last, gains, gains, changes)
+
+
+def summary(reward=(0.3, 0.9), sets=(), gold=None, loss=None):
+    rewards = Change(*reward) if reward else None
+    return RunSummary(
+        "run", "runs/run", "presat", "finished", "", 40, list(reward or ()), [], rewards, gold and Change(*gold),
+        loss and Change(*loss), None, None, "", None, 4, Choices(), list(sets),
+    )  # fmt: skip
+
+
+UP, FLAT, DOWN = change(0.3, 0.7, 0.1), change(0.3, 0.31, 0.05), change(0.5, 0.3, 0.1)
+GREEDY_UP, GREEDY_FLAT = change(0.4, 0.7, 0.1), change(0.7, 0.72, 0.1)
+PASS_UP, PASS_FLAT = change(0.8, 0.9, 0.05), change(0.9, 0.9, 0.05)
+
+CASES = {
+    "1: no reward": ("no verdict", summary(None)),
+    "1: flat reward": ("did not train", summary((0.3, 0.34), [scores(UP)])),
+    "1: fell": ("did not train", summary((0.6, 0.3), [scores(FLAT)])),
+    "1: full from the start": ("nothing to learn", summary((0.96, 0.97), [scores(FLAT)])),
+    "1: just enough": ("memorised", summary((0.3, 0.36), [scores(change(0.3, 0.29, 0.02))])),
+    "1: a flat reward of another scale": ("did not train", summary((15.0, 15.2), [scores(UP)])),
+    "1: a negative reward that rose": ("learned", summary((-2.0, -0.5), [scores(UP, pass_at_16=PASS_UP)])),
+    "2: truth flat": ("hacked its reward", summary((0.4, 0.97), [scores(UP)], gold=(0.4, 0.42))),
+    "2: truth fell": ("hacked its reward", summary((0.4, 0.97), gold=(0.5, 0.1))),
+    "2: truth rose": ("improved", summary((0.4, 0.97), [scores(UP)], gold=(0.4, 0.6))),
+    "2: small gap": ("improved", summary((0.4, 0.6), [scores(UP)], gold=(0.45, 0.45))),
+    "2: not comparable": ("improved", summary((4.0, 9.0), [scores(UP)], gold=(0.4, 0.4))),
+    "3: no set": ("trained, not evaluated", summary()),
+    "3: one evaluation": ("trained, not evaluated", summary(sets=[scores(UP, last=0)])),
+    "3: percentages": ("no verdict", summary(sets=[scores(change(30.0, 70.0))])),
+    "3: held out full from the start": ("nothing to learn", summary(sets=[scores(change(0.97, 0.99, 0.05))])),
+    "3: full, but fell": ("memorised", summary(sets=[scores(change(0.97, 0.8, 0.05))])),
+    "4: pass rose": ("learned", summary(sets=[scores(UP, greedy=GREEDY_FLAT, pass_at_16=PASS_UP)])),
+    "4: greedy rose": ("learned", summary(sets=[scores(UP, greedy=GREEDY_UP, pass_at_16=PASS_FLAT)])),
+    "4: valid traces": (
+        "learned to reason",
+        summary(sets=[scores(UP, greedy=GREEDY_UP, valid_given_right=change(0.2, 0.6))]),
+    ),
+    "4: no valid traces": (
+        "learned without valid reasoning",
+        summary(sets=[scores(UP, greedy=GREEDY_UP, valid_given_right=change(0.9, 0.4))]),
+    ),
+    "4: neither rose": ("sharpened", summary(sets=[scores(UP, greedy=GREEDY_FLAT, pass_at_16=PASS_FLAT)])),
+    "4: one of them unknown": ("improved", summary(sets=[scores(UP, greedy=GREEDY_FLAT)])),
+    "4: no interval, enough": ("improved", summary(sets=[scores(change(0.3, 0.5))])),
+    "4: half of the little room there was": ("improved", summary((0.1, 1.0), [scores(change(0.86, 0.94, 0.03))])),
+    "4: other scale, no truth": ("improved", summary((4.0, 9.0), [scores(change(0.3, 0.35, 0.02))])),
+    "5: rose by less than its due": ("mostly memorised", summary((0.1, 1.0), [scores(change(0.3, 0.38, 0.03))])),
+    "5: other scale, truth": (
+        "mostly memorised", summary((4.0, 9.0), [scores(change(0.3, 0.35, 0.02))], gold=(0.2, 0.9))
+    ),
+    "5: fell": ("memorised", summary(sets=[scores(DOWN)])),
+    "5: flat": ("memorised", summary(sets=[scores(FLAT)])),
+    "5: flat, no interval": ("memorised", summary(sets=[scores(change(0.3, 0.32))])),
+    "6: too wide": ("unclear", summary(sets=[scores(change(0.3, 0.35, 0.3))])),
+    "6: under the bare margin, over its due": ("unclear", summary((0.3, 0.4), [scores(change(0.3, 0.34))])),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_rule(case):
+    label, given = CASES[case]
+    found = judge(given)
+    assert found.label == label
+    assert found.sentence.endswith(".")
+
+
+def test_every_label_is_tried_and_has_a_meaning():
+    silent = {"no verdict", "trained, not evaluated"}
+    assert {label for label, _ in CASES.values()} == set(_MEANING) | silent
+    assert all(Verdict(label, "").meaning for label in _MEANING)
+    assert {label for label in _MEANING if Verdict(label, "").tone == "partly"} == {
+        "sharpened", "learned without valid reasoning"
+    }  # fmt: skip
+    assert Verdict("no verdict", "").tone == "open"
+
+
+def test_the_sentence_has_the_numbers_it_rests_on():
+    found = judge(summary(sets=[scores(UP, greedy=GREEDY_FLAT, pass_at_16=PASS_FLAT)]))
+    assert found.sentence == (
+        "The train reward rose from 0.30 to 0.90 and avg@16 on held_out went from 0.30 to 0.70 (+0.40, 95% interval "
+        "+0.30 to +0.50); greedy 0.70 to 0.72, pass@16 0.90 to 0.90: the samples moved to what greedy decoding and the "
+        "best of several already reached."
+    )
+    bare = judge(summary(sets=[scores(change(0.3, 0.5))])).sentence
+    assert "+0.20, no interval" in bare
+    assert judge(summary(None, loss=(2.0, 1.25))).sentence.endswith("the loss went from 2 to 1.25.")
+
+
+def test_nothing_is_written_as_minus_nothing():
+    assert (signed(-0.001), signed(0.004), signed(-0.006)) == ("+0.00", "+0.00", "-0.01")
