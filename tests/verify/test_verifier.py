@@ -219,8 +219,8 @@ def test_an_arrow_written_in_latex_is_an_arrow_in_mode_boxed_alone(
 
 def test_equal_answers_to_different_tasks_are_not_mixed_up(boxed: Verifier, problem: MakeProblem) -> None:
     """Two problems may share id and gold (two files with ids of their own); the metadata decides."""
-    other = problem("A → C → B", "reasoning_gym", **{**LOCK, "target_value": 6, "solution_path": ["A", "C"]})
-    text = "\\boxed{A → C}"
+    other = problem("A → C → B", "reasoning_gym", **{**LOCK, "target_value": 12})
+    text = "\\boxed{A → A → C}"  # (0 + 3 + 3) x 2
     assert boxed.score(lock(problem), text).value == 0.0
     assert boxed.score(other, text).value == 1.0
 
