@@ -139,6 +139,16 @@ def test_what_is_missing_is_left_out(make_run, tmp_path):
     assert "pre-saturation" not in page.words.lower().partition("all numbers")[0]
 
 
+def test_a_first_evaluation_after_training_began_is_not_called_before(make_run, tmp_path):
+    assert "before training" in page_of([make_run()], tmp_path).words
+    rows = "".join(f"{t},{0.1 * t:.1f},{'' if t % 4 else 0.1 * t}\n" for t in range(1, 10))
+    (tmp_path / "late.csv").write_text("step,reward,math/avg@4\n" + rows)
+    words = page_of([tmp_path / "late.csv"], tmp_path).words
+    assert "avg@4 on math went from 0.40 at step 4 to 0.80" in words
+    assert "at the first evaluation" in words
+    assert "before training" not in words
+
+
 def test_repeats_have_a_section(make_run, tmp_path):
     paths = [make_run(name, held_out=(0.3, 0.8)) for name in ("s1", "s2")]
     page = page_of(paths, tmp_path, groups=["thinking", "thinking"])

@@ -105,6 +105,15 @@ def test_what_is_missing_is_left_out(tmp_path):
     assert empty.t_sat_reason == "no step has a recorded reward"
 
 
+def test_the_verdict_looks_at_a_set_in_distribution_with_shares(tmp_path):
+    header, start, end = "step,reward,ood_math,avg_tokens,wood\n", "0,,0.1,310,0.2\n", "1,0.2,,,\n2,0.9,0.4,500,0.6\n"
+    (tmp_path / "run.csv").write_text(header + start + end)
+    summary = summarise(open_run(tmp_path / "run.csv"))
+    assert [item.name for item in summary.sets] == ["avg_tokens", "wood", "ood_math"]
+    assert summary.main_set.name == "wood"
+    assert summary.verdict.label == "improved"
+
+
 def test_the_large_small_gap_of_opened_runs(make_run):
     large, small = (
         open_run(make_run(name, rewards=(0.3, 0.9), held_out=ends, ood=ends))
@@ -130,7 +139,7 @@ def test_the_large_small_gap_of_opened_runs(make_run):
         (["greedy", "accuracy", "length"], "accuracy"),
         (["pass@4", "maj@8"], "maj@8"),
         (["length", "missing", "kendall"], "kendall"),
-        (["length", "missing", "valid_trace"], None),
+        (["length", "missing", "valid_trace", "entropy", "loss"], None),
     ],
 )
 def test_the_headline_score(names, expected):

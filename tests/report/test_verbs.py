@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 
 import pytest
 
@@ -98,6 +99,20 @@ def test_report_on_several_runs_of_all_kinds(make_run, foreign, tmp_path, capsys
     assert {row["window"] for row in table} == {"3"}
 
 
+def test_a_folder_whose_name_is_not_utf8(tmp_path, monkeypatch, capsys):
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    try:
+        folder.mkdir()
+    except OSError:
+        pytest.skip("this file system takes UTF-8 names only")
+    (folder / "run.csv").write_text("step,reward\n1,0.2\n2,0.5\n")
+    monkeypatch.chdir(tmp_path)
+    result, screen = called(capsys, "report", folder / "run.csv", folder / "run.csv")
+    assert result["runs"][0]["path"].endswith("caf?/run.csv")
+    assert "run (2)" in screen
+    assert "caf?" in (tmp_path / "report.html").read_text()
+
+
 def test_labels_title_and_groups(make_run, tmp_path, capsys):
     paths = [str(make_run(name)) for name in ("a", "b")]
     words = ["report", *paths, "--out", str(tmp_path / "p.html"), "--title", "My <title>", "--labels", "one", "two"]
@@ -127,10 +142,12 @@ def test_watch_once_on_a_run_of_ours(make_run, capsys):
         (["report", "table.csv", "--labels", "a", "b"], 2, "1 runs but 2 labels"),
         (["report", "table.csv", "--out", "table.csv/page.html"], 1, "Cannot make the folder"),
         (["report", "table.csv", "--read.window", "0"], 1, "window"),
+        (["report", "inf.csv"], 1, "The reward of step 2 is infinite"),
     ],
 )
 def test_what_cannot_be_done_is_one_clear_message(foreign, tmp_path, monkeypatch, capsys, words, code, message):
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "inf.csv").write_text("step,reward\n1,0.5\n2,inf\n")
     assert run(words) == code
     out = capsys.readouterr()
     assert message in out.err.replace("\n", " ")

@@ -114,6 +114,11 @@ def test_only_an_accuracy_beside_the_score_is_a_verdict_on_training_responses(tm
     assert judged.rollouts("train")["extracted"].to_list() == ["4", "4"]
 
 
+def test_a_response_cut_within_a_character_is_read(tmp_path):
+    lines(tmp_path / "r" / "1.jsonl", [{"input": "q", "output": "well \ud83d", "gts": "4", "score": 1.0, "step": 1}])
+    assert open_run(tmp_path / "r").rollouts("train")["text"].to_list() == ["well ?"]
+
+
 def test_a_verl_folder_is_put_together(tmp_path):
     (tmp_path / "train.log").write_text(CONSOLE)
     (tmp_path / "notes.txt").write_text("nothing of verl's")

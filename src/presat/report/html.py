@@ -121,6 +121,7 @@ def render(
         tracks=[figures.track(summary, last) for summary in summaries],
         marks=MARKS,
         panels=panels,
+        from_start=all(item.first_step == 0 for s in summaries for item in s.sets),
         has_intervals=any(i is not None for s in summaries for item in s.sets for i in item.intervals),
         styles=Markup((folder / "page.css").read_text(encoding="utf-8")),  # noqa: S704 (our own file)
         table=table,
@@ -165,7 +166,7 @@ def _origin(run: Run, summary: RunSummary) -> Origin:
     config = yaml.safe_dump(dict(run.config), sort_keys=False, allow_unicode=True) if run.config else ""
     status = f"{run.status}: {run.status_reason}" if run.status_reason else run.status
     shown_facts = [(name, _text(value)) for name, value in facts.items() if value not in (None, "")]
-    return Origin(summary.name, str(run.path), run.kind, status, command, shown_facts, config, summary.notes)
+    return Origin(summary.name, summary.path, run.kind, status, command, shown_facts, config, summary.notes)
 
 
 def _text(value: Any) -> str:

@@ -16,6 +16,7 @@ import numpy as np
 from presat.errors import RunError
 from presat.metrics import OnlineSaturation, default_tail, find_saturation, smooth
 from presat.report.follow import Follower, follow, planned_steps
+from presat.report.naming import printable
 from presat.report.summary import WINDOW, headline_metric, metric_of, ordered_sets
 from presat.report.terminal import short, sparkline
 from presat.tracking import Run
@@ -104,7 +105,7 @@ def live_view(
     parts += [Text(f"note: {note}", style="dim") for note in run.notes[:3]]
     state = TITLES.get(run.status, run.status)
     reason = f": {run.status_reason}" if run.status_reason and run.status != "unknown" else ""
-    title = Text(f"{'/'.join(run.path.parts[-2:])}  ({run.kind})")
+    title = Text(printable(f"{'/'.join(run.path.parts[-2:])}  ({run.kind})"))
     return Panel(Group(*parts), title=title, subtitle=Text(state + reason), width=WIDTH + LABEL + 34)
 
 

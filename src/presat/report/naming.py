@@ -49,6 +49,11 @@ def _numbered(names: list[str]) -> list[str]:
     return found
 
 
+def printable(text: str) -> str:
+    """Text that any UTF-8 file or terminal takes: a name on disk need not be UTF-8, and Python keeps its bytes."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
 def cut(name: str, width: int) -> str:
     """A name in at most `width` characters."""
     return name if len(name) <= width else name[: width - 1] + "…"

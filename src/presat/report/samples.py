@@ -62,14 +62,14 @@ class Sample:
 
 
 def pick_sample(run: Run, summary: RunSummary) -> Sample | None:
-    """The sample of a run; None where its evaluations saved no responses."""
+    """The sample of a run; None where its first evaluation saved no judged responses."""
     item = summary.main_set
     responses = run.rollouts("eval") if item is not None else None
     if item is None or responses is None or "text" not in responses.columns:
         return None
     frames = {step: evaluation(responses, item.name, step) for step in dict.fromkeys((item.first_step, item.last_step))}
     first = frames[item.first_step]
-    if first is None:
+    if first is None or not first["score"].count():
         return None
     problem = _pick_problem(first)
     titles = ("before training" if item.first_step == 0 else "first evaluation", "after training")

@@ -27,7 +27,8 @@ from presat.report.estimates import (
     pass_of,
     proportion_change,
 )
-from presat.report.verdict import Verdict, judge
+from presat.report.naming import printable
+from presat.report.verdict import Verdict, is_share, judge
 
 if TYPE_CHECKING:
     import polars as pl
@@ -38,9 +39,14 @@ if TYPE_CHECKING:
 WINDOW = 5
 MEANS = ("avg", "score", "accuracy", "acc")
 """Scores that are the mean over a problem's samples, averaged over problems."""
+NO_SCORES = frozenset(
+    ("missing", "length", "finished", "valid_trace", "valid_given_right", "loss", "entropy", "kl", "reward_std",
+     "frac_reward_zero_std", "epoch")
+)  # fmt: skip
+"""What evaluations log beside scores."""
 GOLD = "labels/gold_accuracy"
 _K = re.compile(r"(\w+)@(\d+)")
-_OUT_OF_DISTRIBUTION = re.compile(r"(^|[^a-z])(ood|out[-_ ]?of[-_ ]?d\w*)", re.IGNORECASE)
+_OUT_OF_DISTRIBUTION = re.compile(r"(^|[^a-z])(ood(?![a-z])|out[-_ ]?of[-_ ]?d\w*)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,8 +162,8 @@ class RunSummary:
 
     @property
     def main_set(self) -> SetSummary | None:
-        """The set the verdict looks at: the first that is not out of distribution, else the first."""
-        return next((item for item in self.sets if not item.out_of_distribution), next(iter(self.sets), None))
+        """The set the verdict looks at: the first in distribution whose scores are shares, as far as there is one."""
+        return min(self.sets, key=lambda item: (item.out_of_distribution, not is_share(item.scores)), default=None)
 
     def to_json(self) -> dict[str, Any]:
         """JSON-able form: not-a-number is null."""
@@ -185,8 +191,8 @@ def summarise(run: Run, choices: Choices | None = None, name: str | None = None)
     responses = run.rollouts("eval")
     sets = [_summarise_set(run, set_name, choices, responses) for set_name in ordered_sets(run)]
     summary = RunSummary(
-        name=name or run.name,
-        path=str(run.path),
+        name=printable(name or run.name),
+        path=printable(str(run.path)),
         kind=run.kind,
         status=run.status,
         status_reason=run.status_reason,
@@ -224,14 +230,13 @@ def ordered_sets(run: Run) -> list[str]:
 def headline_metric(names: list[str]) -> str | None:
     """The score to show of a set: avg@k with the largest k, else `score`, `accuracy`, `greedy`, maj@k, else the first.
 
-    Numbers that are no score (lengths, shares of missing and finished responses) are never taken.
+    Numbers that are no score (`NO_SCORES`: lengths, losses, shares of missing and finished responses) are never taken.
     """
     for kind in ("avg", "score", "accuracy", "acc", "reward", "greedy", "maj", "best", "pass"):
         found = metric_of(names, kind)
         if found is not None:
             return found
-    others = [name for name in names if name not in ("missing", "length", "finished", "valid_trace", "loss")]
-    return others[0] if others else None
+    return next((name for name in names if name not in NO_SCORES), None)
 
 
 def metric_of(names: Iterable[str], kind: str) -> str | None:

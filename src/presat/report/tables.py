@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from presat.errors import RunError
+from presat.report.naming import printable
 
 if TYPE_CHECKING:
     from presat.report.estimates import Change
@@ -144,7 +145,7 @@ def write_text(path: Path, text: str) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise RunError(f"Cannot make the folder {path.parent}: {error.strerror}. Choose another `out`.") from error
-    write_atomically(path, text)
+    write_atomically(path, printable(text))
     return path
 
 

@@ -141,7 +141,8 @@ def _by_held_out(item: SetSummary | None, reward: Change, trained: Change | None
     if item is None or item.first_step == item.last_step:
         return Verdict("trained, not evaluated", f"{_capital(rose)}; no held-out score before and after says more.")
     change = item.headline
-    held_out = f"{item.metric} on {item.name} went from {change.before:.2f} to {change.after:.2f}"
+    since = f" at step {item.first_step}" if item.first_step else ""
+    held_out = f"{item.metric} on {item.name} went from {change.before:.2f}{since} to {change.after:.2f}"
     if not is_share(item.scores):
         ending = "scores outside 0 to 1 are no shares of right answers (percentages: divide by 100)"
         return Verdict("no verdict", f"{_capital(rose)} and {held_out}; {ending}.")

@@ -75,7 +75,7 @@ def _number_samples(rows: list[dict[str, Any]]) -> None:
     """Give every response its problem (by the prompt) and its number among that problem's responses of the step."""
     seen: Counter[tuple[int, str]] = Counter()
     for row in rows:
-        row["problem_id"] = hashlib.sha256(str(row["input"]).encode()).hexdigest()[:12]
+        row["problem_id"] = hashlib.sha256(_whole(str(row["input"])).encode()).hexdigest()[:12]
         row["sample"] = seen[row["step"], row["problem_id"]]
         seen[row["step"], row["problem_id"]] += 1
 
@@ -104,12 +104,17 @@ def _verdict(row: dict[str, Any], judged: bool) -> float | None:
     return row["score"] if judged else None
 
 
+def _whole(text: str) -> str:
+    """Text without halves of characters, which JSON may hold (a response cut within an emoji) and UTF-8 may not."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
 def _frame(rows: list[dict[str, Any]], judged: bool) -> pl.DataFrame:
     """The responses in the columns of our own rollouts; what verl does not save is null."""
     import polars as pl
 
     def text(value: Any) -> str | None:
-        return None if value is None else str(value)
+        return None if value is None else _whole(str(value))
 
     columns = {
         "step": [row["step"] for row in rows],
