@@ -141,7 +141,7 @@ def test_watch_once_on_a_run_of_ours(make_run, capsys):
         (["watch", "nowhere", "--once"], 1, "There is no run at nowhere"),
         (["report", "table.csv", "--labels", "a", "b"], 2, "1 runs but 2 labels"),
         (["report", "table.csv", "--out", "table.csv/page.html"], 1, "Cannot make the folder"),
-        (["report", "table.csv", "--read.window", "0"], 1, "window"),
+        (["report", "table.csv", "--read.window", "0"], 2, "window"),
         (["report", "inf.csv"], 1, "The reward of step 2 is infinite"),
     ],
 )
