@@ -3,71 +3,278 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
+import yaml
 
 from presat.cli import VERBS, run
+from presat.config import dump_config, load_config, preset_names
+from presat.config.schema import ModelConfig, OptimConfig, TaskConfig, TrainConfig
+from presat.tracking import RunWriter, open_run
 
 
-def presat(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "presat", *words], capture_output=True, text=True, timeout=120)
+@pytest.fixture(scope="module")
+def model(tmp_path_factory) -> Path:
+    """A model with random weights, which answers nothing right."""
+    from presat.models.lab import make_lab_model
+
+    return make_lab_model(tmp_path_factory.mktemp("model"), seed=0)
 
 
-def test_help_needs_no_torch() -> None:
-    code = (
-        "import sys; from presat.cli import run; run(['--help']); run(['train', '--dry-run']); "
-        "assert 'torch' not in sys.modules"
+@pytest.fixture
+def config(model, tmp_path) -> TrainConfig:
+    """A GRPO run of a second."""
+    return TrainConfig(
+        run=tmp_path / "run",
+        model=ModelConfig(name=str(model)),
+        data=TaskConfig(source="lab/chains", count=2),
+        optim=OptimConfig(lr=1e-4),
+        steps=2,
+        prompts_per_step=2,
+        group_size=2,
+        micro_batch=4,
+        max_new_tokens=8,
+        threads=1,
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0, done.stderr
-    assert all(verb in done.stdout for verb in VERBS)
+
+
+@pytest.fixture
+def train(config, tmp_path):
+    """Run `presat train` on that configuration with some of its keys changed, and more words."""
+
+    def start(*words: str, **changes) -> int:
+        settings = yaml.safe_load(dump_config(config)) | changes
+        file = tmp_path / "config.yaml"
+        file.write_text(yaml.safe_dump(settings))
+        return run(["train", "--config", str(file), *words])
+
+    return start
+
+
+def one_message(printed) -> str:
+    """What was said on stderr: one message, no traceback."""
+    assert printed.err.startswith("presat: ")
+    assert printed.err.count("presat: ") == 1
+    assert "Traceback" not in printed.err
+    assert "bug" not in printed.err
+    return printed.err
+
+
+# help
 
 
 @pytest.mark.parametrize("verb", list(VERBS))
 def test_every_verb_explains_itself(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as stop:
-        run([*verb.split(), "--help"])
-    assert stop.value.code == 0
+    assert run([*verb.split(), "--help"]) == 0
     assert VERBS[verb].question.split("?")[0].split(".")[0][:30] in " ".join(capsys.readouterr().out.split())
 
 
+def test_without_a_verb_the_overview_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--help"]) == 0
+    shown = capsys.readouterr().out
+    assert all(verb in shown for verb in VERBS)
+    assert run([]) == 2
+    printed = capsys.readouterr()
+    assert (printed.out, "presat train" in printed.err) == ("", True)
+
+
+# wrong usage
+
+
 @pytest.mark.parametrize(
-    ("argv", "message"),
+    ("words", "message"),
     [
-        (["trian"], "There is no verb 'trian'. Did you mean 'train'?"),
-        (["data"], "`presat data` needs one more word: data inspect"),
-        (["train", "--config"], "--config needs a file or the name of a preset"),
-        (["train", "--config", "nowhere.yaml"], "There is no configuration file or preset 'nowhere.yaml'."),
-        (["train", "--group-size", "1"], "group_size must be at least 2"),
+        ("trian", "There is no verb 'trian'. Did you mean 'train'?"),
+        ("data", "`presat data` needs one more word: data inspect"),
+        ("train --config", "--config needs a file or the name of a preset"),
+        ("train --config nowhere.yaml", "There is no configuration file or preset 'nowhere.yaml'."),
+        ("train --stepz 3", "`presat train` has no option '--stepz'. Did you mean '--steps'?"),
+        ("train --stepz=3", "has no option '--stepz'. Did you mean '--steps'?"),
+        ("train --group_sizes 3", "has no option '--group_sizes'. Did you mean '--group-size'?"),
+        ("train --lr 3", "has no option '--lr'. Did you mean '--optim.lr'?"),
+        ("train --qqqqqq", "has no option '--qqqqqq'. `presat train --help` lists them all."),
+        ("train --eval.sets.0.source x", "`eval.sets` is a list of settings, which only a file can hold"),
+        ("train now", "does not know what to do with 'now'"),
+        ("train --steps", "--steps needs a value (INT)."),
+        ("train --steps many", "--steps takes INT: invalid literal for int() with base 10: 'many'."),
+        ("train --engine smal", "--engine cannot be 'smal'. Did you mean 'small'?"),
+        ("train --data.options [1", "--data.options takes YAML: not valid YAML: [1."),
+        ("train --data.options [1]", "--data.options takes YAML: expected something like"),
+        ("train --group-size 1", "In the command line: group_size must be at least 2"),
+        ("train --steps 0", "steps: Input should be greater than or equal to 1 (got 0)"),
+        ("train --eval.samples 0", "eval.samples: Input should be greater than or equal to 1 (got 0)"),
+        ("train --reward.source majority_vote --reward.votes 4", "reward.votes must be at least group_size"),
+        ("eval", "There is nothing to evaluate on: give `sets` at least one task"),
+        ("cpt --data.source lab/cpt --model.name MODEL --run RUN", "lab/cpt has no end: say how many `steps`"),
     ],
 )
-def test_wrong_usage_exits_2_with_one_message(
-    argv: list[str], message: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_wrong_usage_exits_2_with_one_message(words: str, message: str, model, tmp_path, capsys) -> None:
+    argv = words.replace("MODEL", str(model)).replace("RUN", str(tmp_path / "run")).split()
     assert run(argv) == 2
     printed = capsys.readouterr()
-    assert message in printed.err
-    assert "Traceback" not in printed.err
+    assert message in one_message(printed)
     assert printed.out == ""
 
 
-def test_an_unknown_option_names_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as stop:
-        run(["train", "--stepz", "3"])
-    assert stop.value.code == 2
-    assert "--steps" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"stepz": 3}, "unknown key 'stepz'. Did you mean 'steps'?"),
+        ({"data": {"source": "lab/chain"}}, "There is no lab task 'chain'. Did you mean 'chains'?"),
+        ({"data": {"source": "reasoning_gym/quantum_loc"}}, "Did you mean 'quantum_lock'?"),
+        ({"data": {"source": "lab/chains", "options": {"operand": 3}}}, "Did you mean 'operands'?"),
+        ({"reward": {"source": "verifable"}}, "There is no reward 'verifable'. Did you mean 'verifiable'?"),
+        ({"reward": {"source": "random", "options": {"sed": 1}}}, "takes no option 'sed'. Did you mean 'seed'?"),
+        ({"eval": {"sets": [{"source": "lab/chains"}] * 2}}, "two evaluation sets are called 'chains'"),
+        ({"micro_batch": 3}, "micro_batch is 3, which does not divide the 4 responses"),
+    ],
+)
+def test_a_wrong_setting_in_a_file_names_the_nearest(train, changes, message, capsys) -> None:
+    assert train(**changes) == 2
+    assert message in one_message(capsys.readouterr())
 
 
-def test_a_missing_file_exits_1_and_json_stays_json() -> None:
-    done = presat("data", "inspect", "no_such.parquet", "--json")
-    assert done.returncode == 1
-    assert "no_such.parquet" in done.stderr
-    assert "Traceback" not in done.stderr
-    assert json.loads(done.stdout)["type"] == "DataError"
-    assert "Traceback" in presat("data", "inspect", "no_such.parquet", "--debug").stderr
+# failures
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"data": {"source": "no_such.parquet"}}, "There is no file no_such.parquet."),
+        ({"data": {"source": "rows.jsonl"}}, "1 of 2 training problems have no gold answer (the first: "),
+        ({"model": {"name": "no/such/model"}}, "There is no model folder 'no/such/model'"),
+        ({"model": {"name": "."}}, "holds no model"),
+        ({"model": {"name": "smollm2-135"}}, "There is no model 'smollm2-135'. Did you mean 'smollm2-135m'?"),
+        ({"model": {"name": "damaged"}}, "The model in damaged cannot be loaded"),
+        ({"run": "/dev/null/run"}, "Cannot make the run directory /dev/null/run: Not a directory."),
+        ({"run": "rows.jsonl"}, "Cannot make the run directory rows.jsonl: File exists."),
+        ({"max_prompt_tokens": 2}, "Each of the 2 prompts is longer than max_prompt_tokens (2)"),
+    ],
+)
+def test_a_failure_exits_1_with_one_message(train, model, tmp_path, monkeypatch, capsys, changes, message) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("rows.jsonl").write_text('{"question": "1+1", "answer": "2"}\n{"question": "1+2"}\n')
+    Path("damaged").mkdir()
+    for file in model.iterdir():
+        content = file.read_bytes()
+        (Path("damaged") / file.name).write_bytes(content[:100] if file.suffix == ".safetensors" else content)
+    assert train(**changes) == 1
+    printed = capsys.readouterr()
+    assert message in one_message(printed)
+    assert printed.out == ""
+
+
+def test_a_malformed_row_is_named_with_its_field(train, tmp_path, capsys) -> None:
+    file = tmp_path / "rows.jsonl"
+    file.write_text('{"question": "1+1", "answer": "2"}\n{"question": 3, "answer": "2"}\n')
+    assert train(data={"source": str(file)}) == 1
+    said = one_message(capsys.readouterr())
+    assert "row 2" in said
+    assert "question" in said
+
+
+def test_a_busy_run_directory_is_left_alone(train, config, capsys) -> None:
+    with RunWriter(config.run, {"steps": 9}, "train") as writer:
+        writer.append(1, {"reward": 0.5})
+        for words in ((), ("--resume",)):
+            assert train(*words) == 1
+            assert f"is being written by process {os.getpid()}" in one_message(capsys.readouterr())
+        writer.append(2, {"reward": 0.75})
+    assert open_run(config.run).train_rewards().tolist() == [0.5, 0.75]
+    assert train() == 1
+    assert "already holds a run (finished)" in one_message(capsys.readouterr())
+    assert open_run(config.run).train_rewards().tolist() == [0.5, 0.75]
+
+
+def test_a_loss_that_is_not_a_number_keeps_what_was_done(train, config, capsys) -> None:
+    changes = {"optim": {"lr": 1e30}, "save_every": 1, "reward": {"source": "random"}, "seed": 1}
+    assert train(**changes) == 1
+    assert "became nan at step 2; the update was not made" in one_message(capsys.readouterr())
+    ended = open_run(config.run)
+    assert (ended.status, len(ended.train_rewards())) == ("failed", 1)
+    assert [p.name for p in (config.run / "checkpoints").iterdir()] == ["step_1"]
+
+
+def test_a_bug_says_it_is_one_and_debug_shows_where(train, monkeypatch, capsys) -> None:
+    def broken(*_):
+        raise ZeroDivisionError("oh")
+
+    monkeypatch.setattr("presat.training.grpo.make_schedule", broken)
+    assert train() == 1
+    said = capsys.readouterr().err
+    assert "Unexpected ZeroDivisionError: oh" in said
+    assert "Traceback" not in said
+    assert train("--debug", "--json") == 1
+    printed = capsys.readouterr()
+    assert "Traceback" in printed.err
+    assert json.loads(printed.out)["type"] == "ZeroDivisionError"
+
+
+def test_a_refusal_of_the_system_is_no_bug(monkeypatch, capsys) -> None:
+    def full(*_):
+        raise OSError(28, "No space left on device", "x.parquet")
+
+    monkeypatch.setattr("presat.tasks.inspect.inspect_source", full)
+    assert run(["data", "inspect", "lab/chains"]) == 1
+    assert "No space left on device: 'x.parquet'" in one_message(capsys.readouterr())
+
+
+# --json
+
+
+def test_json_is_one_object_and_nothing_else_on_stdout(train, config, capfd) -> None:
+    assert train("--json") == 0
+    printed = capfd.readouterr()
+    (summary,) = json.loads(printed.out, parse_constant=pytest.fail)["runs"]
+    assert summary
+    assert open_run(config.run).status == "finished"
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "kind"),
+    [
+        ("--json trian", 2, "ConfigError"),
+        ("train --stepz 3 --json", 2, "ConfigError"),
+        ("data inspect no_such.parquet --json", 1, "DataError"),
+    ],
+)
+def test_json_reports_failures_too(words, code, kind, capsys) -> None:
+    assert run(words.split()) == code
+    printed = capsys.readouterr()
+    told = json.loads(printed.out)
+    assert told["type"] == kind
+    assert told["error"] in one_message(printed)
+
+
+# interruption, configuration
+
+
+def test_an_interrupt_exits_130_and_keeps_the_run(config, tmp_path) -> None:
+    config.steps = 100_000
+    file = tmp_path / "config.yaml"
+    file.write_text(dump_config(config))
+    command = [sys.executable, "-m", "presat", "train", "--config", str(file), "--json"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    log, deadline = config.run / "metrics.jsonl", time.monotonic() + 120
+    while not (log.exists() and log.stat().st_size):
+        assert process.poll() is None, process.stderr.read()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "Traceback" not in err
+    assert err.startswith("presat: Interrupted.")
+    assert json.loads(out)["type"] == "KeyboardInterrupt"
+    ended = open_run(config.run)
+    assert ended.status == "interrupted"
+    assert len(ended.train_rewards()) > 0
 
 
 def test_dry_run_prints_a_configuration_that_reads_back(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -77,3 +284,10 @@ def test_dry_run_prints_a_configuration_that_reads_back(tmp_path: Path, capsys: 
     assert run(["train", "--config", str(file), "--dry-run", "--json"]) == 0
     resolved = json.loads(capsys.readouterr().out)
     assert (resolved["steps"], resolved["data"]["options"]) == (9, {"operands": [6, 8]})
+
+
+@pytest.mark.parametrize("preset", preset_names())
+def test_every_preset_fits_the_verb_it_is_named_for(preset: str) -> None:
+    verb = preset.rpartition("-")[2]
+    assert verb in VERBS, f"preset {preset} ends in no verb's name"
+    load_config(VERBS[verb].config, preset)

@@ -7,6 +7,7 @@ Results go to stdout, progress to stderr. Exit codes: 0 done, 1 failed with a me
 from __future__ import annotations
 
 import json
+import math
 import sys
 import traceback
 from collections.abc import Callable
@@ -115,27 +116,30 @@ def main(argv: list[str] | None = None) -> None:
 
 def run(argv: list[str]) -> int:
     """Run one command line and return its exit code."""
-    if not argv or argv[0] in ("-h", "--help", "help"):
-        print(_overview())
-        return 0 if argv else 2
-    if argv[0] == "--version":
-        print(f"presat {__version__}")
-        return 0
     flags = Flags()
     try:
-        name, verb, rest = _find_verb(argv)
-        rest = _take_flags(rest, flags)
-        config = _parse(name, verb, rest, flags)
-        return _execute(verb, config, flags)
-    except KeyboardInterrupt:
-        _say("Interrupted. What was saved stays; training verbs go on with --resume.")
-        return 130
+        words = _take_flags(argv, flags)
+        if not words or words[0] in ("-h", "--help", "help"):
+            print(_overview(), file=sys.stdout if words else sys.stderr)
+            return 0 if words else 2
+        if words[0] == "--version":
+            print(f"presat {__version__}")
+            return 0
+        name, verb, rest = _find_verb(words)
+        return _execute(verb, _parse(name, verb, rest, flags), flags)
+    except KeyboardInterrupt as error:
+        return _fail(error, "Interrupted. What was saved stays; training verbs go on with --resume.", flags, code=130)
     except ConfigError as error:
-        return _fail(error, flags, code=2)
+        return _fail(error, str(error), flags, code=2)
     except PresatError as error:
-        return _fail(error, flags, code=1)
+        return _fail(error, str(error), flags, code=1)
+    except OSError as error:  # a full disk, a file without rights: the machine's trouble, not a bug
+        return _fail(error, f"The system refused: {error}.", flags, code=1)
     except Exception as error:  # noqa: BLE001  (the last resort of a command line: say it is a bug, exit non-zero)
-        return _fail(error, flags, code=1)
+        text = f"Unexpected {type(error).__name__}: {error}\nThis is a bug in presat; --debug shows where."
+        return _fail(error, text, flags, code=1)
+    except SystemExit as stop:  # tyro ends so after --help
+        return stop.code if isinstance(stop.code, int) else 1
 
 
 def _execute(verb: Verb, config: schema.Settings, flags: Flags) -> int:
@@ -148,8 +152,17 @@ def _execute(verb: Verb, config: schema.Settings, flags: Flags) -> int:
         return 0
     result = verb.call(config, Console(stderr=flags.json))
     if flags.json:
-        print(json.dumps(result, default=str))
+        print(json.dumps(_strict(result), default=str, allow_nan=False))
     return 0
+
+
+def _strict(value: Any) -> Any:
+    """Return `value` without the numbers JSON has no word for: NaN and infinities become null."""
+    if isinstance(value, dict):
+        return {key: _strict(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_strict(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _find_verb(argv: list[str]) -> tuple[str, Verb, list[str]]:
@@ -181,22 +194,77 @@ def _take_flags(argv: list[str], flags: Flags) -> list[str]:
 
 
 def _parse(name: str, verb: Verb, argv: list[str], flags: Flags) -> schema.Settings:
-    """Apply the command line's overrides to the file's configuration."""
-    import tyro
-    from pydantic import ValidationError
+    """Apply the command line's overrides to the file's configuration.
 
-    from presat.config.load import explain, load_config
+    Raises:
+        ConfigError: an unknown option, or a value it cannot take.
+    """
+    import tyro
+    from tyro import _errors  # private, the only way to say these things in our own words; the tests notice a change
+
+    from presat.config.load import build, load_config
 
     default = load_config(verb.config, flags.config or verb.preset)
     common = "Also: --config FILE|PRESET, --json, --debug, --dry-run (print the resolved configuration)."
-    try:
+
+    def refuse(event: Any) -> None:
+        raise ConfigError(_complaint(event, name, verb.config))
+
+    with _errors.on_parse_error(refuse):
         parsed = tyro.cli(
             verb.config, default=default, args=argv, prog=f"presat {name}", description=f"{verb.question} {common}"
         )
-        # tyro builds models field by field; validating the whole once more catches contradictions between fields
-        return verb.config.model_validate(parsed.model_dump())
-    except ValidationError as error:
-        raise ConfigError(explain(error, verb.config, "the command line")) from error
+    # tyro builds models field by field; validating the whole once more catches contradictions between fields
+    return build(verb.config, parsed.model_dump(), "the command line")
+
+
+def _complaint(event: Any, verb: str, model: type[schema.Settings]) -> str:
+    """Say in one sentence what tyro found wrong with the command line."""
+    from pydantic import ValidationError
+
+    from presat.config.load import explain
+
+    cause = sys.exc_info()[1]
+    while cause is not None:  # a validator of ours: tyro has only its text, with pydantic's trimmings
+        if isinstance(cause, ValidationError):
+            return explain(cause, model, "the command line")
+        cause = cause.__cause__ or cause.__context__
+    argument = getattr(event, "argument", None)
+    kind = argument.lowered.metavar if argument else ""
+    option = "/".join(argument.lowered.name_or_flags or (kind,)) if argument else ""
+    match type(event).__name__:
+        case "UnrecognizedArgs":
+            options = [word for word in event.tokens if word.startswith("-")]
+            if options:
+                return _unknown_option(options[0].partition("=")[0], verb, model)
+            return f"`presat {verb}` does not know what to do with '{event.tokens[0]}'. Options start with --."
+        case "InvalidChoice":
+            return f"{option} cannot be '{event.value}'.{nearest(event.value, event.choices)}"
+        case "BadValue" if event.reason == "too_few_values":
+            return f"{option} needs a value ({kind})."
+        case "InstantiationFailure" if argument:
+            return f"{option} takes {kind}: {event.message.rstrip('.!')}."
+    return f"`presat {verb}` cannot read its command line ({type(event).__name__}). Try `presat {verb} --help`."
+
+
+def _unknown_option(option: str, verb: str, model: type[schema.Settings]) -> str:
+    """Name the option that was meant: the nearest one, or one whose last part it is (`--lr` for `--optim.lr`)."""
+    from presat.config.load import holds_models, settings_of
+
+    settings = dict(settings_of(model))
+    nested = [name for name, field in settings.items() if holds_models(field)]
+    known = [f"--{name.replace('_', '-')}" for name in settings if name not in nested]
+    known += ["--config", "--json", "--debug", "--dry-run"]
+    for name in nested:
+        if f"{option.lstrip('-').replace('-', '_')}.".startswith(f"{name}."):
+            return (
+                f"`{name}` is a list of settings, which only a file can hold: write it there and give it as --config."
+            )
+    within = [name for name in known if name.rpartition(".")[2] == option.lstrip("-").replace("_", "-")]
+    hint = f" Did you mean '{within[0]}'?" if within else nearest(option.replace("_", "-"), known)
+    if not hint.startswith(" Did"):
+        hint = f" `presat {verb} --help` lists them all."
+    return f"`presat {verb}` has no option '{option}'.{hint}"
 
 
 def _overview() -> str:
@@ -205,18 +273,12 @@ def _overview() -> str:
     return "\n".join([*lines, "", "`presat VERB --help` explains one verb."])
 
 
-def _fail(error: BaseException, flags: Flags, code: int) -> int:
+def _fail(error: BaseException, text: str, flags: Flags, code: int) -> int:
+    """Report a failure: the message on stderr (with --debug the traceback), with --json an object on stdout too."""
     if flags.debug:
         traceback.print_exception(error)
-        return code
-    if isinstance(error, PresatError):
-        _say(str(error))
     else:
-        _say(f"Unexpected {type(error).__name__}: {error}\nThis is a bug in presat; --debug shows where.")
+        print(f"presat: {text}", file=sys.stderr)
     if flags.json:
-        print(json.dumps({"error": str(error), "type": type(error).__name__}))
+        print(json.dumps({"error": text, "type": type(error).__name__}))
     return code
-
-
-def _say(text: str) -> None:
-    print(f"presat: {text}", file=sys.stderr)

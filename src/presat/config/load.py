@@ -5,13 +5,14 @@ A source is a file, `presets/NAME.yaml`, or the bare name of a preset that ships
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 
 from presat.config.schema import Settings
 from presat.errors import ConfigError, nearest
@@ -69,11 +70,26 @@ def dump_config(config: BaseModel) -> str:
     return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
 
+def settings_of(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
+    """Yield every setting below `model` with its dotted name, depth first."""
+    for name, field in model.model_fields.items():
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            yield from settings_of(kind, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", field
+
+
+def holds_models(field: FieldInfo) -> bool:
+    """Whether a setting is a list of models (`eval.sets`), which the command line has no words for."""
+    return any(isinstance(kind, type) and issubclass(kind, BaseModel) for kind in get_args(field.annotation))
+
+
 def explain(error: ValidationError, model: type[BaseModel], where: str) -> str:
     """Turn pydantic's report into sentences a person can act on."""
-    lines = []
+    lines, place = [], _place(error.title, model)
     for item in error.errors():
-        key = ".".join(str(part) for part in item["loc"])
+        key = ".".join([*place, *map(str, item["loc"])])
         if item["type"] == "extra_forbidden":
             known = _known_keys(model, item["loc"][:-1])
             lines.append(f"unknown key '{key}'.{nearest(str(item['loc'][-1]), known)}")
@@ -81,6 +97,16 @@ def explain(error: ValidationError, model: type[BaseModel], where: str) -> str:
             message = item["msg"].removeprefix("Value error, ")
             lines.append(f"{key}: {message} (got {item['input']!r})" if key else message)
     return f"In {where}: " + "\n  ".join(lines)
+
+
+def _place(title: str, model: type[BaseModel], path: tuple[str, ...] = ()) -> tuple[str, ...]:
+    """Where below `model` the one model called `title` stands; empty for `model` itself and where several do."""
+    places = []
+    for name, field in model.model_fields.items():
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            places += [(*path, name)] if kind.__name__ == title else filter(None, [_place(title, kind, (*path, name))])
+    return places[0] if len(places) == 1 and model.__name__ != title else ()
 
 
 def _known_keys(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:

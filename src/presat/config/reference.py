@@ -2,24 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import yaml
-from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from presat.cli import VERBS
-from presat.config.load import preset_names
-
-
-def settings_of(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
-    """Yield every setting below `model` with its dotted name, depth first."""
-    for name, field in model.model_fields.items():
-        kind = field.annotation
-        if isinstance(kind, type) and issubclass(kind, BaseModel):
-            yield from settings_of(kind, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", field
+from presat.config.load import preset_names, settings_of
 
 
 def reference() -> str:

@@ -51,7 +51,7 @@ class TaskConfig(Settings):
     """`lab/NAME`, `reasoning_gym/TASK`, a .parquet, .jsonl or .csv file, a folder, or a Hugging Face dataset id."""
     name: str = ""
     """What its metrics are logged under (`eval/NAME/avg@16`); the source's last part when empty."""
-    count: int | None = None
+    count: int | None = Field(default=None, ge=1)
     """How many problems to take or to make; None takes all of a file."""
     seed: int = 0
     """Seed of procedural problems and of random choices among rows."""
@@ -69,14 +69,21 @@ class TaskConfig(Settings):
         return self.name or Path(self.source).stem or "problems"
 
 
+def _distinct(sets: list[TaskConfig]) -> None:
+    labels = [task.label() for task in sets]
+    for label in labels:
+        if labels.count(label) > 1:
+            raise ValueError(f"two evaluation sets are called '{label}'; give each a `name` of its own")
+
+
 class VerifyConfig(Settings):
     """How answers are read and checked."""
 
     extraction: Literal["boxed", "any"] = "boxed"
     """`boxed`: only the last balanced box counts. `any`: Math-Verify's fallbacks too (the paper's release)."""
-    workers: int = 1
+    workers: int = Field(default=1, ge=1)
     """Killable worker processes for Math-Verify."""
-    timeout_s: float = 5.0
+    timeout_s: float = Field(default=5.0, gt=0)
     """Seconds a worker may spend on one answer, counted from when it starts; then the score is missing, not wrong."""
 
 
@@ -88,7 +95,7 @@ class RewardConfig(Settings):
     gate: Literal["none", "boxed", "think", "think_opened", "single_box"] = "none"
     """Format gate: the reward is 0 unless the response passes it (`think`: `<think>...</think>` and a box after it;
     `think_opened`: the prompt opened `<think>`; `single_box`: exactly one box and nothing after it)."""
-    votes: int = 16
+    votes: int = Field(default=16, ge=1)
     """Majority vote: responses per prompt that vote (at least the group size); the first `group_size` train."""
     options: YamlMapping = Field(default_factory=dict)
     """Further options of the source."""
@@ -99,18 +106,23 @@ class EvalSettings(Settings):
 
     sets: list[TaskConfig] = Field(default_factory=list)
     """Held-out and out-of-distribution problem sets."""
-    samples: int = 16
+    samples: int = Field(default=16, ge=1)
     """Responses per problem for avg@k, pass@k and maj@k."""
     greedy: bool = True
     """Also decode greedily once per problem."""
-    every: int = 25
+    every: int = Field(default=25, ge=0)
     """Evaluate every this many steps, and at step 0 and at the end."""
-    temperature: float = 1.0
+    temperature: float = Field(default=1.0, ge=0)
     """Sampling temperature."""
-    max_new_tokens: int | None = None
+    max_new_tokens: int | None = Field(default=None, ge=1)
     """Response length limit in tokens; the training limit when None."""
     save_rollouts: bool = True
     """Keep every evaluated response under `rollouts/eval`."""
+
+    @model_validator(mode="after")
+    def _names(self) -> EvalSettings:
+        _distinct(self.sets)
+        return self
 
 
 class StopConfig(Settings):
@@ -118,9 +130,9 @@ class StopConfig(Settings):
 
     when: Literal["never", "saturated"] = "never"
     """`saturated`: stop when the smoothed reward is flat near its maximum and the held-out score is flat too."""
-    patience: int = 50
+    patience: int = Field(default=50, ge=1)
     """Steps without a new best reward (and without a new best held-out score) before stopping."""
-    window: int = 5
+    window: int = Field(default=5, ge=1)
     """Steps of the moving average the reward is judged on."""
     min_reward: float = 0.0
     """Never call a run saturated below this smoothed reward."""
@@ -140,11 +152,11 @@ class ModelConfig(Settings):
 class OptimConfig(Settings):
     """Optimiser of the policy update."""
 
-    lr: float = 1e-6
+    lr: float = Field(default=1e-6, gt=0)
     """Learning rate, constant, no warm-up (section 3)."""
-    weight_decay: float = 0.01
+    weight_decay: float = Field(default=0.01, ge=0)
     """AdamW weight decay; the paper does not say, this is its framework's default."""
-    max_grad_norm: float = 1.0
+    max_grad_norm: float = Field(default=1.0, ge=0)
     """Gradient clipping; the paper does not say, this is its framework's default."""
 
 
@@ -167,33 +179,33 @@ class TrainConfig(Settings):
     """Optimiser."""
     stop: StopConfig = Field(default_factory=StopConfig)
     """Early stop."""
-    steps: int = 496
+    steps: int = Field(default=496, ge=1)
     """T, policy updates."""
-    prompts_per_step: int = 64
+    prompts_per_step: int = Field(default=64, ge=1)
     """Prompts a step, over all processes."""
     group_size: int = 8
     """G, responses a prompt."""
-    micro_batch: int = 8
+    micro_batch: int = Field(default=8, ge=1)
     """Responses per forward-backward pass and process. Votes and advantages always see the whole group."""
-    beta: float = 0.001
+    beta: float = Field(default=0.001, ge=0)
     """KL coefficient (k3 estimator)."""
-    epsilon: float = 0.2
+    epsilon: float = Field(default=0.2, gt=0)
     """Clip range of the probability ratio."""
-    temperature: float = 1.0
+    temperature: float = Field(default=1.0, gt=0)
     """Sampling temperature."""
-    max_prompt_tokens: int = 2048
+    max_prompt_tokens: int = Field(default=2048, ge=1)
     """Longer prompts are dropped, and counted."""
-    max_new_tokens: int = 2048
+    max_new_tokens: int = Field(default=2048, ge=1)
     """Response length limit in tokens."""
-    save_every: int = 50
+    save_every: int = Field(default=50, ge=0)
     """Checkpoint every this many steps, and at the end."""
-    keep_checkpoints: int = 2
+    keep_checkpoints: int = Field(default=2, ge=0)
     """Newest checkpoints kept with optimiser state; 0 keeps all."""
-    save_rollouts_every: int = 1
+    save_rollouts_every: int = Field(default=1, ge=0)
     """Keep the training responses of every this many steps; 0 keeps none."""
     engine: Literal["auto", "small", "transformers"] = "auto"
     """Rollout engine: our small-model decoder where it supports the architecture, else transformers."""
-    threads: int = 0
+    threads: int = Field(default=0, ge=0)
     """CPU threads; 0 leaves torch's choice."""
     seed: int = 0
     """Seed of the schedule, the rollouts and the update."""
@@ -215,12 +227,12 @@ class CorpusConfig(Settings):
     """Plain text to pre-train on."""
 
     source: str = ""
-    """`lab/base`, `lab/cpt`, or a .jsonl, .parquet or .txt file (or a folder of them)."""
+    """`lab/base`, `lab/cpt`, a .jsonl, .parquet, .csv or .txt file, a folder of them, or a Hugging Face dataset id."""
     text: str = "text"
     """Column that holds a document; in a .txt file every line is one."""
     seed: int = 0
     """Seed of procedural documents and of the order of a file's."""
-    held_out_rows: int = 64
+    held_out_rows: int = Field(default=64, ge=0)
     """Sequences set aside to measure bits per token before and after."""
     weights: dict[str, float] = Field(default_factory=dict)
     """Lab corpora: share of each kind of document; the corpus's own when empty."""
@@ -231,17 +243,17 @@ class SupervisedOptimConfig(Settings):
 
     optimizer: Literal["adamw", "muon"] = "adamw"
     """`muon`: Muon on the matrices of the transformer blocks, AdamW on everything else."""
-    lr: float = 2e-5
+    lr: float = Field(default=2e-5, gt=0)
     """Peak learning rate, of both halves when the optimiser is Muon."""
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
     """Shape of the decay after warm-up."""
-    warmup: float = 0.05
+    warmup: float = Field(default=0.05, ge=0, le=1)
     """Share of the steps with linear warm-up."""
-    final_lr: float = 0.0
+    final_lr: float = Field(default=0.0, ge=0, le=1)
     """Learning rate at the end, as a share of the peak."""
-    weight_decay: float = 0.01
+    weight_decay: float = Field(default=0.01, ge=0)
     """Decoupled weight decay."""
-    max_grad_norm: float = 1.0
+    max_grad_norm: float = Field(default=1.0, ge=0)
     """Gradient clipping."""
 
 
@@ -252,15 +264,15 @@ class SupervisedConfig(Settings):
     """The model to train further."""
     optim: SupervisedOptimConfig = Field(default_factory=SupervisedOptimConfig)
     """Optimiser and schedule."""
-    micro_batch: int = 8
-    """Sequences per forward-backward pass and process; gradients accumulate up to `batch`."""
-    save_every: int = 0
+    micro_batch: int = Field(default=8, ge=1)
+    """Most sequences per forward-backward pass and process; the next lower number that divides `batch` is taken."""
+    save_every: int = Field(default=0, ge=0)
     """Checkpoint every this many steps; 0 saves at the end only."""
-    keep_checkpoints: int = 2
+    keep_checkpoints: int = Field(default=2, ge=0)
     """Newest checkpoints kept; 0 keeps all."""
-    log_every: int = 10
+    log_every: int = Field(default=10, ge=1)
     """Steps between two log lines."""
-    threads: int = 0
+    threads: int = Field(default=0, ge=0)
     """CPU threads; 0 leaves torch's choice."""
     seed: int = 0
     """Seed of the order of the data and of training."""
@@ -277,11 +289,11 @@ class CptConfig(SupervisedConfig):
     """Run directory; the trained model is its last `checkpoints/step_N`."""
     data: CorpusConfig = Field(default_factory=CorpusConfig)
     """The text."""
-    sequence_length: int = 2048
+    sequence_length: int = Field(default=2048, ge=2)
     """Tokens a sequence; documents are joined by the end-of-sequence token and cut into such sequences."""
-    batch: int = 128
+    batch: int = Field(default=128, ge=1)
     """Sequences a step, over all processes."""
-    steps: int | None = None
+    steps: int | None = Field(default=None, ge=1)
     """Steps; None is one epoch (a procedural corpus has no end, so it needs a number)."""
 
 
@@ -291,14 +303,14 @@ class SftConfig(SupervisedConfig):
     run: Path = Path("runs/sft")
     """Run directory; the trained model is its last `checkpoints/step_N`."""
     data: TaskConfig = Field(default_factory=TaskConfig)
-    """`lab/NAME`, or a .jsonl or .parquet file with columns `question`, `trace`, `solution`, or `messages`."""
+    """`lab/NAME`, or a file or data set with columns `question`, `trace`, `solution`, or `messages`."""
     thinking: bool = True
     """Train on `<think>` trace `</think>` and the solution; otherwise on the solution alone, same prompts."""
-    max_length: int = 8192
+    max_length: int = Field(default=8192, ge=2)
     """Longer examples (in tokens) are dropped, and counted."""
-    batch: int = 16
+    batch: int = Field(default=16, ge=1)
     """Examples a step, over all processes."""
-    epochs: float = 3.0
+    epochs: float = Field(default=3.0, gt=0)
     """Passes over the data."""
 
 
@@ -311,15 +323,15 @@ class EvalConfig(Settings):
     """The model; a checkpoint (`runs/NAME/checkpoints/step_N`) is logged at its step."""
     sets: list[TaskConfig] = Field(default_factory=list)
     """Problem sets."""
-    samples: int = 16
+    samples: int = Field(default=16, ge=1)
     """Responses per problem for avg@k, pass@k and maj@k."""
     greedy: bool = True
     """Also decode greedily once per problem."""
-    temperature: float = 1.0
+    temperature: float = Field(default=1.0, ge=0)
     """Sampling temperature."""
-    max_prompt_tokens: int = 2048
-    """Longer prompts are refused."""
-    max_new_tokens: int = 2048
+    max_prompt_tokens: int = Field(default=2048, ge=1)
+    """Longer prompts are dropped, and counted."""
+    max_new_tokens: int = Field(default=2048, ge=1)
     """Response length limit in tokens."""
     verify: VerifyConfig = Field(default_factory=VerifyConfig)
     """How answers are checked."""
@@ -327,10 +339,15 @@ class EvalConfig(Settings):
     """Rollout engine."""
     save_rollouts: bool = True
     """Keep every response under `rollouts/eval`."""
-    threads: int = 0
+    threads: int = Field(default=0, ge=0)
     """CPU threads; 0 leaves torch's choice."""
     seed: int = 0
     """Seed of the draws; a training run's seed repeats the evaluation of that run."""
+
+    @model_validator(mode="after")
+    def _names(self) -> EvalConfig:
+        _distinct(self.sets)
+        return self
 
 
 class InspectConfig(TaskConfig):
@@ -349,7 +366,7 @@ class DemoConfig(Settings):
     """Folder for the run directories and `report.html`."""
     seed: int = 20
     """Seed of everything: models, data, training and sampling."""
-    workers: int = 2
+    workers: int = Field(default=2, ge=1)
     """Processes side by side, one thread each."""
     fresh: bool = False
     """Start over; otherwise the finished stages of an interrupted demo are kept."""
@@ -357,7 +374,7 @@ class DemoConfig(Settings):
     """A base model that recalls less than this share is made again from another seed (and the report says so)."""
     candidates: TaskConfig = Field(default_factory=TaskConfig)
     """Problems from which each model's training problems are chosen by its own solve@16."""
-    train_problems: int = 8
+    train_problems: int = Field(default=8, ge=1)
     """N, training problems."""
     train_mean: float = 0.3
     """Mean solve rate of the chosen problems, so that all models start RL from about the same reward."""
@@ -376,9 +393,9 @@ class DemoConfig(Settings):
 class ReadingConfig(Settings):
     """Choices the paper leaves open in reading a run (section 4.1); named wherever a number depends on them."""
 
-    tail: int | None = None
+    tail: int | None = Field(default=None, ge=0)
     """Steps at the end that t_sat is not searched in; None takes the paper's 50, or 10% of a run shorter than 496."""
-    window: int = 5
+    window: int = Field(default=5, ge=1)
     """Steps of the trailing mean for the smoothed t_sat, and for the reward `first` and `last`."""
     reading: Literal["interpolate", "previous", "nearest"] = "interpolate"
     """How a held-out score is read at a step between two evaluations."""

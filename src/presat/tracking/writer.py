@@ -53,7 +53,8 @@ class RunWriter:
         overwrite: delete the run that is there (its own files only) and start afresh.
 
     Raises:
-        RunError: the directory is busy, cannot be written, or holds a run and neither `resume` nor `overwrite` is set.
+        RunError: the directory is busy, cannot be written, holds a run and neither `resume` nor `overwrite` is set, or
+            holds a run of another command.
     """
 
     def __init__(
@@ -78,6 +79,9 @@ class RunWriter:
         try:
             self._prepare(settings, command, resume, overwrite)
             self._file = (self.path / METRICS).open("ab")
+        except OSError as error:
+            self._lock.release()
+            raise RunError(f"Cannot write to {self.path}: {error}. Check the disk and your rights there.") from error
         except BaseException:
             self._lock.release()
             raise
@@ -98,6 +102,11 @@ class RunWriter:
                 _remove(self.path / name)
         elif not resume:
             earlier = {}
+        elif earlier.get("command", command) != command:
+            raise RunError(
+                f"{self.path} holds a run of `{earlier['command']}`, which `{command}` cannot go on with. "
+                "Choose another run directory."
+            )
         for leftover in [*self.path.glob(".*.part"), *self.path.glob("rollouts/*/*.partial")]:
             _remove(leftover)  # half-written by a process that was killed
         mend_last_line(self.path / METRICS)

@@ -43,13 +43,12 @@ def run_eval(config: EvalConfig, quiet: bool = False) -> Path:
         Verifier(verify.extraction, verify.workers, verify.timeout_s) as verifier,
         Progress("eval", quiet) as progress,
     ):
+        asked = {task.label(): load_task(task) for task in config.sets}  # quick to refuse, so before the model
         model, tokenizer = load_model_and_tokenizer(
             config.model.name, config.model.dtype, attention=config.model.attention
         )
         engine = make_engine(model, tokenizer, config.engine)
-        fitting = {
-            task.label(): drop_too_long(engine, load_task(task), config.max_prompt_tokens) for task in config.sets
-        }
+        fitting = {name: drop_too_long(engine, own, config.max_prompt_tokens) for name, own in asked.items()}
         writer.note_provenance(
             model=model_identity(model.config._name_or_path),
             problems={"eval": {name: describe(*found) for name, found in fitting.items()}},

@@ -28,11 +28,11 @@ from presat.tasks import load_task
 from presat.tracking import model_identity, open_run
 from presat.training.callbacks import EvalSet, Evaluator, Monitor, RolloutSink
 from presat.training.groups import GroupRollouts, StepRollouts, place_key, reward_function
-from presat.training.problems import describe, drop_too_long
+from presat.training.problems import describe, drop_too_long, refuse_unlabelled
 from presat.training.safe import SafeTrainer
 from presat.training.schedule import Batches, make_schedule, plan_batches
 from presat.training.session import Session, open_session, process_count
-from presat.types import Problem, Sampling
+from presat.types import Problem, Reward, Sampling
 from presat.verify import Verifier
 
 
@@ -72,13 +72,15 @@ def _train(config: TrainConfig, batches: Batches, run: Session, verifier: Verifi
         return None
     if run.done and config.stop.when == "saturated" and saturation.stop_reason():
         return saturation.stop_reason()
+    # what is quick to refuse comes before the model
+    asked, held_out = load_task(config.data), {task.label(): load_task(task) for task in config.eval.sets}
+    if config.reward.source == "verifiable":
+        refuse_unlabelled(asked)
+    reward = reward_of(config)
     model, tokenizer = load_model_and_tokenizer(config.model.name, config.model.dtype, attention=config.model.attention)
     engine = make_engine(model, tokenizer, config.engine)
-    problems, dropped = drop_too_long(engine, load_task(config.data), config.max_prompt_tokens)
-    sets = [
-        EvalSet(task.label(), *drop_too_long(engine, load_task(task), config.max_prompt_tokens))
-        for task in config.eval.sets
-    ]
+    problems, dropped = drop_too_long(engine, asked, config.max_prompt_tokens)
+    sets = [EvalSet(name, *drop_too_long(engine, own, config.max_prompt_tokens)) for name, own in held_out.items()]
     if run.writer is not None:
         described = {item.name: describe(item.problems, item.dropped) for item in sets}
         run.writer.note_provenance(
@@ -87,7 +89,7 @@ def _train(config: TrainConfig, batches: Batches, run: Session, verifier: Verifi
         )
     store = RolloutStore(config.run / "rollouts") if run.writer is not None else None
     sink = RolloutSink(store, config.save_rollouts_every, run.processes)
-    rollouts = make_rollouts(config, problems, engine, verifier, sink)
+    rollouts = make_rollouts(config, problems, engine, verifier, reward, sink)
     trainer = make_trainer(config, batches, model, tokenizer, rollouts, run.checkpoints)
     evaluator = Evaluator(config, sets, engine, verifier, store)
     monitor = Monitor(config, evaluator, saturation, run, trainer)
@@ -96,17 +98,26 @@ def _train(config: TrainConfig, batches: Batches, run: Session, verifier: Verifi
     return monitor.stop_reason
 
 
+def reward_of(config: TrainConfig) -> Reward:
+    """Return the training signal; a vote reads answers as the verifier does.
+
+    Raises:
+        ConfigError: unknown reward, gate or option.
+    """
+    verify, voting = config.verify, config.reward.source == "majority_vote"
+    reading = {"extraction": verify.extraction, "workers": verify.workers, "timeout_s": verify.timeout_s}
+    return make_reward(config.reward, seed=config.seed, **(reading if voting else {}))
+
+
 def make_rollouts(
     config: TrainConfig,
     problems: Sequence[Problem],
     engine: BatchEngine,
     verifier: Verifier,
+    reward: Reward,
     sink: Callable[[StepRollouts], None],
 ) -> GroupRollouts:
     """Return the adapter that gives TRL its responses."""
-    verify, voting = config.verify, config.reward.source == "majority_vote"
-    reading = {"extraction": verify.extraction, "workers": verify.workers, "timeout_s": verify.timeout_s}
-    reward = make_reward(config.reward, seed=config.seed, **(reading if voting else {}))
     return GroupRollouts(
         problems,
         make_schedule(len(problems), config.steps, config.prompts_per_step, config.seed),
@@ -115,7 +126,7 @@ def make_rollouts(
         reward,
         Sampling(config.temperature, config.max_new_tokens, config.max_prompt_tokens),
         config.group_size,
-        config.reward.votes if voting else None,
+        config.reward.votes if config.reward.source == "majority_vote" else None,
         config.seed,
         sink,
     )

@@ -26,3 +26,17 @@ def drop_too_long(engine: BatchEngine, problems: Sequence[Problem], limit: int) 
 def describe(problems: Sequence[Problem], dropped: int) -> dict[str, Any]:
     """Return what provenance says about a set of problems."""
     return {"count": len(problems), "hash": hash_problems(problems), "dropped_too_long": dropped}
+
+
+def refuse_unlabelled(problems: Sequence[Problem]) -> None:
+    """Refuse problems that no answer can be checked against, for rewards that need one (all scores would be missing).
+
+    Raises:
+        DataError: some problem has no gold answer.
+    """
+    bare = [problem.id for problem in problems if problem.gold is None and problem.verifier != "reasoning_gym"]
+    if bare:
+        raise DataError(
+            f"{len(bare)} of {len(problems)} training problems have no gold answer (the first: {bare[0]}), which the "
+            "verifiable reward needs. Name the answer's column in `data.columns`, or use a reward without labels."
+        )

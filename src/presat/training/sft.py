@@ -44,10 +44,10 @@ def run_sft(config: SftConfig, quiet: bool = False) -> Path:
         RunError: the run directory is busy or holds a run and `resume` is not set, or the loss is not a number.
     """
     with open_session(config, "sft", quiet) as run:
+        examples = read_examples(config.data, config.thinking)  # what is quick to refuse comes before the model
         model, tokenizer = load_model_and_tokenizer(
             config.model.name, config.model.dtype, attention=config.model.attention
         )
-        examples = read_examples(config.data, config.thinking)
         rows = [tokenised(messages, response, tokenizer) for messages, response in examples]
         kept = [item for item in rows if len(item.input_ids) <= config.max_length]
         if not kept:
