@@ -149,7 +149,7 @@ def render(inspection: Inspection) -> RenderableType:
 
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     for name, value in _lines(inspection):
-        table.add_row(name, Text(value))
+        table.add_row(name, Text(value, overflow="fold"))  # a long path stays whole
     failures = [
         f"problem {item.place} ({item.problem}): gold {item.gold!r} " + (item.reason or "is judged wrong")
         for item in inspection.gold_failures[:SHOWN]
