@@ -10,7 +10,7 @@ import pytest
 
 from presat.errors import ConfigError
 from presat.report import build_report
-from presat.report.figures import change_panels, faithfulness_panels, last_step, sharpening_panels, track
+from presat.report.figures import change_panels, faithfulness_panels, sharpening_panels, spans, track
 from presat.report.summary import summarise
 from presat.tracking import open_run
 
@@ -164,7 +164,7 @@ def summary_of(path, **options):
 
 def test_the_track_figure_marks_what_was_measured(make_run, tmp_path):
     summary = summary_of(make_run(gold=(0.3, 0.2), ood=(0.2, 0.4)))
-    figure = Page(track(summary, last_step([summary])))
+    figure = Page(track(summary, 40))
     kinds = [a.get("class", "") for _, a in figure.elements]
     assert figure.count("circle") == 5 + 1  # one an evaluation, and one in the label
     assert kinds.count("shade") == 1
@@ -183,13 +183,29 @@ def test_a_reward_of_another_scale_is_drawn_over_its_own_range(tmp_path):
     rows = "".join(f"{t},{10 + t},{0.5 if t % 10 == 0 else ''}\n" for t in range(21))
     (tmp_path / "certainty.csv").write_text("step,reward,math/avg@4\n" + rows)
     figure = Page(track(summary_of(tmp_path / "certainty.csv"), 20))
-    assert "drawn over its own range" in figure.text
+    assert "train reward: scale 11.0 to 30.0" in figure.text
     marks = [float(a["cy"]) for t, a in figure.elements if t == "circle"]
     assert marks[:3] == [109.0] * 3  # half of 0 to 1, whatever the reward's scale
-    path = next(a["d"] for t, a in figure.elements if t == "path" and a["class"] == "line reward thin")
-    heights = [float(y) for y in re.findall(r"[ML][\d.]+ ([\d.]+)", path)]
-    assert min(heights) == 26.0
-    assert max(heights) == 192.0
+    thin, thick = (
+        [float(y) for y in re.findall(r"[ML][\d.]+ ([\d.]+)", a["d"])]
+        for kind in ("line reward thin", "line reward")
+        for t, a in figure.elements
+        if t == "path" and a["class"] == kind
+    )
+    assert (thin[0], thin[-1]) == (192.0, 26.0)
+    assert thick[-1] == pytest.approx(192 - 166 * (28 - 11) / 19, abs=0.1)  # on the axis of the thin line
+
+
+def test_runs_of_like_length_share_their_steps(make_run, tmp_path):
+    for steps in (30, 50, 101):
+        rows = "".join(f"{t},0.{t % 9}\n" for t in range(1, steps + 1))
+        (tmp_path / f"{steps}.csv").write_text("step,reward\n" + rows)
+    (tmp_path / "none.csv").write_text("step,kl\n1,0.5\n")
+    short, middle, long, none = (summary_of(tmp_path / f"{name}.csv") for name in (30, 50, 101, "none"))
+    assert spans([short, middle, none]) == [50, 50, 50]
+    assert spans([middle, long]) == [50, 101]
+    assert spans([none]) == [0]
+    assert track(none, 0) is None
 
 
 def test_labels_stand_apart(make_run):

@@ -109,7 +109,11 @@ def test_the_verdict_looks_at_a_set_in_distribution_with_shares(tmp_path):
     header, start, end = "step,reward,ood_math,avg_tokens,wood\n", "0,,0.1,310,0.2\n", "1,0.2,,,\n2,0.9,0.4,500,0.6\n"
     (tmp_path / "run.csv").write_text(header + start + end)
     summary = summarise(open_run(tmp_path / "run.csv"))
-    assert [item.name for item in summary.sets] == ["avg_tokens", "wood", "ood_math"]
+    assert [item.name for item in summary.sets] == [
+        "avg_tokens",
+        "wood",
+        "ood_math",
+    ]  # as logged, out of distribution last
     assert summary.main_set.name == "wood"
     assert summary.verdict.label == "improved"
 

@@ -2,7 +2,7 @@
 
 Colours are told apart by colour-blind readers; every line also differs by dash or marker and is labelled where it ends.
 Shares of right responses are drawn on an axis from 0 to 1, the same in every figure. A series that is no share (a
-self-certainty reward, for instance) is drawn over its own range, with its numbers at the label.
+self-certainty reward, for instance) is drawn over its own range, which is written below.
 """
 
 from __future__ import annotations
@@ -51,18 +51,28 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """One line of a track figure: CSS class, label, steps and values (NaN: a gap), marker (`dot`, `square` or none)."""
+    """One line of a track figure.
+
+    Attributes:
+        kind: CSS class.
+        label: its name.
+        steps: x.
+        values: y; NaN is a gap.
+        marker: `dot`, `square` or none.
+        raw: the values before smoothing, where it was smoothed; both are drawn on one axis.
+    """
 
     kind: str
     label: str
     steps: Sequence[int]
     values: Sequence[float]
     marker: str = ""
+    raw: Sequence[float] = ()
 
     @property
     def span(self) -> tuple[float, float]:
         """What the axis covers: 0 to 1 for shares, else the range of the values."""
-        known = [value for value in self.values if math.isfinite(value)]
+        known = [value for value in (*self.values, *self.raw) if math.isfinite(value)]
         return (0.0, 1.0) if is_share(known) else (min(known), max(known))
 
     def scale(self) -> Scale:
@@ -82,18 +92,22 @@ def track(summary: RunSummary, last: int) -> Markup | None:
     for item, kind in zip(_shown_sets(summary), ("held", "other"), strict=False):
         _band(drawing, item, kind, across)
     if summary.reward:
-        _draw(drawing, Series("reward thin", "", _steps(summary.rewards_T), summary.rewards_T), across)
+        rewards_T = summary.rewards_T
+        _draw(drawing, Series("reward thin", "", _steps(rewards_T), rewards_T), across)
     for line in lines:
         _draw(drawing, line, across)
     _label_ends(drawing, lines)
     return drawing.markup()
 
 
-def last_step(summaries: Sequence[RunSummary]) -> int:
-    """The last step any run trained or was evaluated at, which all track figures reach to."""
-    return max(
-        (step for s in summaries for step in [len(s.rewards_T), *(t for i in s.sets for t in i.steps)]), default=0
-    )
+def spans(summaries: Sequence[RunSummary]) -> list[int]:
+    """The step that each track figure reaches to: the same for all, unless one run is more than twice another's length.
+
+    A run reaches to the last step it trained or was evaluated at; one without reward and scores has no figure.
+    """
+    own = [max([len(s.rewards_T), *(item.last_step for item in s.sets)]) for s in summaries]
+    longest = max(own, default=0)
+    return own if any(0 < 2 * last < longest for last in own) else [longest] * len(own)
 
 
 def change_panels(summaries: Sequence[RunSummary]) -> list[Panel]:
@@ -158,7 +172,7 @@ def _lines(summary: RunSummary) -> list[Series]:
     found = []
     if summary.reward:
         smoothed = smooth(summary.rewards_T, summary.choices.window).tolist()
-        found.append(Series("reward", "train reward", _steps(smoothed), smoothed))
+        found.append(Series("reward", "train reward", _steps(smoothed), smoothed, raw=summary.rewards_T))
     if _gold_differs(summary):
         gold = smooth(summary.gold_T, summary.choices.window).tolist()
         found.append(Series("gold", "true accuracy", _steps(gold), gold))
@@ -237,17 +251,14 @@ def _label_ends(drawing: Drawing, lines: Sequence[Series]) -> None:
     for (_, line), y in zip(ends, heights, strict=True):
         drawing.line(RIGHT + 8, y, RIGHT + 24, y, f"line {line.kind}")
         _marker(drawing, line, RIGHT + 16, y)
-        value = _last(line.values)
-        low, high = line.span
-        label = drawing.text(RIGHT + 29, y, f"{_number(value)} ", "value")
+        label = drawing.text(RIGHT + 29, y, f"{_number(_last(line.values))} ", "value")
         name = label.makeelement("tspan", {"class": "name"})
         name.text = cut(line.label, 14)
         label.append(name)
-        if (low, high) != (0.0, 1.0):
-            title = label.makeelement("title", {})
-            title.text = f"{line.label}: drawn over its own range, {_number(low)} to {_number(high)}"
-            name.text = f"({_number(low)}…{_number(high)})"
-            label.append(title)
+    others = [line for line in lines if line.span != (0.0, 1.0)]
+    ranges = "; ".join(f"{cut(line.label, 14)}: scale {' to '.join(map(_number, line.span))}" for line in others)
+    if ranges:
+        drawing.text(WIDTH - 2, BOTTOM + 32, ranges, "tick", "end")
 
 
 def _row(drawing: Drawing, pair: Pair, y: float, across: Scale) -> None:
@@ -292,4 +303,4 @@ def _last(values: Sequence[float]) -> float:
 
 
 def _number(value: float) -> str:
-    return f"{value:.2f}" if abs(value) < 100 else f"{value:.0f}"
+    return f"{value:.2f}" if abs(value) < 10 else f"{value:.1f}" if abs(value) < 100 else f"{value:.0f}"

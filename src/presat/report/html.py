@@ -106,7 +106,7 @@ def render(
     environment.filters["num"] = lambda value: shown(value, 2)
     template = environment.from_string((folder / "page.html.j2").read_text(encoding="utf-8"))
     table = rows(summaries)
-    last = figures.last_step(summaries)
+    spans = figures.spans(summaries)
     panels = {
         "change": figures.change_panels(summaries),
         "sharpening": figures.sharpening_panels(summaries),
@@ -118,7 +118,8 @@ def render(
         intro=[part.strip() for part in intro.split("\n\n") if part.strip()],
         summaries=summaries,
         answer=answer(summaries),
-        tracks=[figures.track(summary, last) for summary in summaries],
+        tracks=[figures.track(summary, last) for summary, last in zip(summaries, spans, strict=True)],
+        same_steps=len(set(spans)) == 1,
         marks=MARKS,
         panels=panels,
         from_start=all(item.first_step == 0 for s in summaries for item in s.sets),

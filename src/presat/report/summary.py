@@ -216,7 +216,9 @@ def summarise(run: Run, choices: Choices | None = None, name: str | None = None)
 
 
 def ordered_sets(run: Run) -> list[str]:
-    """Evaluation sets in the order of the run's configuration where it has one, out-of-distribution ones last."""
+    """Evaluation sets in the order of the run's configuration, else of its log; out-of-distribution ones last."""
+    sets = run.eval_metrics()
+    logged = dict.fromkeys(name.removeprefix("eval/").rpartition("/")[0] for name in run.values)
     config = run.config.get("eval", {})
     listed = config.get("sets", []) if isinstance(config, Mapping) else []
     order = [str(item.get("name") or "") for item in listed if isinstance(item, Mapping)]
@@ -224,7 +226,7 @@ def ordered_sets(run: Run) -> list[str]:
     def rank(name: str) -> tuple[bool, int]:
         return bool(_OUT_OF_DISTRIBUTION.search(name)), order.index(name) if name in order else len(order)
 
-    return sorted(run.eval_sets(), key=rank)
+    return sorted((name for name in logged if name in sets), key=rank)
 
 
 def headline_metric(names: list[str]) -> str | None:
