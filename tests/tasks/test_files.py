@@ -172,6 +172,14 @@ def test_repeated_rows(times: tuple[int, int], unique: bool | None, kept: int, t
     assert [problem.metadata.get("repeats") for problem in problems] == (list(times) if folded else [None] * kept)
 
 
+def test_a_file_is_a_file_wherever_it_lies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "lab").mkdir()
+    write_jsonl(tmp_path / "lab" / "sums.jsonl", SUMS)
+    monkeypatch.chdir(tmp_path)
+    assert len(load_problems("lab/sums.jsonl", columns=COLUMNS)) == 5
+    assert load_problems("lab/chains", count=1)[0].verifier == "lab"
+
+
 # --- count and sample
 
 
@@ -344,6 +352,12 @@ def test_a_parquet_file_cut_in_the_middle(tmp_path: Path) -> None:
 
 def test_an_empty_folder(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="is empty; it should hold"):
+        load_problems(tmp_path)
+
+
+def test_a_folder_of_other_things(tmp_path: Path) -> None:
+    (tmp_path / "weights.bin").write_bytes(b"0")
+    with pytest.raises(DataError, match="cannot be loaded as a dataset"):
         load_problems(tmp_path)
 
 

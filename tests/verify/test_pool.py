@@ -129,6 +129,17 @@ def test_a_broken_library_is_an_error_not_a_score(tmp_path: Path, monkeypatch: p
         WorkerPool().run([item("1", "1")])
 
 
+def test_files_in_the_working_directory_do_not_stand_in_for_libraries(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("math_verify", "random"):
+        (tmp_path / f"{name}.py").write_text("raise ImportError('mine')")
+    monkeypatch.chdir(tmp_path)
+    pool = WorkerPool()
+    assert pool.run([item("1", "1")]) == [(1.0, "1", None)]
+    pool.close()
+
+
 def test_a_worker_that_cannot_start_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "sitecustomize.py").write_text("import os; os._exit(1)")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))

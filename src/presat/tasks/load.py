@@ -38,7 +38,7 @@ def load_problems(source: str | Path | TaskConfig, **options: Any) -> list[Probl
         raise ConfigError("No data source is given; set `data.source`, for instance to lab/chains or a .parquet file.")
     if options.get("count") is not None and options["count"] < 1:
         raise ConfigError(f"count should be at least 1; it is {options['count']}.")
-    family, _, task = name.partition("/")
+    family, _, task = ("", "", "") if Path(name).is_file() else name.partition("/")
     if family == "lab" and task:
         from presat.tasks.lab import lab_problems
 

@@ -56,7 +56,8 @@ def _start() -> _Worker:
     environment = {**os.environ, "PYTHONHASHSEED": "0", "OMP_NUM_THREADS": "1"}
     try:
         process = subprocess.Popen(  # noqa: S603  (our own module, run by our own interpreter)
-            [sys.executable, "-m", "presat.verify.worker", str(theirs.fileno())],
+            # -P: a file in the working directory that is called like a library must not stand in for it
+            [sys.executable, "-P", "-m", "presat.verify.worker", str(theirs.fileno())],
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
             env=environment,
