@@ -154,12 +154,13 @@ def test_the_view_fits_80_columns_and_says_what_is_going_on(make_run):
     assert "\x1b" not in text
     words = " ".join(text.replace("│", " ").split())
     assert "step 40 of 40" in words
-    assert "the reward is 0.75 above the true accuracy of the same responses" in words
+    assert "reward 0.75 above the true accuracy of the same responses" in words
     assert "saturated at step 27 (so far), 13 steps ago" in words  # four of the five steps are at the top
+    assert "alarm The reward rose from" in words
     assert "greedy" in words
     assert "pass@8" in words
     run.status = "finished"
-    assert "t_sat 24 (on the mean of 5 steps: 27), last 4 steps left out" in " ".join(shown(run, width=120).split())
+    assert "t_sat 24 (mean of 5 steps: 27), last 4 steps left out" in " ".join(shown(run, width=120).split())
 
 
 def test_true_accuracy_is_shown_only_where_it_is_not_the_reward(make_run):

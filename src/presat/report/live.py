@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from presat.diagnosis.alarms import constant_answer, reward_hacking
 from presat.errors import RunError
 from presat.metrics import OnlineSaturation, default_tail, find_saturation, smooth
 from presat.report.follow import Follower, follow, planned_steps
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 FINAL = ("finished", "stopped", "failed", "interrupted")
 WIDTH = 48
 LABEL = 14
+BAR = 12
 TITLES = {
     "finished": "finished", "stopped": "stopped early", "failed": "failed", "interrupted": "interrupted",
     "running": "running", "unknown": "no status (its trainer leaves none)",
@@ -99,6 +101,7 @@ def live_view(
     lines = [("progress", _progress(run, seconds_per_step)), *_reward_lines(run, rewards_T, window)]
     lines += _score_lines(run)
     lines += _saturation_lines(run, rewards_T, window, patience)
+    lines += [("alarm" if index == 0 else "", sentence) for index, sentence in enumerate(_alarms(run))]
     for label, value in lines:
         grid.add_row(Text(label), Text(value))
     parts: list[RenderableType] = [grid]
@@ -121,8 +124,8 @@ def _progress(run: Run, pace: float | None) -> str:
     planned = planned_steps(run)
     if planned is None:
         return f"step {done}"
-    filled = round(24 * min(1.0, done / planned))
-    text = f"{'█' * filled}{'░' * (24 - filled)} step {done} of {planned}"
+    filled = round(BAR * min(1.0, done / planned))
+    text = f"{'█' * filled}{'░' * (BAR - filled)} step {done} of {planned}"
     if pace is None or run.status in FINAL:
         return text
     return f"{text}, {pace:.2g} s a step, {_duration(pace * (planned - done))} left"
@@ -146,7 +149,7 @@ def _reward_lines(run: Run, rewards_T: np.ndarray, window: int) -> list[tuple[st
             lines.append(("true accuracy", f"{sparkline(gold, WIDTH)}  {short(float(gold[0]))} → {short(last)}"))
             if abs(gap) >= 0.05:
                 word = "above" if gap > 0 else "below"
-                lines.append(("", f"the reward is {abs(gap):.2f} {word} the true accuracy of the same responses"))
+                lines.append(("", f"reward {abs(gap):.2f} {word} the true accuracy of the same responses"))
     return lines
 
 
@@ -210,7 +213,16 @@ def _final_saturation(rewards_T: np.ndarray, window: int) -> str:
     if logged.step is None:
         return f"no t_sat: {logged.reason}"
     on_mean = "none" if smoothed.step is None else f"{smoothed.step}"
-    return f"t_sat {logged.step} (on the mean of {window} steps: {on_mean}), last {logged.tail} steps left out"
+    return f"t_sat {logged.step} (mean of {window} steps: {on_mean}), last {logged.tail} steps left out"
+
+
+def _alarms(run: Run) -> list[str]:
+    """Alarms that hold whenever they are raised; those that need the end of a run are left to the report."""
+    try:
+        raised = [check(run) for check in (reward_hacking, constant_answer)]
+    except RunError:  # saved responses that a resumed run deletes while they are read; the next look is another chance
+        return []
+    return [sentence for sentence in raised if sentence is not None]
 
 
 def _main_scores(run: Run) -> list[tuple[int, float]]:
