@@ -11,12 +11,13 @@ The weights were rounded to 4 bits by whoever packaged them, so scores are a lit
 from __future__ import annotations
 
 import importlib.util
+import io
 import json
 import os
 import shutil
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -143,6 +144,7 @@ def packaged_folder(name: str, dtype: DType = "bfloat16") -> Path:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(folder.with_name(folder.name + ".lock")):
             if not folder.is_dir():
+                print(f"Making {name} from its package, once, in {folder}", file=sys.stderr)
                 _convert(model, parts, dtype, folder)
     except (PermissionError, NotADirectoryError, FileExistsError) as error:
         raise ModelError(
@@ -218,7 +220,7 @@ def gguf_to_folder(gguf: Path, folder: Path, dtype: DType = "bfloat16", origin: 
     from transformers import AutoModelForCausalLM
 
     kind = getattr(torch, dtype)
-    with quiet():
+    with quiet(), redirect_stderr(io.StringIO()):  # the bar of the unpacking has no switch
         try:
             loaded: Any = AutoModelForCausalLM.from_pretrained(
                 gguf.parent, gguf_file=gguf.name, dtype=kind, **_unpacked()
