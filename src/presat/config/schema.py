@@ -372,6 +372,12 @@ class DemoConfig(Settings):
     """Start over; otherwise the finished stages of an interrupted demo are kept."""
     min_recall: float = 0.95
     """A base model that recalls less than this share is made again from another seed (and the report says so)."""
+    short: TaskConfig = Field(default_factory=TaskConfig)
+    """Short training chains that Thinking SFT is checked on."""
+    min_valid: float = 0.75
+    """Thinking SFT is made again with one epoch more while fewer of its traces on the short chains are valid."""
+    max_epochs: int = 8
+    """Most epochs of Thinking SFT."""
     candidates: TaskConfig = Field(default_factory=TaskConfig)
     """Problems from which each model's training problems are chosen by its own solve@16."""
     train_problems: int = Field(default=8, ge=1)
