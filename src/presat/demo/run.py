@@ -38,8 +38,8 @@ INTRO = (
     "(arXiv:2604.18574, section 4)."
 )
 CAUTION = (
-    "One seed shows one outcome. docs/lab-log.md has the same recipe over several seeds, with the spread, and where the "
-    "tiny models do not behave as the paper's do."
+    "One seed shows one outcome. docs/lab-log.md has the same recipe over several seeds, with the spread, and where "
+    "the tiny models do not behave as the paper's do."
 )
 
 
