@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 from presat.errors import RunError
 from presat.tracking import RunWriter, hash_path, hash_problems, model_identity, open_run
 from presat.tracking.files import mend_last_line, read_lines
+from presat.tracking.lock import is_locked
 from presat.types import Problem
 
 CONFIG = {"seed": 3, "steps": 20, "data": {"source": "lab/chains", "seed": 5}, "verify": {"extraction": "boxed"}}
@@ -122,6 +124,59 @@ def test_a_second_writer_is_told_who_holds_the_directory(tmp_path, holder):
     with pytest.raises(RunError, match=f"written by process {process.pid} on .*Wait for it"):
         RunWriter(tmp_path / "run", CONFIG, "train", resume=True)
     assert open_run(tmp_path / "run").status == "running"
+
+
+def test_watchers_never_keep_a_run_from_starting(tmp_path):
+    write(tmp_path / "run", [1])
+    over, looks = threading.Event(), []
+
+    def watch():
+        while not over.is_set():
+            looks.append(is_locked(tmp_path / "run"))
+
+    watchers = [threading.Thread(target=watch) for _ in range(3)]
+    for watcher in watchers:
+        watcher.start()
+    try:
+        for step in range(2, 12):
+            write(tmp_path / "run", [step], resume=True)
+    finally:
+        over.set()
+        for watcher in watchers:
+            watcher.join()
+    assert {True, False} == set(looks)
+    assert open_run(tmp_path / "run").train_rewards().size == 11
+
+
+def test_a_run_of_another_command_is_not_gone_on_with(tmp_path):
+    write(tmp_path / "run", [1])
+    with pytest.raises(RunError, match="holds a run of `train`, which `eval` cannot go on with"):
+        RunWriter(tmp_path / "run", CONFIG, "eval", resume=True)
+    assert open_run(tmp_path / "run").status == "finished"
+
+
+def test_a_torn_line_is_said_by_readers_and_cut_by_the_next_writer(tmp_path):
+    write(tmp_path / "run", [1, 2])
+    log = tmp_path / "run" / "metrics.jsonl"
+    log.write_bytes(log.read_bytes() + b'{"step": 3, "rew')
+    run = open_run(tmp_path / "run")
+    assert run.train_rewards().tolist() == [0.1, 0.2]
+    assert run.notes == [
+        "The last line of metrics.jsonl is torn (the run was killed while writing it) and was dropped."
+    ]
+    write(tmp_path / "run", [3], resume=True)
+    assert open_run(tmp_path / "run").train_rewards().tolist() == [0.1, 0.2, 0.3]
+    assert open_run(tmp_path / "run").notes == []
+
+
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="needs a file even root cannot write to")
+def test_a_log_that_cannot_be_opened_is_said_and_the_lock_let_go(tmp_path):
+    path = tmp_path / "run"
+    path.mkdir()
+    (path / "metrics.jsonl").symlink_to("/proc/version")
+    with pytest.raises(RunError, match="Cannot write to"):
+        RunWriter(path, CONFIG, "train", resume=True)
+    assert not is_locked(path)
 
 
 def test_a_killed_run_is_interrupted_whole_up_to_a_line_and_resumes(tmp_path, holder):
