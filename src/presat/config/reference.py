@@ -2,36 +2,59 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import yaml
+from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from presat.cli import VERBS
-from presat.config.load import preset_names, settings_of
+from presat.config.load import holds_models, preset_names
+
+INTRO = """# Command reference
+
+Made by `make docs` from the types in `src/presat/config/schema.py`. Every setting is a key of the YAML file given as
+`--config` and an option of the command line (`optim.lr` is `--optim.lr 1e-5`); lists of settings can only stand in a
+file. All verbs also take `--config FILE|PRESET`, `--json` (one JSON object on stdout), `--debug` (tracebacks) and
+`--dry-run` (print the resolved configuration). They exit 0, 1 when something failed, 2 on wrong usage and 130 when
+interrupted.
+"""
 
 
 def reference() -> str:
     """Return the whole page as Markdown."""
-    lines = [
-        "# Command reference",
-        "",
-        "Made by `make docs` from the types in `src/presat/config/schema.py`. Every setting is a YAML key and a",
-        "`--dotted.override`. All verbs also take `--config FILE|PRESET`, `--json`, `--debug` and `--dry-run`.",
-        "",
-        f"Presets: {', '.join(f'`{name}`' for name in preset_names())}.",
-    ]
+    lines = [INTRO, f"Presets: {', '.join(f'`{name}`' for name in preset_names())}."]
     for name, verb in VERBS.items():
         lines += ["", f"## presat {name}", "", verb.question, "", "| setting | default | meaning |", "|---|---|---|"]
-        for key, field in settings_of(verb.config):
-            meaning = " ".join((field.description or "").split()).replace("|", "\\|")
-            lines.append(f"| `{key}` | `{_shown(field)}` | {meaning} |")
+        lines += rows(verb.config)
     return "\n".join(lines) + "\n"
 
 
+def rows(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    """Yield a table row for every setting below `model`; a whole verb's settings are referred to, not repeated."""
+    for name, field in model.model_fields.items():
+        kind = field.annotation
+        meaning = " ".join((field.description or "").split()).replace("|", "\\|")
+        verb = next((verb for verb, other in VERBS.items() if other.config is kind), None)
+        if verb:
+            yield f"| `{prefix}{name}.*` | | {meaning} All settings of [presat {verb}](#presat-{verb}). |"
+        elif isinstance(kind, type) and issubclass(kind, BaseModel):
+            yield from rows(kind, f"{prefix}{name}.")
+        elif holds_models(field):
+            yield f"| `{prefix}{name}` | {_shown(field)} | {meaning} A list; each has the settings of `data`. |"
+        else:
+            yield f"| `{prefix}{name}` | {_shown(field)} | {meaning} |"
+
+
 def _shown(field: FieldInfo) -> str:
+    """The default as one would write it in YAML."""
     value = field.get_default(call_default_factory=True)
-    if isinstance(value, (dict, list, tuple)):
-        return yaml.safe_dump(value, default_flow_style=True).strip()
-    return {None: "none", "": "empty"}.get(value, str(value))
+    if value in (None, ""):
+        return ""
+    text = value if isinstance(value, str) else str(value)
+    if isinstance(value, bool | dict | list):
+        text = yaml.safe_dump(value, default_flow_style=True).removesuffix("...\n").strip()
+    return f"`{text}`"
 
 
 if __name__ == "__main__":

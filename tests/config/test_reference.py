@@ -1,0 +1,25 @@
+"""The command reference is complete, and the committed page is the one the types give."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from presat.cli import VERBS
+from presat.config.load import settings_of
+from presat.config.reference import reference
+
+PAGE = Path(__file__).parents[2] / "docs" / "reference.md"
+
+
+def test_the_committed_page_is_up_to_date():
+    assert PAGE.read_text(encoding="utf-8") == reference(), "run `make docs` and commit docs/reference.md"
+
+
+def test_every_setting_of_every_verb_is_explained():
+    sections = dict(zip(VERBS, reference().split("\n## presat ")[1:], strict=True))
+    for name, verb in VERBS.items():
+        for setting, field in settings_of(verb.config):
+            assert field.description, f"{name}: {setting} has no docstring"
+            parts = setting.split(".")
+            wanted = [f"| `{setting}` |", *(f"| `{'.'.join(parts[:n])}.*` |" for n in range(1, len(parts)))]
+            assert any(start in sections[name] for start in wanted), f"{name}: {setting} is missing"
