@@ -148,3 +148,12 @@ def test_the_large_small_gap_of_opened_runs(make_run):
 )
 def test_the_headline_score(names, expected):
     assert headline_metric(names) == expected
+
+
+def test_transfer_is_the_held_out_rise_per_unit_of_reward(make_run):
+    summary = summarise(open_run(make_run("moved", rewards=(0.2, 0.9), held_out=(0.3, 0.8))))
+    change = summary.main_set.headline
+    rise = summary.reward.after - summary.reward.before
+    assert summary.transfer(summary.main_set) == pytest.approx((change.after - change.before) / rise)
+    flat = summarise(open_run(make_run("flat", rewards=(0.5, 0.52))))
+    assert flat.transfer(flat.main_set) is None

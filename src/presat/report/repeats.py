@@ -71,6 +71,7 @@ def _quantities(summary: RunSummary) -> dict[str, float | None]:
     for item in summary.sets:
         if item.first_step != item.last_step:
             found[f"{item.name} {item.metric}, first to last"] = item.headline.difference
+            found[f"{item.name} transfer"] = summary.transfer(item)
         found[f"{item.name} D_sat"] = item.gains.pre_saturation_gain
         found[f"{item.name} D_post"] = item.gains.post_saturation_residual
     return found

@@ -28,7 +28,7 @@ from presat.report.estimates import (
     proportion_change,
 )
 from presat.report.naming import printable
-from presat.report.verdict import Verdict, is_share, judge
+from presat.report.verdict import MIN_REWARD_RISE, Verdict, is_share, judge
 
 if TYPE_CHECKING:
     import polars as pl
@@ -164,6 +164,16 @@ class RunSummary:
     def main_set(self) -> SetSummary | None:
         """The set the verdict looks at: the first in distribution whose scores are shares, as far as there is one."""
         return min(self.sets, key=lambda item: (item.out_of_distribution, not is_share(item.scores)), default=None)
+
+    def transfer(self, item: SetSummary) -> float | None:
+        """Rise of a set's headline score per unit of train reward gained: what of the training reached other problems.
+
+        It compares runs that start or end at different rewards. None where the reward rose by too little to divide by,
+        or there is no evaluation before and after.
+        """
+        if self.reward is None or self.reward.difference <= MIN_REWARD_RISE or item.first_step == item.last_step:
+            return None
+        return item.headline.difference / self.reward.difference
 
     def to_json(self) -> dict[str, Any]:
         """JSON-able form: not-a-number is null."""
