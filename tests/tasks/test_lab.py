@@ -99,6 +99,11 @@ def test_more_chains_than_there_are_is_an_error() -> None:
         lab_problems("chains", count=500, operands=1)
 
 
+def test_chains_that_do_not_exist_are_an_error_and_not_an_endless_search() -> None:
+    with pytest.raises(DataError, match="Use more operands"):
+        lab_problems("chains", count=60, operands=[1, 3], split="held_out")
+
+
 def test_corpora_mix_their_kinds_by_weight() -> None:
     for corpus, weights in WEIGHTS.items():
         assert sum(weights.values()) == pytest.approx(1.0)

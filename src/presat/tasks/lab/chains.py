@@ -28,6 +28,8 @@ LABELS = "abcdefghi"
 """One label an operand, in order; their number bounds the length of a chain."""
 HELD_OUT_SHARE = 0.1
 """Share of all chains that belongs to the held-out split."""
+TRIES = 20_000
+"""Draws before a kind of chain is taken not to exist; one in a few hundred fits where there are any to speak of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +88,15 @@ NAMES = tuple(KINDS)
 def draw_chain(
     rng: random.Random, length: int, kind: Kind = KINDS["chains"], split: Split | None = None, answer: int | None = None
 ) -> Chain:
-    """Draw a chain of `length` operands, redrawing until it belongs to `split` and ends in `answer` (None: any)."""
-    while True:
+    """Draw a chain of `length` operands, redrawing until it belongs to `split` and ends in `answer` (None: any).
+
+    Raises:
+        DataError: `TRIES` draws brought none, as happens where chains are so short that hardly any fit.
+    """
+    for _ in range(TRIES):
         start = rng.randint(kind.lowest_start, TOP)
         operands, total = [], start
-        for _ in range(length):
+        for _operand in range(length):
             size = rng.randint(1, LARGEST_ADDEND)
             operand = -size if rng.random() < kind.minus_share else size
             if not 0 <= total + operand <= TOP:
@@ -102,6 +108,9 @@ def draw_chain(
         chain = Chain(start, tuple(operands))
         if split is None or chain.split == split:
             return chain
+    raise DataError(
+        f"No chain of {length} operands in the split '{split}' ends in {answer}: too few exist. Use more operands."
+    )
 
 
 def chain_rng(*key: object) -> random.Random:
