@@ -1,7 +1,9 @@
-"""The live progress line of a training verb, on stderr."""
+"""The progress of a training verb, on stderr: a live line on a terminal, a plain line now and then in a log file."""
 
 from __future__ import annotations
 
+import sys
+import time
 from collections.abc import Mapping
 from typing import Self
 
@@ -9,12 +11,19 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as RichProgress
 
+LOG_EVERY_S = 60.0
+"""Seconds between two plain lines."""
+
 
 class Progress:
-    """Steps done, time left, and the newest numbers. Silent when `quiet` or when stderr is not a terminal."""
+    """Steps done, time left, and the newest numbers; silent when `quiet`."""
 
     def __init__(self, title: str, quiet: bool = False) -> None:
         console = Console(stderr=True)
+        self._title, self._total = title, 0
+        self._plain = not quiet and not console.is_terminal
+        self._began = self._said = time.monotonic()
+        self._first = 0
         self._bar = RichProgress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
@@ -23,14 +32,16 @@ class Progress:
             TimeRemainingColumn(),
             TextColumn("{task.fields[numbers]}"),
             console=console,
-            disable=quiet or not console.is_terminal,
+            disable=quiet or self._plain,
             transient=True,
         )
         self._task = self._bar.add_task(title, total=None, numbers="")
         self._held_out = ""
 
     def start(self, done: int, total: int) -> None:
-        """Show the line."""
+        """Begin at step `done` of `total`."""
+        self._first, self._total = done, total
+        self._began = self._said = time.monotonic()
         self._bar.start()
         self._bar.update(self._task, completed=done, total=total)
 
@@ -45,6 +56,16 @@ class Progress:
         value = metrics.get(name)
         newest = "" if value is None else f"{name} {value:.2f}  "
         self._bar.update(self._task, completed=step, numbers=newest + self._held_out)
+        if self._plain and time.monotonic() - self._said >= LOG_EVERY_S:
+            self._say(step, newest + self._held_out)
+
+    def _say(self, step: int, numbers: str) -> None:
+        """One plain line, with the time left at the pace so far."""
+        self._said = time.monotonic()
+        done = step - self._first
+        left = (self._said - self._began) / done * (self._total - step) if done > 0 else 0.0
+        ending = f", about {left / 60:.0f} min left" if done > 0 else ""
+        print(f"{self._title}: {step} of {self._total}{ending}  {numbers}".rstrip(), file=sys.stderr, flush=True)
 
     def __enter__(self) -> Self:
         return self
