@@ -76,6 +76,11 @@ def test_both_sft_styles_see_the_same_prompts_and_every_branch_the_same_rl() -> 
     assert stages["base_thinking-sft"].after == ("base",)
 
 
+def test_fewer_epochs_at_most_than_at_least_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["demo", "--max-epochs", "2"]) == 2
+    assert "max_epochs must be at least thinking.epochs (4)" in capsys.readouterr().err
+
+
 def test_a_base_model_that_cannot_recall_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from presat.demo import stages
 

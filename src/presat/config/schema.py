@@ -378,6 +378,8 @@ class DemoConfig(Settings):
     """Thinking SFT is made again with one epoch more while fewer of its traces on the short chains are valid."""
     max_epochs: int = 8
     """Most epochs of Thinking SFT."""
+    thinking_gate: Literal["think", "none"] = "think"
+    """Format gate of the Thinking models' reward, as the paper has it after Thinking SFT."""
     candidates: TaskConfig = Field(default_factory=TaskConfig)
     """Problems from which each model's training problems are chosen by its own solve@16."""
     train_problems: int = Field(default=8, ge=1)
@@ -394,6 +396,12 @@ class DemoConfig(Settings):
     """Non-Thinking SFT, on the same prompts."""
     rl: TrainConfig = Field(default_factory=TrainConfig)
     """GRPO."""
+
+    @model_validator(mode="after")
+    def _epochs(self) -> DemoConfig:
+        if self.max_epochs < self.thinking.epochs:
+            raise ValueError(f"max_epochs must be at least thinking.epochs ({self.thinking.epochs:g})")
+        return self
 
 
 class ReadingConfig(Settings):

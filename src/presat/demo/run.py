@@ -105,7 +105,7 @@ def graph(config: DemoConfig) -> list[Stage]:
         name, folder, thinking = slug(branch), config.out / slug(branch), style == "thinking"
         sft, rl = _settings(config, style, folder / "sft"), _settings(config, "rl", folder / "rl")
         if thinking:
-            rl["reward"] = rl["reward"] | {"gate": "think"}  # the gate the paper has after Thinking SFT (section 4)
+            rl["reward"] = rl["reward"] | {"gate": config.thinking_gate}
         stages += [
             Stage(f"{name}-sft", finetune, {"config": sft, "check": check if thinking else None}, (origin,)),
             Stage(f"{name}-rl", reinforce, {"config": rl, "selection": selection}, (f"{name}-sft",)),
