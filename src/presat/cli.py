@@ -58,6 +58,58 @@ def _inspect(config: schema.InspectConfig, out: Console) -> Result:
     return inspection.to_json()
 
 
+def _filter(config: schema.FilterConfig, out: Console) -> Result:
+    from presat.training.data import run_filter
+
+    found = run_filter(config)
+    out.print(
+        f"{found.kept} of {found.problems} problems kept: {found.never} never solved, {found.always} always, "
+        f"{found.outside} outside the bounds, {found.too_long} too long."
+    )
+    out.print(f"Solved 0, 1, ..., {config.samples} times of {config.samples}: {' '.join(map(str, found.histogram))}")
+    out.print(f"Written to {found.out}.")
+    return found.to_json()
+
+
+def _subset(config: schema.SubsetConfig, out: Console) -> Result:
+    from presat.tasks import load_task, save_problems
+    from presat.tasks.subsets import choose_subset, solve_counts_of
+
+    chosen = choose_subset(load_task(config.data), config)
+    path = save_problems(chosen, config.out)
+    counts, samples = solve_counts_of(chosen, config.counts, config.samples)
+    repeats = int(chosen[0].metadata["repeats"])
+    out.print(f"{len(chosen)} problems, each {repeats} times, solved {counts} times of {samples}. Written to {path}.")
+    return {"out": str(path), "problems": len(chosen), "repeats": repeats, "solve_counts": counts, "samples": samples}
+
+
+def _corrupt(config: schema.CorruptConfig, out: Console) -> Result:
+    from presat.training.data import run_corrupt
+
+    done = run_corrupt(config)
+    out.print(f"{done.corrupted} of {done.problems} labels corrupted: gamma {done.gamma:.3f} (asked: {done.asked:g}).")
+    if done.incorruptible:
+        shown = ", ".join(done.incorruptible[:5]) + (", ..." if len(done.incorruptible) > 5 else "")
+        out.print(f"{len(done.incorruptible)} problems drawn have no usable incorrect answer: {shown}")
+    if done.second_choice:
+        out.print(
+            f"{done.second_choice} labels are not the most frequent incorrect answer: that one accepts the truth."
+        )
+    out.print(f"Written to {done.out}.")
+    return done.to_json()
+
+
+def _traces(config: schema.TracesConfig, out: Console) -> Result:
+    from presat.training.traces import run_traces
+
+    done = run_traces(config)
+    dropped = ", ".join(f"{reason} {count}" for reason, count in done.dropped.items()) or "none"
+    out.print(f"{done.kept} of {done.rows} rows kept ({done.unchecked} without a gold answer). Left out: {dropped}.")
+    for name, file in done.files.items():
+        out.print(f"{file}: {done.response_tokens[name]} response tokens, {done.prompt_tokens[name]} prompt tokens.")
+    return done.to_json()
+
+
 def _stage(name: str) -> Callable[[Any, Console], Result]:
     """A training verb: run it, then show the run as `report` would."""
 
@@ -100,6 +152,10 @@ def _report(config: schema.ReportConfig, out: Console) -> Result:
 VERBS: dict[str, Verb] = {
     "demo": Verb("Show me: the whole idea on a tiny model, on a CPU, in minutes.", schema.DemoConfig, _demo, "demo"),
     "data inspect": Verb("What is in this data, and does every gold answer verify?", schema.InspectConfig, _inspect),
+    "data filter": Verb("Which problems does my model solve sometimes?", schema.FilterConfig, _filter),
+    "data subset": Verb("N problems across the range of difficulty.", schema.SubsetConfig, _subset),
+    "data corrupt": Verb("What if a share of the labels is wrong?", schema.CorruptConfig, _corrupt),
+    "data sft": Verb("Thinking and Non-Thinking SFT sets from one file of traces.", schema.TracesConfig, _traces),
     "cpt": Verb("Continue pre-training on domain text.", schema.CptConfig, _stage("cpt")),
     "sft": Verb("Fine-tune on worked solutions, thinking or not.", schema.SftConfig, _stage("sft")),
     "train": Verb("Train with GRPO under the supervision I have.", schema.TrainConfig, _stage("train")),

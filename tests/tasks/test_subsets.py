@@ -1,11 +1,19 @@
 from __future__ import annotations
 
+import random
+from dataclasses import replace
+
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from presat.errors import DataError
-from presat.tasks.subsets import near_mean, stratified_round_robin, usable
+from presat import load_problems
+from presat.config.schema import SubsetConfig
+from presat.errors import ConfigError, DataError
+from presat.tasks import save_problems
+from presat.tasks.subsets import choose_subset, near_mean, solve_counts_of, stratified_round_robin, usable
+from presat.types import Problem
 
 counts = st.lists(st.integers(0, 16), min_size=1, max_size=80)
 
@@ -54,3 +62,60 @@ def test_near_mean_comes_at_least_as_near_as_the_paper_choice(solve: list[int], 
 def test_too_few_usable_problems_says_what_to_do() -> None:
     with pytest.raises(DataError, match="Only 1 of 3 problems"):
         near_mean([0, 16, 3], 2, 0.3, seed=0)
+
+
+def problems_with(counts, **more):
+    return [
+        Problem(f"p{i}", ({"role": "user", "content": f"{i}?"},), "5", "math", "math",
+                {"solve": {"right": count, "samples": 16, "model": "m"}, **more})
+        for i, count in enumerate(counts)
+    ]  # fmt: skip
+
+
+def test_eight_are_the_first_of_sixty_four_and_fill_a_batch():
+    rng = random.Random(0)
+    problems = problems_with([rng.randrange(17) for _ in range(300)])
+    eight, more = (choose_subset(problems, SubsetConfig(n=n, seed=4)) for n in (8, 64))
+    assert [p.id for p in eight] == [p.id for p in more][:8]
+    assert [p.metadata["repeats"] for p in (*eight, *more)] == [8] * 8 + [1] * 64
+    assert [p.metadata["solve"]["right"] for p in eight] == [1, 2, 3, 4, 5, 6, 7, 8]
+    assert [p.id for p in choose_subset(problems, SubsetConfig(n=8, seed=5))] != [p.id for p in eight]
+
+
+def test_a_subset_is_written_as_often_as_it_fills_the_batch_and_read_back_once(tmp_path):
+    chosen = choose_subset(problems_with(range(1, 16)), SubsetConfig(n=8, batch=64))
+    path = save_problems(chosen, tmp_path / "subset.parquet")
+    assert pq.read_metadata(path).num_rows == 64
+    assert [p.id for p in load_problems(path)] == [p.id for p in chosen]
+    assert [p.metadata for p in load_problems(path)] == [p.metadata for p in chosen]
+
+
+def test_counts_are_read_where_the_published_files_have_them():
+    problems = problems_with([0] * 3, difficulty={"Qwen2.5-3B": 4, "Llama-3.2-3B": 2.0})
+    assert solve_counts_of(problems, "difficulty.Qwen2.5-3B", 16) == ([4, 4, 4], 16)
+    assert solve_counts_of(problems, "difficulty.Llama-3.2-3B", 8) == ([2, 2, 2], 8)
+    assert solve_counts_of(problems, "solve", 4) == ([0, 0, 0], 16)
+
+
+@pytest.mark.parametrize(
+    ("column", "message"),
+    [
+        ("difficulty.Qwen2.5-4B", "has no 'Qwen2.5-4B'. Did you mean 'Qwen2.5-3B'"),
+        ("dificulty.Qwen2.5-3B", "has no field 'dificulty'.*Did you mean 'difficulty'"),
+        ("difficulty.none", "should hold a solve count; it is None"),
+        ("difficulty.many", "says 99 right of 16"),
+    ],
+)
+def test_what_is_no_count_is_named(column, message):
+    problems = problems_with([1], difficulty={"Qwen2.5-3B": 4, "none": None, "many": 99})
+    with pytest.raises(DataError, match=message):
+        solve_counts_of(problems, column, 16)
+
+
+def test_a_batch_that_cannot_be_filled_uniformly_is_refused():
+    problems = problems_with(range(1, 16))
+    with pytest.raises(ConfigError, match="7 problems do not fill a batch of 64"):
+        choose_subset(problems, SubsetConfig(n=7))
+    assert len(choose_subset(problems, SubsetConfig(n=7, batch=0))) == 7
+    with pytest.raises(DataError, match="run `presat data filter` first"):
+        choose_subset([replace(problems[0], metadata={})], SubsetConfig(n=1))

@@ -58,8 +58,6 @@ def load_model_and_tokenizer(
 ) -> tuple[Any, Any]:
     """Load a causal language model and its tokenizer, or say in a sentence why that is not possible.
 
-    A tokenizer without a padding token pads with its end-of-sequence token: every loss and mask here goes by lengths.
-
     Args:
         name: see `resolve_model`.
         dtype: type of the weights in memory, `float32` or `bfloat16`.
@@ -67,16 +65,31 @@ def load_model_and_tokenizer(
         chat: whether a chat template is needed (pre-training on plain text does without).
 
     Raises:
-        ModelError: not found, not a causal language model, damaged or incomplete weights, no chat template, no
-            end-of-sequence token, or an attention implementation that is not available.
+        ModelError: not found, not a causal language model, damaged or incomplete weights, an attention implementation
+            that is not available, or as `load_tokenizer`.
     """
-    folder = resolve_model(name)
-    tokenizer = _load_tokenizer(name, folder)
+    tokenizer = load_tokenizer(name, chat)
+    return _load_model(name, resolve_model(name), dtype, attention), tokenizer
+
+
+def load_tokenizer(name: str, chat: bool = True) -> Any:
+    """Load a model's tokenizer alone.
+
+    One without a padding token pads with its end-of-sequence token: every loss and mask here goes by lengths.
+
+    Args:
+        name: see `resolve_model`.
+        chat: whether a chat template is needed.
+
+    Raises:
+        ModelError: not found, damaged, no end-of-sequence token, or no chat template.
+    """
+    tokenizer = _load_tokenizer(name, resolve_model(name))
     if chat and not tokenizer.chat_template:
         raise ModelError(_NO_TEMPLATE.format(name=name))
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
-    return _load_model(name, folder, dtype, attention), tokenizer
+    return tokenizer
 
 
 def _load_tokenizer(name: str, folder: str) -> Any:

@@ -1,15 +1,24 @@
 """Which problems to train on, decided from how often the model solves them (METHOD section 2).
 
-Everything here works on solve counts alone: `solve_counts_P[p]` is how many of `samples` responses to problem p were
-right. Functions return indices into it.
+The choosing works on solve counts alone: `solve_counts_P[p]` is how many of `samples` responses to problem p were
+right. Those functions return indices into it.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from presat.errors import DataError
+from presat.errors import ConfigError, DataError, nearest
+from presat.types import Problem
+
+if TYPE_CHECKING:
+    from presat.config.schema import SubsetConfig
+
+COUNT_COLUMN = "solve"
+"""Column the filter writes: {right, samples, model}."""
 
 
 def usable(solve_counts_P: Sequence[int], samples: int = 16) -> list[int]:
@@ -65,3 +74,69 @@ def _enough(solve_counts_P: Sequence[int], n: int, samples: int) -> list[int]:
             "are asked for: sample more problems, or take easier or harder ones."
         )
     return candidates
+
+
+def with_solve_count(problem: Problem, right: int, samples: int, model: str) -> Problem:
+    """Return the problem with its solve count in the column `solve`; a `difficulty` of its own stays as it is."""
+    found = {"right": right, "samples": samples, "model": model}
+    return replace(problem, metadata={**problem.metadata, COUNT_COLUMN: found})
+
+
+def solve_counts_of(problems: Sequence[Problem], column: str, samples: int) -> tuple[list[int], int]:
+    """Read solve_counts_P out of the problems' rows; returns them and out of how many samples they are.
+
+    Args:
+        problems: the problems.
+        column: `solve`, or a column with the count itself, or `COLUMN.KEY` for a mapping: the published files have
+            `difficulty.MODEL`.
+        samples: how many samples a bare count is out of; `solve` says so itself.
+
+    Raises:
+        DataError: a problem lacks the column, it holds no count, or the counts are out of different numbers of samples.
+    """
+    counts, totals = [], set()
+    for problem in problems:
+        value, total = _count_of(problem, column, samples)
+        if not 0 <= value <= total:
+            raise DataError(f"Problem {problem.id}: field '{column}' says {value} right of {total} samples.")
+        counts.append(value)
+        totals.add(total)
+    if len(totals) > 1:
+        raise DataError(
+            f"The counts in '{column}' are out of {' and '.join(map(str, sorted(totals)))} samples: mix no sets."
+        )
+    return counts, totals.pop() if totals else samples
+
+
+def _count_of(problem: Problem, column: str, samples: int) -> tuple[int, int]:
+    name, _, key = column.partition(".")
+    value = problem.metadata.get(name)
+    if name not in problem.metadata:
+        hint = "run `presat data filter` first" if column == COUNT_COLUMN else "`counts` says where they are"
+        raise DataError(f"Problem {problem.id} has no field '{name}' ({hint}).{nearest(name, problem.metadata)}")
+    if isinstance(value, Mapping):
+        if column == COUNT_COLUMN:
+            samples, key = int(value["samples"]), "right"
+        if key not in value:
+            raise DataError(f"Problem {problem.id}: field '{name}' has no '{key}'.{nearest(key, map(str, value))}")
+        value = value[key]
+    if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value):
+        raise DataError(f"Problem {problem.id}: field '{column}' should hold a solve count; it is {value!r}.")
+    return int(value), samples
+
+
+def choose_subset(problems: Sequence[Problem], config: SubsetConfig) -> list[Problem]:
+    """Choose `config.n` problems by stratified round robin, each to be written `batch / n` times where n < batch.
+
+    For one seed the subsets are nested: the 8 problems chosen first are the first 8 of 64.
+
+    Raises:
+        ConfigError: a batch that is no multiple of a smaller `n`.
+        DataError: the rows hold no counts, or too few problems are usable.
+    """
+    if config.n < config.batch and config.batch % config.n:
+        raise ConfigError(f"{config.n} problems do not fill a batch of {config.batch} uniformly; 0 repeats none.")
+    counts, samples = solve_counts_of(problems, config.counts, config.samples)
+    chosen = stratified_round_robin(counts, config.n, config.seed, samples)
+    repeats = max(1, config.batch // config.n)
+    return [replace(p, metadata={**p.metadata, "repeats": repeats}) for p in (problems[index] for index in chosen)]

@@ -1,22 +1,58 @@
-"""solve@k: how many of k responses to each problem are right, under the model that will be trained (section 2)."""
+"""solve@k: how many of k responses to each problem are right, under the model that will be trained (section 2).
+
+`open_sampler` is what the data verbs draw with: responses are judged chunk by chunk and each chunk is one file of the
+run directory (`rollouts/solve`), so that a run that is killed and started again goes on, and a finished one costs
+nothing to repeat. A problem's draws are a function of the seed and its id: they do not depend on the other problems.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
-from presat.config.schema import ModelConfig, VerifyConfig
+import polars as pl
+import torch
+
+from presat.config.schema import ModelConfig, SampleConfig, VerifyConfig
+from presat.errors import DataError, RunError
 from presat.models import load_model_and_tokenizer
-from presat.rollouts import make_engine, seed_for
+from presat.rollouts import RolloutStore, make_engine, seed_for
+from presat.rollouts.batching import BatchEngine
+from presat.tasks import load_task
+from presat.tracking import RunWriter, model_identity
+from presat.tracking.files import read_json, rollout_files, write_atomically
 from presat.training.evaluate import score_groups
 from presat.training.libraries import quiet_libraries
+from presat.training.problems import describe, drop_too_long
+from presat.training.progress import Progress
 from presat.types import Problem, Sampling
 from presat.verify import Verifier
+
+SPLIT = "solve"
+"""Folder of the samples below `rollouts`."""
+DRAWN_WITH = "samples.json"
+"""What decides the samples of a run directory; another run's are not mixed with them."""
+
+
+class Samples(NamedTuple):
+    """The judged responses to one problem: G final answers and their scores (1, 0, None where missing)."""
+
+    answers_G: list[str | None]
+    values_G: list[float | None]
+
+    @property
+    def right(self) -> int:
+        """How many are right. A missing verdict is not: the count says how often the reward would be 1."""
+        return sum(value == 1.0 for value in self.values_G)
 
 
 def solve_counts(
     model: ModelConfig, problems: Sequence[Problem], samples: int, sampling: Sampling, seed: int, verify: VerifyConfig
 ) -> list[int]:
-    """Return solve_counts_P: right responses out of `samples` for each problem.
+    """Return solve_counts_P: right responses out of `samples` for each problem, kept nowhere.
 
     A response whose verdict is missing is not right: the count says how often the reward would be 1.
     """
@@ -25,3 +61,114 @@ def solve_counts(
         seeds = [seed_for(seed, "solve", index) for index in range(len(problems))]
         scores_PG = score_groups(verifier, engine.generate(problems, samples, sampling, seeds))
     return [sum(score.value == 1.0 for score in row) for row in scores_PG]
+
+
+@dataclass
+class Sampler:
+    """Draws and judges responses, and remembers them in the run directory.
+
+    Attributes:
+        config: the verb's settings.
+        problems: the problems whose prompts fit.
+        too_long: how many do not.
+        verifier: judges the responses; shared with whoever judges more.
+        writer: the run directory's writer.
+    """
+
+    config: SampleConfig
+    problems: list[Problem]
+    too_long: int
+    verifier: Verifier
+    writer: RunWriter
+    engine: BatchEngine
+    progress: Progress
+    known: dict[tuple[str, str | None], Samples] = field(default_factory=dict)
+
+    def draw(self, problems: Sequence[Problem]) -> list[Samples]:
+        """Return the samples of each problem, drawing those that are not on disk yet."""
+        new = [problem for problem in problems if _key(problem) not in self.known]
+        for first in range(0, len(new), self.config.chunk):
+            self._draw_chunk(new[first : first + self.config.chunk])
+        return [self.known[_key(problem)] for problem in problems]
+
+    def _draw_chunk(self, problems: list[Problem]) -> None:
+        config = self.config
+        sampling = Sampling(config.temperature, config.max_new_tokens, config.max_prompt_tokens)
+        seeds = [seed_for(config.seed, "solve", problem.id) for problem in problems]
+        groups = self.engine.generate(problems, config.samples, sampling, seeds)
+        scores_PG = score_groups(self.verifier, groups)
+        number = 1 + max((step for step, _ in rollout_files(config.run, SPLIT)), default=-1)
+        RolloutStore(config.run / "rollouts").write(SPLIT, number, groups, scores_PG)
+        for problem, scores in zip(problems, scores_PG, strict=True):
+            self.known[_key(problem)] = Samples([s.extracted for s in scores], [s.value for s in scores])
+        rate = sum(samples.right for samples in self.known.values()) / (config.samples * len(self.known))
+        self.progress.show(len(self.known), {f"eval/solved/avg@{config.samples}": rate})
+
+
+@contextlib.contextmanager
+def open_sampler(config: SampleConfig, command: str, quiet: bool = False) -> Iterator[Sampler]:
+    """Open the run directory, load problems and model, and read the samples that are there already.
+
+    Args:
+        config: the verb's settings.
+        command: the verb.
+        quiet: show no progress line.
+
+    Raises:
+        DataError, ModelError: the problems or the model cannot be loaded; a problem has no gold answer to count by.
+        RunError: the run directory is busy, or holds samples that were drawn otherwise (the message names how).
+    """
+    problems = load_task(config.data)  # quick to refuse, so before the model
+    for problem in problems:
+        if problem.gold is None and problem.verifier != "reasoning_gym":
+            raise DataError(f"Problem {problem.id} has no gold answer, so nobody can say how often it is solved.")
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    verify = config.verify
+    with (
+        quiet_libraries(),
+        RunWriter(config.run, config, command, resume=True) as writer,
+        Verifier(verify.extraction, verify.workers, verify.timeout_s) as verifier,
+        Progress(command, quiet) as progress,
+    ):
+        model, tokenizer = load_model_and_tokenizer(
+            config.model.name, config.model.dtype, attention=config.model.attention
+        )
+        engine = make_engine(model, tokenizer, config.engine)
+        identity = model_identity(model.config._name_or_path)
+        _same_draws(config, identity)
+        fitting, too_long = drop_too_long(engine, problems, config.max_prompt_tokens)
+        writer.note_provenance(model=identity, problems={"data": describe(fitting, too_long)})
+        known = _read(config)
+        progress.start(sum(_key(problem) in known for problem in fitting), len(fitting))
+        yield Sampler(config, fitting, too_long, verifier, writer, engine, progress, known)
+
+
+def _key(problem: Problem) -> tuple[str, str | None]:
+    return problem.id, problem.gold
+
+
+def _same_draws(config: SampleConfig, identity: dict[str, str | None]) -> None:
+    """Note what decides the samples, or refuse to mix them with samples that were drawn otherwise."""
+    names = ("samples", "temperature", "max_new_tokens", "seed")
+    now = {"model": identity.get("sha256") or identity.get("revision"), "extraction": config.verify.extraction}
+    now |= {name: getattr(config, name) for name in names}
+    before = read_json(config.run / DRAWN_WITH)
+    for name, value in before.items():
+        if value != now.get(name):
+            raise RunError(
+                f"{config.run} holds samples drawn with another {name} ({value}, not {now.get(name)}). Choose another "
+                "run directory, or delete this one to draw anew."
+            )
+    write_atomically(config.run / DRAWN_WITH, json.dumps(now, indent=2))
+
+
+def _read(config: SampleConfig) -> dict[tuple[str, str | None], Samples]:
+    """The samples on disk."""
+    known = {}
+    for _, file in rollout_files(config.run, SPLIT):
+        rows = pl.read_parquet(file, columns=["problem_id", "gold", "sample", "extracted", "score"])
+        for (identity, gold), part in rows.group_by("problem_id", "gold", maintain_order=True):
+            ordered = part.sort("sample")
+            known[str(identity), gold] = Samples(ordered["extracted"].to_list(), ordered["score"].to_list())
+    return known
