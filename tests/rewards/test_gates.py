@@ -1,11 +1,24 @@
 from __future__ import annotations
 
+import dataclasses
 import pickle
 
 import pytest
 from tests.rewards.conftest import MakeGroup
 
-from presat.rewards import GATES, FormatOnly, Gated, MajorityVote, RandomCoin, Verifiable
+from presat.rewards import (
+    GATES,
+    SOURCES,
+    FormatOnly,
+    Gated,
+    MajorityVote,
+    RandomCoin,
+    Verifiable,
+    judge,
+    make_reward,
+    needs_of,
+    votes_of,
+)
 from presat.types import Score
 
 # response: passes boxed, think, think_opened, single_box
@@ -68,3 +81,19 @@ def test_a_gated_majority_vote_is_still_a_majority_vote(group: MakeGroup) -> Non
     texts = [r"\boxed{7}", r"\boxed{7}", r"<think>a</think>\boxed{7}", r"<think>a</think>\boxed{1}"]
     rewards = Gated(MajorityVote(votes=4), "think")(group(texts, gold="1"), [Score(0.0)] * 3 + [Score(1.0)])
     assert rewards == [0.0, 0.0, 1.0, 0.0]
+
+
+@pytest.mark.parametrize("source", list(SOURCES))
+def test_a_gate_works_with_every_source(source: str, group: MakeGroup) -> None:
+    """The gated reward is the reward times the gate, and asks for the same votes and statistics."""
+    texts = [r"<think>a</think>\boxed{7}", r"\boxed{7}", r"<think>a</think>\boxed{1}", "7"]
+    plain = make_reward(source)
+    gated = make_reward(source, "think")
+    stats = {need.key: 0.5 for need in needs_of(plain)}
+    made = group(texts)
+    made = dataclasses.replace(made, completions=tuple(dataclasses.replace(c, stats=stats) for c in made.completions))
+    scores = [Score(1.0), Score(1.0), Score(0.0), Score(0.0)]
+    values = plain(made, scores)
+    assert gated(made, scores) == [values[0], 0.0, values[2], 0.0]
+    assert (votes_of(gated), needs_of(gated)) == (votes_of(plain), needs_of(plain))
+    assert judge(gated, made, scores).vote == judge(plain, made, scores).vote

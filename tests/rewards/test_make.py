@@ -7,9 +7,32 @@ import pytest
 
 from presat.config.schema import RewardConfig
 from presat.errors import ConfigError
-from presat.rewards import GATES, SOURCES, FormatOnly, Gated, MajorityVote, RandomCoin, Verifiable, make_reward
+from presat.rewards import (
+    GATES,
+    SOURCES,
+    FormatOnly,
+    Gated,
+    MajorityVote,
+    NegativeEntropy,
+    RandomCoin,
+    SelfCertainty,
+    SoftMajorityVote,
+    Verifiable,
+    WeightedSum,
+    make_reward,
+    needs_of,
+    votes_of,
+)
 
-KINDS = {"verifiable": Verifiable, "majority_vote": MajorityVote, "random": RandomCoin, "format_only": FormatOnly}
+KINDS = {
+    "verifiable": Verifiable,
+    "majority_vote": MajorityVote,
+    "soft_majority_vote": SoftMajorityVote,
+    "self_certainty": SelfCertainty,
+    "negative_entropy": NegativeEntropy,
+    "random": RandomCoin,
+    "format_only": FormatOnly,
+}
 
 
 def test_every_source_behind_every_gate_keeps_its_name_and_pickles() -> None:
@@ -20,6 +43,8 @@ def test_every_source_behind_every_gate_keeps_its_name_and_pickles() -> None:
             assert isinstance(reward.reward if isinstance(reward, Gated) else reward, kind)
             assert isinstance(reward, Gated) == (gate != "none")
             assert reward.name == source
+            assert votes_of(reward) == (16 if "vote" in source else None)
+            assert bool(needs_of(reward)) == (source in ("self_certainty", "negative_entropy"))
             assert pickle.loads(pickle.dumps(reward)) == reward
 
 
@@ -36,16 +61,64 @@ def test_a_configuration_makes_the_reward() -> None:
     assert make_reward(RewardConfig(source="random", options={"probability": 0.2}), seed=3) == RandomCoin(3, 0.2)
 
 
+def test_a_configuration_makes_a_weighted_sum() -> None:
+    config = RewardConfig.model_validate(
+        {
+            "source": "weighted_sum",
+            "gate": "boxed",
+            "votes": 12,
+            "parts": [
+                {"source": "majority_vote", "gate": "think"},
+                {"source": "negative_entropy", "weight": 0.1, "options": {"last": 0.25}, "name": "calm_end"},
+                {"source": "random", "weight": 0, "gate": "boxed"},
+            ],
+        }
+    )
+    made = make_reward(config, seed=3, extraction="any", workers=2, timeout_s=2.0)
+    assert made == WeightedSum(
+        {
+            "majority_vote": Gated(Gated(MajorityVote(12, "any", 2, 2.0), "think"), "boxed"),
+            "calm_end": Gated(NegativeEntropy(0.25), "boxed"),
+            "random": Gated(RandomCoin(3), "boxed"),
+        },
+        {"majority_vote": 1.0, "calm_end": 0.1, "random": 0.0},
+    )
+    assert config.sources == ["majority_vote", "negative_entropy", "random"]
+    assert pickle.loads(pickle.dumps(made)) == made
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"source": "weighted_sum"}, "`parts` go together"),
+        ({"parts": [{"source": "random"}]}, "`parts` go together"),
+        ({"source": "weighted_sum", "parts": [{}], "options": {"last": 1}}, "no options of its own"),
+    ],
+)
+def test_contradictory_settings_of_a_sum_are_refused(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        RewardConfig.model_validate(settings)
+
+
+def test_parts_of_one_name_are_refused() -> None:
+    parts = [{"source": "negative_entropy"}, {"source": "negative_entropy", "options": {"last": 0.5}}]
+    config = RewardConfig.model_validate({"source": "weighted_sum", "parts": parts})
+    with pytest.raises(ConfigError, match="Two parts of the weighted sum are called 'negative_entropy'"):
+        make_reward(config)
+
+
 @pytest.mark.parametrize(
     ("source", "gate", "options", "message"),
     [
         ("majority", "none", {}, "no reward 'majority'. Did you mean 'majority_vote'"),
-        ("zzz", "none", {}, "no reward 'zzz'. Known: format_only, majority_vote, random, verifiable"),
+        ("zzz", "none", {}, "no reward 'zzz'. Known: format_only, majority_vote, negative_entropy, random"),
         ("verifiable", "thinks", {}, "no reward gate 'thinks'. Did you mean 'think'"),
         ("majority_vote", "none", {"vote": 3}, "majority_vote takes no option 'vote'. Did you mean 'votes'"),
         ("majority_vote", "none", {"counts": {}}, "takes no option 'counts'"),
         ("verifiable", "none", {"votes": 3}, "verifiable takes no option 'votes'"),
         ("majority_vote", "none", {"votes": 0}, "at least one vote"),
+        ("negative_entropy", "none", {"last": 0}, "a share above 0 and up to 1; it is 0"),
+        ("self_certainty", "none", {"last": 0.5}, "self_certainty takes no option 'last'"),
     ],
 )
 def test_errors_name_the_nearest(source: str, gate: str, options: dict[str, Any], message: str) -> None:

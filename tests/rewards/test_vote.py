@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.rewards.conftest import MakeGroup
 
 from presat.errors import ConfigError
-from presat.rewards import MajorityVote
+from presat.rewards import MajorityVote, SoftMajorityVote
 from presat.types import Completion, Problem, RolloutGroup, Score
 
 
@@ -100,6 +100,14 @@ def test_it_is_picklable_before_and_after_its_first_vote(group: MakeGroup) -> No
         assert (copy, copy.counts) == (vote, vote.counts)
         assert copy(group(boxes("1/2", "3", "0.5")), []) == [1.0, 0.0, 1.0]
         vote(group(boxes("1/2", "0.5")), [])
+
+
+def test_the_soft_vote_pays_every_answer_its_share_of_the_votes(group: MakeGroup) -> None:
+    texts = [*boxes("0.5", "3", "1/2"), "none", *boxes("3", r"\frac12", "9")]
+    assert SoftMajorityVote()(group(texts), []) == [3 / 7, 2 / 7, 3 / 7, 0.0, 2 / 7, 3 / 7, 1 / 7]
+    assert SoftMajorityVote(votes=4)(group(texts), []) == [2 / 4, 1 / 4, 2 / 4, 0.0, 1 / 4, 2 / 4, 0.0]
+    assert SoftMajorityVote()(group(["a", "b"]), []) == [0.0, 0.0]
+    assert pickle.loads(pickle.dumps(SoftMajorityVote(votes=3))) == SoftMajorityVote(votes=3) != MajorityVote(votes=3)
 
 
 @pytest.mark.parametrize("votes", [0, -1])

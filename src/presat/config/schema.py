@@ -87,18 +87,54 @@ class VerifyConfig(Settings):
     """Seconds a worker may spend on one answer, counted from when it starts; then the score is missing, not wrong."""
 
 
+Gate = Literal["none", "boxed", "think", "think_opened", "single_box"]
+VOTES = ("majority_vote", "soft_majority_vote")
+"""Rewards that hold a vote."""
+
+
+class RewardPart(Settings):
+    """One part of a weighted sum of rewards."""
+
+    source: str = "verifiable"
+    """Any reward but `weighted_sum`."""
+    weight: float = 1.0
+    """What its values are multiplied by; a part of weight 0 is only logged."""
+    name: str = ""
+    """What it is logged under (`rewards/NAME/mean`); the source's own name when empty."""
+    gate: Gate = "none"
+    """Format gate of this part."""
+    options: YamlMapping = Field(default_factory=dict)
+    """Further options of the source."""
+
+
 class RewardConfig(Settings):
     """What the policy is rewarded for."""
 
     source: str = "verifiable"
-    """`verifiable`, `majority_vote`, `random`, `format_only`."""
-    gate: Literal["none", "boxed", "think", "think_opened", "single_box"] = "none"
+    """`verifiable`, `majority_vote`, `soft_majority_vote`, `self_certainty`, `negative_entropy`, `random`,
+    `format_only`, `weighted_sum` of `parts`, or your own: `package.module:name` or the name of an entry point."""
+    gate: Gate = "none"
     """Format gate: the reward is 0 unless the response passes it (`think`: `<think>...</think>` and a box after it;
     `think_opened`: the prompt opened `<think>`; `single_box`: exactly one box and nothing after it)."""
     votes: int = Field(default=16, ge=1)
-    """Majority vote: responses per prompt that vote (at least the group size); the first `group_size` train."""
+    """Votes: responses per prompt that vote (at least the group size); the first `group_size` train."""
     options: YamlMapping = Field(default_factory=dict)
-    """Further options of the source."""
+    """Further options of the source, for instance `{last: 0.25}` of `negative_entropy`."""
+    parts: list[RewardPart] = Field(default_factory=list)
+    """The parts of a `weighted_sum`; the gate above goes for all of them, beside their own."""
+
+    @property
+    def sources(self) -> list[str]:
+        """Every source that takes part."""
+        return [part.source for part in self.parts] or [self.source]
+
+    @model_validator(mode="after")
+    def _sum(self) -> RewardConfig:
+        if (self.source == "weighted_sum") != bool(self.parts):
+            raise ValueError("`source: weighted_sum` and `parts` go together: give both or neither")
+        if self.parts and self.options:
+            raise ValueError("a weighted sum has no options of its own; give them to its parts")
+        return self
 
 
 class EvalSettings(Settings):
@@ -187,6 +223,9 @@ class TrainConfig(Settings):
     """G, responses a prompt."""
     micro_batch: int = Field(default=8, ge=1)
     """Responses per forward-backward pass and process. Votes and advantages always see the whole group."""
+    advantage: Literal["grpo", "grpo_pos", "grpo_neg"] = "grpo"
+    """`grpo`: (r - mean) / std of the group, tokens weighted by 1/|o|. Baselines of appendix E: `grpo_pos`: r - 0, only
+    right responses push; `grpo_neg`: r - 1, only wrong ones; both without the 1/|o| weights."""
     beta: float = Field(default=0.001, ge=0)
     """KL coefficient (k3 estimator)."""
     epsilon: float = Field(default=0.2, gt=0)
@@ -218,7 +257,7 @@ class TrainConfig(Settings):
     def _sizes(self) -> TrainConfig:
         if self.group_size < 2:
             raise ValueError("group_size must be at least 2: the advantage compares responses within a group")
-        if self.reward.source == "majority_vote" and self.reward.votes < self.group_size:
+        if self.reward.votes < self.group_size and any(source in VOTES for source in self.reward.sources):
             raise ValueError("reward.votes must be at least group_size")
         return self
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from presat.rewards.certainty import NegativeEntropy, SelfCertainty, Statistic
+from presat.rewards.combine import WeightedSum
 from presat.rewards.gates import GATES, Gated
 from presat.rewards.make import SOURCES, make_reward
+from presat.rewards.outcome import Outcome, Vote, judge, needs_of, votes_of
 from presat.rewards.sources import FormatOnly, RandomCoin, Verifiable
-from presat.rewards.vote import MajorityVote, Vote, label_is_right
+from presat.rewards.user import UserReward
+from presat.rewards.vote import MajorityVote, SoftMajorityVote, label_is_right
 
 __all__ = [
     "GATES",
@@ -13,9 +17,19 @@ __all__ = [
     "FormatOnly",
     "Gated",
     "MajorityVote",
+    "NegativeEntropy",
+    "Outcome",
     "RandomCoin",
+    "SelfCertainty",
+    "SoftMajorityVote",
+    "Statistic",
+    "UserReward",
     "Verifiable",
     "Vote",
+    "WeightedSum",
+    "judge",
     "label_is_right",
     "make_reward",
+    "needs_of",
+    "votes_of",
 ]

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from presat.rewards.certainty import Statistic
+from presat.rewards.outcome import Outcome, judge, needs_of, votes_of
 from presat.types import Reward, RolloutGroup, Score
 from presat.verify.extract import boxes, extract_boxed
 
@@ -75,9 +77,26 @@ class Gated:
 
     def __call__(self, group: RolloutGroup, scores: Sequence[Score]) -> list[float | None]:
         """Return the wrapped reward's values, 0 where the response does not pass."""
-        values = self.reward(group, scores)
+        return self.outcome(group, scores).values_N
+
+    def outcome(self, group: RolloutGroup, scores: Sequence[Score]) -> Outcome:
+        """The gated values, and the vote as it was held."""
+        found = judge(self.reward, group, scores)
+        return Outcome(self._pass(group, found.values_N), vote=found.vote)
+
+    @property
+    def votes(self) -> int | None:
+        """How many responses vote."""
+        return votes_of(self.reward)
+
+    @property
+    def needs(self) -> tuple[Statistic, ...]:
+        """The statistics of the policy that the wrapped reward reads."""
+        return needs_of(self.reward)
+
+    def _pass(self, group: RolloutGroup, values_N: Sequence[float | None]) -> list[float | None]:
         passes = GATES[self.gate]
         return [
             value if passes(completion.text) else 0.0
-            for value, completion in zip(values, group.completions, strict=True)
+            for value, completion in zip(values_N, group.completions, strict=True)
         ]

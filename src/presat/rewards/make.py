@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from presat.errors import ConfigError, nearest
+from presat.rewards.certainty import NegativeEntropy, SelfCertainty
+from presat.rewards.combine import WeightedSum
 from presat.rewards.gates import GATES, Gated
 from presat.rewards.sources import FormatOnly, RandomCoin, Verifiable
-from presat.rewards.vote import MajorityVote
+from presat.rewards.user import offered, user_reward
+from presat.rewards.vote import MajorityVote, SoftMajorityVote
 from presat.types import Reward
 
 if TYPE_CHECKING:
@@ -18,6 +21,9 @@ if TYPE_CHECKING:
 SOURCES: dict[str, Callable[..., Reward]] = {
     "verifiable": Verifiable,
     "majority_vote": MajorityVote,
+    "soft_majority_vote": SoftMajorityVote,
+    "self_certainty": SelfCertainty,
+    "negative_entropy": NegativeEntropy,
     "random": RandomCoin,
     "format_only": FormatOnly,
 }
@@ -28,27 +34,54 @@ def make_reward(source: str | RewardConfig, gate: str = "none", seed: int = 0, *
     """Make a reward.
 
     Args:
-        source: `verifiable`, `majority_vote`, `random`, `format_only`; or a `RewardConfig`, which brings the rest too.
+        source: a name in `SOURCES`, the user's own (`package.module:name`, or an entry point in `presat.rewards`); or a
+            `RewardConfig`, which brings the rest too.
         gate: `none`, or a name in `presat.rewards.gates.GATES`.
         seed: seed of whatever is random about it.
-        options: settings of the source (`votes` for the majority vote).
+        options: settings of the source (`votes` for the majority vote). Beside a `RewardConfig` they are defaults, for
+            the sources that take them.
 
     Raises:
-        ConfigError: unknown source, gate or option, with the nearest known one.
+        ConfigError: unknown source, gate or option, with the nearest known one; or the user's own cannot be used.
     """
     if not isinstance(source, str):
-        if source.source == "majority_vote":
-            options = {"votes": source.votes, **options}
-        return make_reward(source.source, source.gate, seed, **{**options, **source.options})
-    if source not in SOURCES:
-        raise ConfigError(f"There is no reward '{source}'.{nearest(source, SOURCES)}")
+        return _configured(source, seed, options)
     if gate != "none" and gate not in GATES:
         raise ConfigError(f"There is no reward gate '{gate}'.{nearest(gate, ['none', *GATES])}")
-    known = set(inspect.signature(SOURCES[source]).parameters) - _PRIVATE
+    reward = _ours(source, seed, options) if source in SOURCES else user_reward(source, options)
+    if reward is None:
+        raise ConfigError(f"There is no reward '{source}'.{nearest(source, [*SOURCES, *offered()])}")
+    return reward if gate == "none" else Gated(reward, gate)
+
+
+def _ours(source: str, seed: int, options: Mapping[str, Any]) -> Reward:
+    known = _options_of(source)
     for option in options:
         if option not in known:
             raise ConfigError(f"The reward {source} takes no option '{option}'.{nearest(option, known)}")
-    if "seed" in known:
-        options = {"seed": seed, **options}
-    reward = SOURCES[source](**options)
-    return reward if gate == "none" else Gated(reward, gate)
+    return SOURCES[source](**({"seed": seed, **options} if "seed" in known else options))
+
+
+def _options_of(source: str) -> set[str]:
+    """The options a source of ours takes; none for one that is not ours."""
+    return set(inspect.signature(SOURCES[source]).parameters) - _PRIVATE if source in SOURCES else set()
+
+
+def _configured(config: RewardConfig, seed: int, defaults: Mapping[str, Any]) -> Reward:
+    def make(source: str, gate: str, options: Mapping[str, Any]) -> Reward:
+        given = {"votes": config.votes, **defaults}
+        taken = {name: value for name, value in given.items() if name in _options_of(source)}
+        return make_reward(source, gate, seed, **{**taken, **options})
+
+    if not config.parts:
+        return make(config.source, config.gate, config.options)
+    rewards: dict[str, Reward] = {}
+    for part in config.parts:
+        reward = make(part.source, part.gate, part.options)
+        # a gate around a sum is the same gate around each part; so every part is logged as it counts
+        reward = Gated(reward, config.gate) if config.gate not in ("none", part.gate) else reward
+        name = part.name or reward.name
+        if name in rewards:
+            raise ConfigError(f"Two parts of the weighted sum are called '{name}'; give one of them another `name`.")
+        rewards[name] = reward
+    return WeightedSum(rewards, {name: part.weight for name, part in zip(rewards, config.parts, strict=True)})

@@ -1,7 +1,8 @@
 """Majority vote: the most frequent answer of a group is its label (TTRL, arXiv:2504.16084; METHOD section 3).
 
 A vote sees the whole group. Equivalent answers are one (`1/2` and `0.5`); the paper does not say whether it merges
-them. Ties go to the answer that appeared first, and are counted.
+them. Ties go to the answer that appeared first, and are counted. The soft vote (EMPO, arXiv:2504.05812) rewards every
+response by the share of the votes that its answer got.
 """
 
 from __future__ import annotations
@@ -11,26 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from presat.errors import ConfigError
+from presat.rewards.outcome import Outcome, Vote
 from presat.types import RolloutGroup, Score
 from presat.verify import Mode, Verifier
 from presat.verify.equivalence import equivalence_classes
-
-
-@dataclass(frozen=True, slots=True)
-class Vote:
-    """Outcome of one vote.
-
-    Attributes:
-        label: the winning answer as first written; None when no response has an answer.
-        agrees_N: for each response whether its answer is the label.
-        share: share of all votes (absent answers included) that the label got.
-        tied: whether another answer got as many votes.
-    """
-
-    label: str | None
-    agrees_N: tuple[bool, ...]
-    share: float
-    tied: bool
 
 
 @dataclass
@@ -62,8 +47,16 @@ class MajorityVote:
 
     def __call__(self, group: RolloutGroup, scores: Sequence[Score]) -> list[float | None]:
         """Vote once and return 1 for every response that agrees with the label."""
+        return self.outcome(group, scores).values_N
+
+    def outcome(self, group: RolloutGroup, scores: Sequence[Score]) -> Outcome:
+        """Vote once; the rewards, and the vote they come from."""
         del scores
-        return [float(agrees) for agrees in self.vote(group).agrees_N]
+        vote = self.vote(group)
+        return Outcome(self._values(vote), vote=vote)
+
+    def _values(self, vote: Vote) -> list[float | None]:
+        return [float(agrees) for agrees in vote.agrees_N]
 
     def vote(self, group: RolloutGroup) -> Vote:
         """Hold the vote of one group."""
@@ -75,13 +68,28 @@ class MajorityVote:
         self.counts["groups"] += 1
         if not ballots:
             self.counts["no_answer"] += 1
-            return Vote(None, (False,) * len(answers_N), 0.0, tied=False)
+            return Vote(None, (False,) * len(answers_N), 0.0, tied=False, shares_N=(0.0,) * len(answers_N))
         (winner, most), *others = ballots.most_common()  # equal counts stay in order of first appearance
         tied = bool(others) and others[0][1] == most
         self.counts["ties"] += tied
         agrees_N = tuple(number == winner for number in classes_N)
         voters = min(self.votes, len(answers_N))
-        return Vote(answers_N[agrees_N.index(True)], agrees_N, most / voters, tied)
+        shares_N = tuple(0.0 if number is None else ballots[number] / voters for number in classes_N)
+        return Vote(answers_N[agrees_N.index(True)], agrees_N, most / voters, tied, shares_N)
+
+
+@dataclass
+class SoftMajorityVote(MajorityVote):
+    """The share of the first `votes` responses whose answer is equivalent to this one's; 0 without an answer.
+
+    EMPO's reward (arXiv:2504.05812): the probability of the response's cluster of equal meaning, estimated from the
+    group. Its filter of prompts by the entropy of the clusters is not part of a reward and is left out.
+    """
+
+    name: str = "soft_majority_vote"
+
+    def _values(self, vote: Vote) -> list[float | None]:
+        return list(vote.shares_N)
 
 
 def label_is_right(rewards_N: Sequence[float | None], scores_N: Sequence[Score]) -> bool | None:

@@ -104,7 +104,7 @@ def _gather(records: list[Any]) -> list[Any]:
 
 @dataclass
 class RolloutSink:
-    """Keeps the training responses of every n-th step, gathered from all processes."""
+    """Keeps the training responses of every n-th step, gathered from all processes, with the parts of their reward."""
 
     store: RolloutStore | None
     every: int
@@ -118,8 +118,11 @@ class RolloutSink:
         if self.store is not None:
             groups = [group for part in parts for group in part.groups]
             scores_PN = [row for part in parts for row in part.scores_PN]
-            rewards_PN = [row for part in parts for row in part.rewards_PN]
-            self.store.write("train", drawn.step, groups, scores_PN, rewards_PN)
+            outcomes = [outcome for part in parts for outcome in part.outcomes_P]
+            rewards_PN = [outcome.values_N for outcome in outcomes]
+            names = outcomes[0].parts if outcomes else ()
+            extra_PN = {f"reward/{name}": [outcome.parts[name] for outcome in outcomes] for name in names}
+            self.store.write("train", drawn.step, groups, scores_PN, rewards_PN, extra_PG=extra_PN)
 
 
 @dataclass

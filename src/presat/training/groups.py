@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from presat.errors import RunError
-from presat.rewards import label_is_right
+from presat.rewards import Outcome, judge, needs_of
 from presat.rollouts import seed_for
 from presat.training.evaluate import score_groups
+from presat.training.labels import count_labels, label_metrics
 from presat.types import Engine, Problem, Reward, RolloutGroup, Sampling, Score
 
 if TYPE_CHECKING:
+    from presat.rewards.policy import PolicyScorer
     from presat.verify import Verifier
 
 REWARD_KEY = "presat_reward"
@@ -33,7 +35,12 @@ class StepRollouts:
     step: int
     groups: list[RolloutGroup]
     scores_PN: list[list[Score]]
-    rewards_PN: list[list[float | None]]
+    outcomes_P: list[Outcome]
+
+    @property
+    def rewards_PN(self) -> list[list[float | None]]:  # noqa: N802 (its name carries its shape)
+        """The training signal."""
+        return [outcome.values_N for outcome in self.outcomes_P]
 
 
 def place_key(step: int, place: int) -> str:
@@ -56,6 +63,7 @@ class GroupRollouts:
         votes: responses a prompt that vote on its label, the first `group_size` among them; None without a vote.
         seed: the run's seed.
         sink: receives what was drawn (the rollout store).
+        scorer: adds the statistics of the live policy that the reward reads; None where it reads none.
     """
 
     problems: Sequence[Problem]
@@ -68,6 +76,7 @@ class GroupRollouts:
     votes: int | None
     seed: int
     sink: Callable[[StepRollouts], None] = field(default=lambda _: None)
+    scorer: PolicyScorer | None = None
     _counted: dict[str, int] = field(default_factory=dict)
 
     def __call__(self, prompts: list[str], trainer: Any) -> dict[str, list[Any]]:
@@ -87,9 +96,11 @@ class GroupRollouts:
         problems = [self.problems[self.schedule[step - 1][place]] for place in places]
         seeds = [seed_for(self.seed, "train", step, place) for place in places]
         groups = self.engine.generate(problems, max(self.group_size, self.votes or 0), self.sampling, seeds)
+        if self.scorer is not None:
+            groups = self.scorer(groups, needs_of(self.reward))
         scores_PN = score_groups(self.verifier, groups)
-        rewards_PN = [self.reward(group, scores) for group, scores in zip(groups, scores_PN, strict=True)]
-        return StepRollouts(step, groups, scores_PN, rewards_PN)
+        outcomes_P = [judge(self.reward, group, scores) for group, scores in zip(groups, scores_PN, strict=True)]
+        return StepRollouts(step, groups, scores_PN, outcomes_P)
 
     def _places(self, prompts: list[str], step: int) -> list[int]:
         """Fold TRL's rows back into groups, refusing any other arrangement than G consecutive rows a prompt."""
@@ -116,42 +127,15 @@ class GroupRollouts:
         }
 
     def _metrics(self, drawn: StepRollouts, trainer: Any) -> dict[str, float]:
-        """Gold accuracy beside the reward and what the verifier met, summed over all processes."""
-        labels = label_counts([row[: self.group_size] for row in drawn.scores_PN])
+        """What goes beside the reward, and what the verifier met, summed over all processes."""
         counts = self.verifier.counts
-        met = [float(counts[name] - self._counted.get(name, 0)) for name in VERIFIER_COUNTS]
+        met = {name: float(counts[name] - self._counted.get(name, 0)) for name in VERIFIER_COUNTS}
         self._counted = counts
-        right_PN = map(label_is_right, drawn.rewards_PN, drawn.scores_PN)
-        known = [right for right in right_PN if right is not None]
-        totals = torch.tensor(
-            [*labels, sum(known), len(known), *met], dtype=torch.float32, device=trainer.accelerator.device
-        )
-        right, judged, missing, all_right, all_wrong, mixed, groups, labels_right, labels_known, *met = (
-            trainer.accelerator.reduce(totals, reduction="sum").tolist()
-        )
-        vote = {"labels/label_accuracy": labels_right / labels_known if labels_known else float("nan")}
-        return {
-            **(vote if self.votes else {}),
-            **{f"verify/{name}": value for name, value in zip(VERIFIER_COUNTS, met, strict=True)},
-            "labels/gold_accuracy": right / judged if judged else float("nan"),
-            "labels/missing": missing / (judged + missing),
-            "labels/all_right": all_right / groups,
-            "labels/all_wrong": all_wrong / groups,
-            "labels/mixed": mixed / groups,
-        }
-
-
-def label_counts(scores_PG: Sequence[Sequence[Score]]) -> tuple[float, ...]:
-    """Count right, judged and missing responses, then all-right, all-wrong, mixed and all groups (missing left out)."""
-    right = judged = missing = all_right = all_wrong = mixed = 0.0
-    for row in scores_PG:
-        values = [score.value for score in row if score.value is not None]
-        right, judged, missing = right + sum(values), judged + len(values), missing + len(row) - len(values)
-        some_right, some_wrong = 1.0 in values, any(value != 1.0 for value in values)
-        all_right += some_right and not some_wrong
-        all_wrong += some_wrong and not some_right
-        mixed += some_right and some_wrong
-    return right, judged, missing, all_right, all_wrong, mixed, float(len(scores_PG))
+        labels = count_labels(drawn.scores_PN, drawn.outcomes_P, self.group_size)
+        own = torch.tensor([*labels.values(), *met.values()], dtype=torch.float32, device=trainer.accelerator.device)
+        sums = trainer.accelerator.reduce(own, reduction="sum").tolist()
+        totals = dict(zip([*labels, *met], sums, strict=True))
+        return {**label_metrics(totals), **{f"verify/{name}": totals[name] for name in met}}
 
 
 def reward_function(name: str) -> Callable[..., list[float | None]]:

@@ -2,8 +2,10 @@
 
 Strictly on-policy: one generation and one AdamW update a step, so the probability ratio is 1 where the gradient is
 taken. TRL differs from the paper in one detail that no setting reaches: the advantage divides by std + 1e-4 with the
-unbiased standard deviation. Responses come from `groups.GroupRollouts`; evaluation, log and checkpoints from
-`callbacks.Monitor`.
+unbiased standard deviation. The baselines of appendix E (`advantage: grpo_pos | grpo_neg`) take r - b for it and weigh
+every token by 1 / `max_new_tokens` in place of 1/|o|: the paper drops the length term and names no other, and a
+constant keeps the size of the gradient, which AdamW does not see but clipping does. Responses come from
+`groups.GroupRollouts`; evaluation, log and checkpoints from `callbacks.Monitor`.
 """
 
 from __future__ import annotations
@@ -21,7 +23,8 @@ from trl.trainer.grpo_trainer import GRPOTrainer
 from presat.config.schema import TrainConfig
 from presat.metrics import OnlineSaturation
 from presat.models import load_model_and_tokenizer
-from presat.rewards import make_reward
+from presat.rewards import make_reward, needs_of, votes_of
+from presat.rewards.policy import PolicyScorer
 from presat.rollouts import RolloutStore, make_engine
 from presat.rollouts.batching import BatchEngine
 from presat.tasks import load_task
@@ -35,9 +38,33 @@ from presat.training.session import Session, open_session, process_count
 from presat.types import Problem, Reward, Sampling
 from presat.verify import Verifier
 
+BASELINES = {"grpo": None, "grpo_pos": 0.0, "grpo_neg": 1.0}
+"""The constant b of each `advantage`; None compares responses within their group."""
+
 
 class Trainer(SafeTrainer, GRPOTrainer):
-    """TRL's trainer, made safe."""
+    """TRL's trainer, made safe, with the constant baselines.
+
+    Attributes:
+        baseline: b of the advantage r - b; None leaves TRL's own advantage.
+    """
+
+    baseline: float | None = None
+    _rewards_BF: torch.Tensor
+
+    def _calculate_rewards(self, *args: Any, **kwargs: Any) -> torch.Tensor:
+        """Return the rewards of all processes, [responses, reward functions], and keep them for the advantage."""
+        self._rewards_BF = super()._calculate_rewards(*args, **kwargs)
+        return self._rewards_BF
+
+    def _generate_and_score_completions(self, inputs: Any) -> dict[str, Any]:
+        """Return TRL's batch, with the advantage r - b where there is a constant b; 0 for a missing reward."""
+        batch = super()._generate_and_score_completions(inputs)
+        if self.baseline is not None:
+            first = self.accelerator.process_index * len(inputs)
+            rewards_B = self._rewards_BF[first : first + len(inputs), 0]
+            batch["advantages"] = torch.nan_to_num(rewards_B - self.baseline, nan=0.0)
+        return batch
 
 
 def run_train(config: TrainConfig, quiet: bool = False) -> Path:
@@ -74,7 +101,7 @@ def _train(config: TrainConfig, batches: Batches, run: Session, verifier: Verifi
         return saturation.stop_reason()
     # what is quick to refuse comes before the model
     asked, held_out = load_task(config.data), {task.label(): load_task(task) for task in config.eval.sets}
-    if config.reward.source == "verifiable":
+    if "verifiable" in config.reward.sources:
         refuse_unlabelled(asked)
     reward = reward_of(config)
     model, tokenizer = load_model_and_tokenizer(config.model.name, config.model.dtype, attention=config.model.attention)
@@ -104,9 +131,9 @@ def reward_of(config: TrainConfig) -> Reward:
     Raises:
         ConfigError: unknown reward, gate or option.
     """
-    verify, voting = config.verify, config.reward.source == "majority_vote"
+    verify = config.verify
     reading = {"extraction": verify.extraction, "workers": verify.workers, "timeout_s": verify.timeout_s}
-    return make_reward(config.reward, seed=config.seed, **(reading if voting else {}))
+    return make_reward(config.reward, seed=config.seed, **reading)
 
 
 def make_rollouts(
@@ -126,9 +153,10 @@ def make_rollouts(
         reward,
         Sampling(config.temperature, config.max_new_tokens, config.max_prompt_tokens),
         config.group_size,
-        config.reward.votes if config.reward.source == "majority_vote" else None,
+        votes_of(reward),
         config.seed,
         sink,
+        PolicyScorer(engine.model, config.micro_batch) if needs_of(reward) else None,
     )
 
 
@@ -145,6 +173,7 @@ def make_trainer(
         processing_class=tokenizer,
         rollout_func=rollouts,
     )
+    trainer.baseline = BASELINES[config.advantage]
     trainer.remove_callback(PrinterCallback)
     return trainer
 
@@ -154,7 +183,7 @@ def grpo_config(config: TrainConfig, batches: Batches, checkpoints: Path) -> GRP
     return GRPOConfig(
         output_dir=str(checkpoints),
         # the objective
-        loss_type="grpo",
+        loss_type="grpo" if config.advantage == "grpo" else "dr_grpo",  # 1/|o|, or a constant
         scale_rewards="group",
         beta=config.beta,
         use_bias_correction_kl=False,

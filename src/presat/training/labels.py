@@ -1,0 +1,92 @@
+"""What is logged beside the reward: gold accuracy, votes, kinds of groups, and the parts of a weighted sum.
+
+A step is counted process by process into sums that add up; the metrics come from the total. So they are the same
+however a step is cut over processes.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from presat.rewards import Outcome, label_is_right
+from presat.types import Score
+
+Totals = Mapping[str, float]
+_COUNTS = (
+    "right", "judged", "missing", "all_right", "all_wrong", "mixed", "groups",
+    "votes", "share", "ties", "no_answer", "label_right", "label_known",
+)  # fmt: skip
+_PART = "part/"
+
+
+def count_labels(scores_PN: Sequence[Sequence[Score]], outcomes_P: Sequence[Outcome], group_size: int) -> Totals:
+    """Count the groups of one step.
+
+    Args:
+        scores_PN: the verifier's verdicts on P groups of N responses.
+        outcomes_P: what the reward said of them.
+        group_size: the first so many responses train; gold accuracy, kinds of groups and parts are theirs, a vote is
+            everybody's.
+    """
+    totals: Counter[str] = Counter(dict.fromkeys(_COUNTS, 0.0))  # type: ignore[arg-type]
+    for scores, outcome in zip(scores_PN, outcomes_P, strict=True):
+        totals.update(_group(scores[:group_size]))
+        totals.update(_vote(scores, outcome))
+        for name, values_N in outcome.parts.items():
+            known = [value for value in values_N[:group_size] if value is not None]
+            totals.update({f"{_PART}{name}/sum": sum(known), f"{_PART}{name}/count": len(known)})  # type: ignore[dict-item]
+    return dict(totals)
+
+
+def label_metrics(totals: Totals) -> dict[str, float]:
+    """Return the metrics of a step by name; NaN where nothing could be judged."""
+    groups, judged = totals["groups"], totals["judged"]
+    metrics = {
+        "labels/gold_accuracy": _ratio(totals["right"], judged),
+        "labels/missing": _ratio(totals["missing"], judged + totals["missing"]),
+        **{f"labels/{kind}": _ratio(totals[kind], groups) for kind in ("all_right", "all_wrong", "mixed")},
+    }
+    if totals["votes"]:
+        metrics["labels/label_accuracy"] = _ratio(totals["label_right"], totals["label_known"])
+        metrics["labels/majority_share"] = totals["share"] / totals["votes"]
+        metrics["labels/ties"] = totals["ties"] / totals["votes"]
+        metrics["labels/no_answer"] = totals["no_answer"] / totals["votes"]
+    for name in sorted(key.removeprefix(_PART).removesuffix("/sum") for key in totals if key.endswith("/sum")):
+        metrics[f"rewards/{name}/mean"] = _ratio(totals[f"{_PART}{name}/sum"], totals[f"{_PART}{name}/count"])
+    return metrics
+
+
+def _group(scores_G: Sequence[Score]) -> dict[str, float]:
+    """Right, judged and missing responses of a group, and its kind (missing responses left out)."""
+    values = [score.value for score in scores_G if score.value is not None]
+    some_right, some_wrong = 1.0 in values, any(value != 1.0 for value in values)
+    return {
+        "right": sum(values),
+        "judged": len(values),
+        "missing": len(scores_G) - len(values),
+        "all_right": some_right and not some_wrong,
+        "all_wrong": some_wrong and not some_right,
+        "mixed": some_right and some_wrong,
+        "groups": 1,
+    }
+
+
+def _vote(scores_N: Sequence[Score], outcome: Outcome) -> dict[str, float]:
+    """The vote of a group, and whether its label is the true answer: a response that agrees with it is right."""
+    vote = outcome.vote
+    if vote is None:
+        return {}
+    right = label_is_right([float(agrees) for agrees in vote.agrees_N], scores_N)
+    return {
+        "votes": 1,
+        "share": vote.share,
+        "ties": vote.tied,
+        "no_answer": vote.label is None,
+        "label_right": right is True,
+        "label_known": right is not None,
+    }
+
+
+def _ratio(part: float, whole: float) -> float:
+    return part / whole if whole else float("nan")

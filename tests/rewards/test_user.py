@@ -1,0 +1,134 @@
+"""The user's own reward, from a module in the current folder and from the entry points of an installed package."""
+
+from __future__ import annotations
+
+import pickle
+import sys
+from pathlib import Path
+
+import pytest
+from tests.rewards.conftest import MakeGroup
+
+from presat.config.schema import RewardConfig
+from presat.errors import ConfigError, RunError
+from presat.rewards import Gated, SelfCertainty, WeightedSum, make_reward, needs_of, votes_of
+from presat.types import Score
+
+SOURCE = '''
+from dataclasses import dataclass
+from presat.rewards import SelfCertainty
+
+def short(group, scores, limit=3):
+    return [len(c.text) <= limit for c in group.completions]
+
+def wrong_number(group, scores):
+    return [1.0]
+
+def not_a_list(group, scores):
+    return 1.0
+
+def not_a_number(group, scores):
+    return [float("nan")] * len(group.completions)
+
+def wrong_signature(completions):
+    return []
+
+@dataclass
+class Agrees:
+    """Half the verdict, with votes and statistics of its own."""
+    factor: float = 0.5
+    votes: int = 5
+    name: str = "agreement"
+    needs = SelfCertainty().needs
+
+    def __call__(self, group, scores):
+        return [None if s.value is None else self.factor * s.value for s in scores]
+
+NUMBER = 3
+'''
+
+
+@pytest.fixture(autouse=True)
+def own_module(tmp_path, monkeypatch):
+    """A module `own_rewards` beside the user, and a package that offers one of its rewards as `shortness`."""
+    (tmp_path / "own_rewards.py").write_text(SOURCE)
+    package = tmp_path / "installed" / "own_rewards-1.0.dist-info"
+    package.mkdir(parents=True)
+    (package / "METADATA").write_text("Metadata-Version: 2.1\nName: own-rewards\nVersion: 1.0\n")
+    (package / "entry_points.txt").write_text("[presat.rewards]\nshortness = own_rewards:short\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path, str(package.parent)])
+    yield
+    sys.modules.pop("own_rewards", None)
+
+
+def test_a_dotted_path_names_a_function(group: MakeGroup) -> None:
+    made = group(["ab", "abcd"])
+    assert make_reward("own_rewards:short")(made, []) == [1.0, 0.0]
+    assert make_reward("own_rewards:short", limit=4)(made, []) == [1.0, 1.0]
+    assert make_reward("own_rewards:short").name == "short"
+    reward = make_reward("own_rewards:short", limit=4)
+    assert pickle.loads(pickle.dumps(reward)) == reward
+
+
+def test_a_class_is_made_with_its_options(group: MakeGroup) -> None:
+    reward = make_reward("own_rewards:Agrees", factor=3.0)
+    assert reward(group(["a", "b"]), [Score(1.0), Score(None)]) == [3.0, None]
+    assert (reward.name, votes_of(reward), needs_of(reward)) == ("agreement", 5, SelfCertainty().needs)
+
+
+def test_an_entry_point_names_it_too(group: MakeGroup) -> None:
+    reward = make_reward("shortness")
+    assert reward.name == "shortness"
+    assert reward(group(["ab", "abcd"]), []) == [1.0, 0.0]
+    with pytest.raises(ConfigError, match=r"no reward 'shortnes'\. Did you mean 'shortness'"):
+        make_reward("shortnes")
+
+
+def test_it_goes_behind_gates_and_into_sums(group: MakeGroup) -> None:
+    config = RewardConfig.model_validate(
+        {
+            "source": "weighted_sum",
+            "gate": "boxed",
+            "parts": [{"source": "own_rewards:short", "options": {"limit": 20}}, {"source": "verifiable"}],
+        }
+    )
+    reward = make_reward(config)
+    assert isinstance(reward, WeightedSum)
+    assert isinstance(reward.rewards["short"], Gated)
+    assert reward(group([r"\boxed{1}", "1"]), [Score(1.0), Score(1.0)]) == [2.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("source", "options", "message"),
+    [
+        ("own_reward:short", {}, "cannot be imported.*No module named 'own_reward'"),
+        ("own_rewards:shrt", {}, "no shrt in own_rewards. Did you mean 'short'"),
+        ("own_rewards:NUMBER", {}, "is of type int, not a function or a class"),
+        ("own_rewards:wrong_signature", {}, r"called as \(group, scores\), but its signature is \(completions\)"),
+        ("own_rewards:short", {"limits": 3}, r"called as \(group, scores, limits=\.\.\.\)"),
+        ("own_rewards:Agrees", {"factr": 3}, "cannot be made with the options {'factr': 3}"),
+    ],
+)
+def test_what_cannot_be_used_is_refused_at_once(source: str, options: dict, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        make_reward(source, **options)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("wrong_number", "wrong_number returned 1 values for 2 responses"),
+        ("not_a_list", "not_a_list returned float for 2 responses"),
+        ("not_a_number", "not_a_number returned nan; a reward is a finite number"),
+    ],
+)
+def test_what_it_returns_is_checked(name: str, message: str, group: MakeGroup) -> None:
+    with pytest.raises(RunError, match=message):
+        make_reward(f"own_rewards:{name}")(group(["a", "b"]), [])
+
+
+def test_the_current_folder_counts(tmp_path: Path) -> None:
+    assert str(tmp_path) not in sys.path
+    make_reward("own_rewards:short")
+    assert sys.path[0] == str(tmp_path)
