@@ -123,9 +123,11 @@ def _stage(name: str) -> Callable[[Any, Console], Result]:
 
 
 def _eval(config: schema.EvalConfig, out: Console) -> Result:
-    from presat.training import run_eval
+    from presat.training.evaluation import evaluate_model, render
 
-    return _show([str(run_eval(config))], out)
+    report = evaluate_model(config)
+    out.print(render(report))
+    return report.to_json()
 
 
 def _show(paths: list[str], out: Console) -> Result:

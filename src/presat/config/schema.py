@@ -48,21 +48,28 @@ class TaskConfig(Settings):
     """Where problems come from."""
 
     source: str = ""
-    """`lab/NAME`, `reasoning_gym/TASK`, a .parquet, .jsonl or .csv file, a folder, or a Hugging Face dataset id."""
+    """`lab/NAME`, `reasoning_gym/TASK`, `benchmark/NAME`, a .parquet, .jsonl or .csv file, a folder, or a Hugging Face
+    dataset id."""
     name: str = ""
     """What its metrics are logged under (`eval/NAME/avg@16`); the source's last part when empty."""
     count: int | None = Field(default=None, ge=1)
     """How many problems to take or to make; None takes all of a file."""
     seed: int = 0
-    """Seed of procedural problems and of random choices among rows."""
+    """Seed of procedural problems, of random choices among rows, and of the letters of multiple-choice options."""
     split: str = "train"
     """Split of a Hugging Face dataset."""
     columns: dict[str, str] = Field(default_factory=dict)
-    """For JSONL, CSV and plain datasets: which column is the `question`, the `answer`, and, if any, the `id`."""
+    """For JSONL, CSV and plain datasets: which column is the `question`, the `answer`, and, if any, the `id`. The lab,
+    Reasoning Gym and benchmarks refuse it."""
     domain: str = ""
-    """Prompt style and verifier for rows that do not say (`math`, `science`, `graph`); `math` when empty."""
+    """Domain of all problems (`math`, `science`, `graph`), over what rows in the verl format say; decides the prompt of
+    bare questions. When empty: what the rows say, else `math`. The lab and benchmarks refuse it."""
+    prompt: Literal["", "plain", "thinking", "think_opened"] = ""
+    """System message in place of the source's own: the domain's (`plain`), one that asks for `<think>` and `</think>`
+    (`thinking`), or that one with the response begun by `<think>` (`think_opened`). The lab refuses it."""
     options: YamlMapping = Field(default_factory=dict)
-    """Anything else the source understands, for instance `operands: [6, 8]` or `difficulty: 3`."""
+    """Anything else the source understands: `operands: [6, 8]` (lab), `difficulty: 3` (Reasoning Gym), `folder`
+    (benchmarks), `subset` (Hugging Face datasets), `sample`, `unique` and `system` (files and datasets)."""
 
     def label(self) -> str:
         """The set's name in metrics and file names."""
@@ -362,6 +369,17 @@ class EvalConfig(Settings):
     """The model; a checkpoint (`runs/NAME/checkpoints/step_N`) is logged at its step."""
     sets: list[TaskConfig] = Field(default_factory=list)
     """Problem sets."""
+    benchmarks: list[str] = Field(default_factory=list)
+    """The paper's benchmarks besides: names (`math500`, `gpqa_diamond`), all that a training domain is evaluated on
+    (`math`), or a part of those (`math/in_domain`, `math/out_of_domain`)."""
+    folder: Path | None = None
+    """Folder with the benchmarks' files; the environment variable PRESAT_BENCHMARKS when None."""
+    prompt: Literal["", "plain", "thinking", "think_opened"] = ""
+    """Prompt of the benchmarks, as `data.prompt`; the files' own when empty."""
+    count: int | None = Field(default=None, ge=1)
+    """Problems of each benchmark, chosen at random by `seed`; all when None."""
+    every_checkpoint: bool = False
+    """Evaluate every checkpoint of the run directory that `model.name` is, not the newest alone."""
     samples: int = Field(default=16, ge=1)
     """Responses per problem for avg@k, pass@k and maj@k."""
     greedy: bool = True

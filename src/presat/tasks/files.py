@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from presat.errors import DataError, nearest
+from presat.tasks.choices import is_choices, problem_of_choices
 from presat.tasks.rows import EXTRA_COLUMN, Row, is_verl, problem_of_plain, problem_of_verl, row_of
 from presat.types import Problem
 
@@ -30,6 +31,7 @@ def load_file_problems(
     domain: str = "",
     system: str | None = None,
     unique: bool | None = None,
+    choice_seed: int = 0,
 ) -> list[Problem]:
     """Load problems from a file, a folder or a Hugging Face dataset.
 
@@ -43,6 +45,7 @@ def load_file_problems(
         unique: True keeps one problem for rows with the same turns and gold, and notes how often it stood there in
             `metadata["repeats"]`; False keeps every row, `ID#2` being the second of its kind; None folds only where
             every problem stands there equally often, as in the published N = 8 files, whose 64 rows are 8 prompts.
+        choice_seed: shuffles the options of multiple-choice questions that come without an order (GPQA).
 
     Raises:
         ConfigError: `columns` names what there is not.
@@ -52,6 +55,8 @@ def load_file_problems(
     for where, row in read_rows(source, split, subset):
         if is_verl(row):
             problems.append(problem_of_verl(row, where, domain))
+        elif not columns and is_choices(row):
+            problems.append(problem_of_choices(row, where, domain, system, choice_seed))
         else:
             problems.append(problem_of_plain(row, where, columns or {}, domain, system))
     if not problems:

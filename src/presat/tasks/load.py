@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from presat.errors import ConfigError, DataError, nearest
+from presat.tasks.prompts import with_prompt
 from presat.types import Problem
 
 if TYPE_CHECKING:
@@ -22,10 +23,12 @@ def load_problems(source: str | Path | TaskConfig, **options: Any) -> list[Probl
     """Load problems from any source.
 
     Args:
-        source: `lab/NAME`, `reasoning_gym/TASK`, a .parquet, .jsonl or .csv file, a folder, a Hugging Face dataset id,
-            or a `TaskConfig`.
-        options: `count` and `seed` for all; the rest depends on the source: see `lab_problems`, `gym_problems` and
-            `load_file_problems`. For files `count` takes the first problems, or, with `sample=True`, random ones.
+        source: `lab/NAME`, `reasoning_gym/TASK`, `benchmark/NAME`, a .parquet, .jsonl or .csv file, a folder, a
+            Hugging Face dataset id, or a `TaskConfig`.
+        options: `count` and `seed` for all, and `prompt` (a style, see `with_prompt`) for all but the lab; the rest
+            depends on the source: see `lab_problems`, `gym_problems`, `benchmark_problems` and `load_file_problems`.
+            For files `count` takes the first problems, or, with `sample=True`, random ones; `seed` also shuffles the
+            options of multiple-choice questions.
 
     Raises:
         ConfigError: unknown task or option; the message has the nearest one.
@@ -33,7 +36,12 @@ def load_problems(source: str | Path | TaskConfig, **options: Any) -> list[Probl
     """
     if not isinstance(source, str | Path):
         return load_task(source, **options)
-    name = str(source)
+    style = options.pop("prompt", "")
+    problems = _load(str(source), options)
+    return [with_prompt(problem, style) for problem in problems] if style else problems
+
+
+def _load(name: str, options: dict[str, Any]) -> list[Problem]:
     if not name:
         raise ConfigError("No data source is given; set `data.source`, for instance to lab/chains or a .parquet file.")
     if options.get("count") is not None and options["count"] < 1:
@@ -47,13 +55,16 @@ def load_problems(source: str | Path | TaskConfig, **options: Any) -> list[Probl
         from presat.tasks.gym import gym_problems
 
         return _call(gym_problems, name, {"task": task, **_procedural(options)})
+    if family == "benchmark" and task:
+        from presat.tasks.benchmarks import benchmark_problems
+
+        return _call(benchmark_problems, name, {"name": task, **options})
     from presat.tasks.files import load_file_problems
 
-    options = dict(options)
     count, seed, sample = options.pop("count", None), options.pop("seed", 0), options.pop("sample", False)
     also = ("count", "seed", "sample")
-    problems = _call(load_file_problems, name, {"source": name, **options}, also)
-    return _cut(problems, name, count, seed, sample)
+    problems = _call(load_file_problems, name, {"source": name, "choice_seed": seed, **options}, also)
+    return cut(problems, name, count, seed, sample)
 
 
 def load_task(task: TaskConfig, **options: Any) -> list[Problem]:
@@ -66,8 +77,10 @@ def load_task(task: TaskConfig, **options: Any) -> list[Problem]:
     settings: dict[str, Any] = {"count": task.count, "seed": task.seed}
     if task.domain:
         settings["domain"] = task.domain
-    if family != "reasoning_gym":
+    if family not in ("reasoning_gym", "benchmark"):
         settings["split"] = task.split
+    if task.prompt:
+        settings["prompt"] = task.prompt
     if task.columns:
         settings["columns"] = task.columns
     return load_problems(task.source, **{**settings, **task.options, **options})
@@ -88,7 +101,12 @@ def _call(loader: Callable[..., list[Problem]], source: str, options: dict[str, 
     return loader(**options)
 
 
-def _cut(problems: list[Problem], source: str, count: int | None, seed: int, sample: bool) -> list[Problem]:
+def cut(problems: list[Problem], source: str, count: int | None, seed: int, sample: bool) -> list[Problem]:
+    """Return the first `count` problems, or random ones; all when None.
+
+    Raises:
+        DataError: there are fewer.
+    """
     if count is None:
         return problems
     if count > len(problems):

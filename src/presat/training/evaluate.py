@@ -33,12 +33,14 @@ class Evaluation(NamedTuple):
         groups: the responses.
         scores_PG: the verdicts.
         extra_PG: further columns for the rollout store (`valid_trace` for lab problems).
+        greedy_P: the value of each problem's greedy response; None where missing or not decoded.
     """
 
     metrics: dict[str, float | None]
     groups: list[RolloutGroup]
     scores_PG: list[list[Score]]
     extra_PG: dict[str, list[list[bool]]]
+    greedy_P: list[float | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,13 +117,14 @@ def summarise(records: Sequence[_Record]) -> Evaluation:
     scores_PG = [record.scores_G for record in records]
     values_PG = [[score.value for score in row] for row in scores_PG]
     answers_PG = [[score.extracted for score in row] for row in scores_PG]
+    greedy_P = [record.greedy.value if record.greedy else None for record in records]
     flat = [value for row in values_PG for value in row]
     k = len(values_PG[0]) if values_PG else 0
     metrics: dict[str, float | None] = {f"avg@{k}": avg_at_k(values_PG)}
     metrics.update({f"pass@{n}": mean_pass_at_k(values_PG, n) for n in PASS_K if n <= k})
     metrics[f"maj@{k}"] = maj_at_k(answers_PG, values_PG)
     if records and records[0].greedy is not None:
-        metrics["greedy"] = greedy_accuracy([record.greedy.value if record.greedy else None for record in records])
+        metrics["greedy"] = greedy_accuracy(greedy_P)
     metrics["missing"] = sum(value is None for value in flat) / len(flat) if flat else None
     metrics["length"] = _mean([len(c.token_ids) for group in groups for c in group.completions])
     metrics["finished"] = _mean([c.finished for group in groups for c in group.completions])
@@ -129,7 +132,7 @@ def summarise(records: Sequence[_Record]) -> Evaluation:
     if groups and all(group.problem.domain == "lab" for group in groups):
         extra_PG["valid_trace"] = valid_traces(groups)
         metrics.update(_trace_metrics(extra_PG["valid_trace"], values_PG))
-    return Evaluation(metrics, groups, scores_PG, extra_PG)
+    return Evaluation(metrics, groups, scores_PG, extra_PG, greedy_P)
 
 
 def valid_traces(groups: Sequence[RolloutGroup]) -> list[list[bool]]:

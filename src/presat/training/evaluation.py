@@ -1,41 +1,101 @@
-"""`presat eval`: evaluate a model, or a checkpoint of a run, on named problem sets. Results are appended."""
+"""`presat eval`: evaluate a model, or the checkpoints of a run, on named problem sets. Results are appended.
+
+Intervals are bootstraps over problems (a problem brings all its samples), logged as `interval/SET/METRIC/low` and
+`.../high`: they say how far a number may be off because the set is a sample of problems and the responses are samples.
+"""
 
 from __future__ import annotations
 
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import torch
 
-from presat.config.schema import EvalConfig
-from presat.errors import ConfigError
+from presat.config.schema import EvalConfig, TaskConfig
+from presat.errors import ConfigError, ModelError
+from presat.metrics import Interval, avg_at_k, bootstrap_interval, maj_at_k, mean_pass_at_k
 from presat.models import load_model_and_tokenizer, resolve_model
 from presat.rollouts import RolloutStore, make_engine, seed_for
 from presat.tasks import load_task
+from presat.tasks.benchmarks import benchmark_names, size_note
 from presat.tracking import RunWriter, model_identity
-from presat.training.checkpoints import checkpoint_step
-from presat.training.evaluate import evaluate_problems
+from presat.training.checkpoints import checkpoint_step, list_checkpoints
+from presat.training.evaluate import Evaluation, evaluate_problems
 from presat.training.libraries import quiet_libraries
 from presat.training.problems import describe, drop_too_long
 from presat.training.progress import Progress
-from presat.types import Sampling
+from presat.types import Problem, Sampling
 from presat.verify import Verifier
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+LEVEL = 0.95
+"""Coverage of the intervals."""
+
+
+@dataclass(frozen=True)
+class SetResult:
+    """One evaluation of one set: the step it is logged at, how many problems it had, its metrics and intervals."""
+
+    name: str
+    step: int
+    problems: int
+    metrics: dict[str, float | None]
+    intervals: dict[str, Interval]
+
+
+@dataclass
+class EvalReport:
+    """What `evaluate_model` found.
+
+    Attributes:
+        run: the run directory.
+        results: one for each model and set, in order.
+        notes: what one should know about the sets, one sentence each.
+    """
+
+    run: Path
+    results: list[SetResult] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        """The findings as plain data."""
+        rows = [
+            {
+                "set": item.name,
+                "step": item.step,
+                "problems": item.problems,
+                "metrics": item.metrics,
+                "intervals": {name: [interval.low, interval.high] for name, interval in item.intervals.items()},
+            }
+            for item in self.results
+        ]
+        return {"run": str(self.run), "results": rows, "notes": self.notes}
 
 
 def run_eval(config: EvalConfig, quiet: bool = False) -> Path:
-    """Evaluate a model on every set; metrics and responses are appended to the run directory, which is returned.
+    """Evaluate as `evaluate_model` does and return the run directory."""
+    return evaluate_model(config, quiet).run
+
+
+def evaluate_model(config: EvalConfig, quiet: bool = False) -> EvalReport:
+    """Evaluate a model on every set and benchmark; metrics and responses are appended to the run directory.
 
     A model named `.../checkpoints/step_N` is logged at step N, any other at step 0. With the seed of a training run,
     a checkpoint's numbers repeat the ones its training logged.
 
     Raises:
-        ConfigError: no sets to evaluate on.
+        ConfigError: no sets to evaluate on, two of one name, or an unknown benchmark.
         DataError, ModelError, RunError: problems, model or run directory cannot be used.
     """
-    if not config.sets:
-        raise ConfigError("There is nothing to evaluate on: give `sets` at least one task.")
+    report = EvalReport(config.run)
     if config.threads:
         torch.set_num_threads(config.threads)
-    step = checkpoint_step(Path(resolve_model(config.model.name))) or 0
+    models = _models(config)
     verify = config.verify
     with (
         quiet_libraries(),
@@ -43,25 +103,124 @@ def run_eval(config: EvalConfig, quiet: bool = False) -> Path:
         Verifier(verify.extraction, verify.workers, verify.timeout_s) as verifier,
         Progress("eval", quiet) as progress,
     ):
-        asked = {task.label(): load_task(task) for task in config.sets}  # quick to refuse, so before the model
-        model, tokenizer = load_model_and_tokenizer(
-            config.model.name, config.model.dtype, attention=config.model.attention
-        )
-        engine = make_engine(model, tokenizer, config.engine)
-        fitting = {name: drop_too_long(engine, own, config.max_prompt_tokens) for name, own in asked.items()}
-        writer.note_provenance(
-            model=model_identity(model.config._name_or_path),
-            problems={"eval": {name: describe(*found) for name, found in fitting.items()}},
-        )
-        store = RolloutStore(config.run / "rollouts")
-        sampling = Sampling(config.temperature, config.max_new_tokens, config.max_prompt_tokens)
-        progress.start(0, len(fitting))
-        for done, (name, (problems, _)) in enumerate(fitting.items(), 1):
-            seed = seed_for(config.seed, name)
-            found = evaluate_problems(engine, verifier, problems, config.samples, sampling, seed, config.greedy)
-            metrics = {f"eval/{name}/{metric}": value for metric, value in found.metrics.items()}
-            writer.append(step, metrics)
-            if config.save_rollouts:
-                store.write("eval", step, found.groups, found.scores_PG, set_name=name, extra_PG=found.extra_PG)
-            progress.show(done, metrics)
-    return config.run
+        asked = _problems(config, report.notes)  # quick to refuse, so before the model
+        progress.start(0, len(asked) * len(models))
+        for name in models:
+            _evaluate_one(name, config, asked, report, writer, verifier, progress)
+    return report
+
+
+def _evaluate_one(
+    name: str,
+    config: EvalConfig,
+    asked: dict[str, list[Problem]],
+    report: EvalReport,
+    writer: RunWriter,
+    verifier: Verifier,
+    progress: Progress,
+) -> None:
+    """Evaluate one model on all sets."""
+    step = checkpoint_step(Path(resolve_model(name))) or 0
+    model, tokenizer = load_model_and_tokenizer(name, config.model.dtype, attention=config.model.attention)
+    engine = make_engine(model, tokenizer, config.engine)
+    fitting = {label: drop_too_long(engine, own, config.max_prompt_tokens) for label, own in asked.items()}
+    writer.note_provenance(
+        model=model_identity(model.config._name_or_path),
+        problems={"eval": {label: describe(*found) for label, found in fitting.items()}},
+    )
+    store = RolloutStore(config.run / "rollouts")
+    sampling = Sampling(config.temperature, config.max_new_tokens, config.max_prompt_tokens)
+    for label, (problems, _) in fitting.items():
+        seed = seed_for(config.seed, label)
+        found = evaluate_problems(engine, verifier, problems, config.samples, sampling, seed, config.greedy)
+        result = SetResult(label, step, len(problems), found.metrics, intervals(found))
+        metrics = {f"eval/{label}/{metric}": value for metric, value in found.metrics.items()}
+        for metric, interval in result.intervals.items():
+            metrics[f"interval/{label}/{metric}/low"] = interval.low
+            metrics[f"interval/{label}/{metric}/high"] = interval.high
+        writer.append(step, metrics)
+        if config.save_rollouts:
+            store.write("eval", step, found.groups, found.scores_PG, set_name=label, extra_PG=found.extra_PG)
+        report.results.append(result)
+        progress.show(len(report.results), metrics)
+
+
+def intervals(found: Evaluation, seed: int = 0) -> dict[str, Interval]:
+    """Return the interval of each accuracy of an evaluation, where at least two problems have a value.
+
+    Args:
+        found: the evaluation.
+        seed: of the bootstrap.
+    """
+    values_PG = [[score.value for score in row] for row in found.scores_PG]
+    answers_PG = [[score.extracted for score in row] for row in found.scores_PG]
+    own: dict[str, Callable[[int], float | None]] = {
+        "avg": lambda p: avg_at_k([values_PG[p]]),
+        "maj": lambda p: maj_at_k([answers_PG[p]], [values_PG[p]]),
+        "greedy": lambda p: found.greedy_P[p],
+    }
+    done: dict[str, Interval] = {}
+    for metric in found.metrics:
+        kind, _, k = metric.partition("@")
+        if kind == "pass":
+            values = [mean_pass_at_k([row], int(k)) for row in values_PG]
+        elif kind in own:
+            values = [own[kind](p) for p in range(len(values_PG))]
+        else:
+            continue
+        known = [value for value in values if value is not None]
+        if len(known) > 1:
+            done[metric] = bootstrap_interval(known, LEVEL, seed=seed)
+    return done
+
+
+def render(report: EvalReport) -> RenderableType:
+    """Lay the results out for a terminal: one row a set and step, every accuracy with its interval."""
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+    names = list(dict.fromkeys(metric for item in report.results for metric in item.intervals))
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for head in ("set", "step", "problems", *names):
+        table.add_column(head, justify="left" if head == "set" else "right")
+    for item in report.results:
+        cells = [_cell(item.metrics.get(name), item.intervals.get(name)) for name in names]
+        table.add_row(item.name, str(item.step), str(item.problems), *cells)
+    words = f"Brackets: {LEVEL:.0%} bootstrap intervals over problems. Kept in {report.run}."
+    return Group(table, *(Text(line) for line in (*report.notes, words)))
+
+
+def _cell(value: float | None, interval: Interval | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.3f}" + (f" [{interval.low:.3f}, {interval.high:.3f}]" if interval else "")
+
+
+def _models(config: EvalConfig) -> Sequence[str]:
+    """The models to evaluate: the one named, or every checkpoint of the run that is named."""
+    if not config.every_checkpoint:
+        return [config.model.name]
+    found = list_checkpoints(Path(config.model.name).expanduser() / "checkpoints")
+    if not found:
+        raise ModelError(f"{config.model.name} is no run directory with checkpoints; `every_checkpoint` needs one.")
+    return [str(path) for path in found]
+
+
+def _problems(config: EvalConfig, notes: list[str]) -> dict[str, list[Problem]]:
+    """The problems of every set and benchmark, by the name they are logged under; adds to `notes`."""
+    names = list(dict.fromkeys(name for wanted in config.benchmarks for name in benchmark_names(wanted)))
+    asked = {task.label(): load_task(task) for task in config.sets}
+    for name in names:
+        if name in asked:
+            raise ConfigError(f"A set and a benchmark are both called '{name}'; give the set another `name`.")
+        options = {"folder": str(config.folder)} if config.folder else {}
+        task = TaskConfig(source=f"benchmark/{name}", seed=config.seed, prompt=config.prompt, options=options)
+        problems = load_task(task)
+        notes += filter(None, [size_note(name, len(problems))])
+        if config.count is not None and config.count < len(problems):
+            problems = random.Random(f"{name}/{config.seed}").sample(problems, config.count)
+        asked[name] = problems
+    if not asked:
+        raise ConfigError("There is nothing to evaluate on: give `sets` at least one task, or `benchmarks` a name.")
+    return asked

@@ -5,8 +5,8 @@ Two modes of reading a math answer (section 3, and the release's own scoring):
 - `boxed`: the content of the last balanced `\boxed{}`; a response without one is wrong ("no boxed answer").
 - `any`: Math-Verify's own fallbacks over the whole response, which also find an unboxed final answer.
 
-Reasoning Gym and lab answers are read from the box in both modes; see `presat.verify.reasoning_gym.judge` for what a
-mode means to Reasoning Gym.
+Reasoning Gym, lab and multiple-choice answers are read from the box in both modes; see
+`presat.verify.reasoning_gym.judge` for what a mode means to Reasoning Gym.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from presat.errors import ConfigError, VerifierError, nearest
 from presat.tasks.rows import extra_info
 from presat.types import Problem, Score
 from presat.verify import lab
+from presat.verify.choice import read_choice
 from presat.verify.extract import extract_boxed
 from presat.verify.pool import Item, Verdict, WorkerPool
 
@@ -30,7 +31,7 @@ Mode = Literal["boxed", "any"]
 NO_BOX = "no boxed answer"
 EMPTY_BOX = "empty box"
 NO_GOLD = "no gold answer"
-VERIFIERS = ("math", "reasoning_gym", "lab")
+VERIFIERS = ("math", "reasoning_gym", "lab", "choice")
 CACHE_LIMIT = 200_000
 """Verdicts kept; beyond it the oldest are forgotten."""
 
@@ -91,6 +92,8 @@ class Verifier:
 
     def extract(self, problem: Problem, texts: Sequence[str]) -> list[str | None]:
         """Read the final answer out of each response to a problem, without judging it; None where there is none."""
+        if problem.verifier == "choice":
+            return [_choice(problem, extract_boxed(text)) for text in texts]
         if self.mode == "boxed" or problem.verifier != "math":
             return [extract_boxed(text) for text in texts]
         with self._lock:
@@ -141,6 +144,9 @@ class Verifier:
             return Score(0.0, answer, NO_BOX if answer is None else EMPTY_BOX)
         if problem.verifier == "lab":
             return Score(float(lab.same(gold, answer or "")), answer)
+        if problem.verifier == "choice":
+            letter = _choice(problem, answer)
+            return Score(float(letter == gold), letter)
         if problem.verifier == "reasoning_gym":
             metadata = _gym_metadata(problem)
             key = ("reasoning_gym", _short(repr(metadata)), problem.gold, answer)
@@ -194,6 +200,13 @@ def _gym_metadata(problem: Problem) -> dict[str, Any]:
             f"Problem {problem.id} is to be scored by Reasoning Gym, but its metadata lacks `source_dataset`."
         )
     return metadata
+
+
+def _choice(problem: Problem, answer: str | None) -> str | None:
+    """The letter an answer means, or the answer as it is when it means no option."""
+    if "choices" not in problem.metadata:
+        raise VerifierError(f"Problem {problem.id} is a multiple-choice question, but its metadata lacks `choices`.")
+    return None if answer is None else read_choice(answer, problem.metadata["choices"]) or answer
 
 
 def _math_request(gold: str, answer: str, mode: Mode) -> _Request:

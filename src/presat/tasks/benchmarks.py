@@ -1,0 +1,193 @@
+"""The paper's benchmarks (section 2 of METHOD) as data: what each is, where it comes from, how its rows are read.
+
+`benchmark/NAME` is a problem source. A benchmark is looked for in a folder first (option `folder`, or the environment
+variable PRESAT_BENCHMARKS), by the names of its files; then it is made by Reasoning Gym, or loaded from the hub, where
+the registry says so. Hub ids are those that public evaluation code names; hub loading needs network, and for gated sets
+(GPQA) a token. Where the paper took an unpublished part of a larger set, only its own file can stand for it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from presat.errors import ConfigError, DataError, nearest
+from presat.types import Problem
+
+FOLDER_VARIABLE = "PRESAT_BENCHMARKS"
+SUFFIXES = (".parquet", ".jsonl", ".csv")
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """One benchmark.
+
+    Attributes:
+        name: what it is called in `benchmark/NAME`.
+        title: what people call it.
+        domain: decides the prompt.
+        size: how many problems the paper evaluates on.
+        files: beginnings of file names it goes by in a folder, besides its name.
+        hub: Hugging Face dataset id; empty when none holds exactly these problems.
+        subset: configuration of that dataset.
+        split: its split.
+        columns: question and answer columns where they are not usual ones.
+        made: options for Reasoning Gym, which makes the set where there is no file of it.
+        note: what one should know about it.
+    """
+
+    name: str
+    title: str
+    domain: str
+    size: int
+    files: tuple[str, ...] = ()
+    hub: str = ""
+    subset: str | None = None
+    split: str = "test"
+    columns: Mapping[str, str] = field(default_factory=dict)
+    made: Mapping[str, object] = field(default_factory=dict)
+    note: str = ""
+
+
+_MADE = "Without a file of it the set is made by Reasoning Gym: not the paper's problems."
+_OWN = "The paper's own selection, which no hub id is known to hold."
+BENCHMARKS: dict[str, Benchmark] = {
+    item.name: item
+    for item in (
+        Benchmark("math500", "MATH-500", "math", 500, ("math_500", "math-500"), "HuggingFaceH4/MATH-500"),
+        Benchmark("amc", "AMC 2023", "math", 40, ("amc_test", "amc23", "amc2023"), "math-ai/amc23",
+                  note="The release's file `amc_test.parquet` holds 83 problems, not 40."),
+        Benchmark("aime2024", "AIME 2024", "math", 30, ("aime24", "aime_2024"), "HuggingFaceH4/aime_2024",
+                  split="train"),
+        Benchmark("aime2025", "AIME 2025", "math", 30, ("aime25", "aime_2025"), "math-ai/aime25"),
+        Benchmark("minerva", "Minerva Math", "math", 272, ("minerva",), "math-ai/minervamath"),
+        Benchmark("olympiadbench", "OlympiadBench", "math", 675, ("olympiad",), "math-ai/olympiadbench"),
+        Benchmark("scibench", "SciBench", "science", 692, ("scibench",), "xw27/scibench", split="train",
+                  columns={"question": "problem_text", "answer": "answer_number"},
+                  note="Answers are numbers; the unit is a column of its own and is not asked for."),
+        Benchmark("gpqa_diamond", "GPQA-Diamond", "science", 198, ("gpqa",), "Idavidrein/gpqa", "gpqa_diamond", "train",
+                  note="Gated: accept its terms on the hub. Letters are shuffled by the task's seed."),
+        Benchmark("supergpqa", "SuperGPQA", "science", 569, ("supergpqa", "super_gpqa"), note=_OWN
+                  + " 319 science and 250 other questions of m-a-p/SuperGPQA."),
+        Benchmark("scp_hard", "SCP-Hard", "science", 50, ("scp_hard", "scp-hard", "scp"), note=_OWN
+                  + " Fifty questions of SCP-116K."),
+        Benchmark("mmlu_sci", "MMLU-Sci", "science", 0, ("mmlu_sci", "mmlu-sci"), note=_OWN
+                  + " The paper does not say how many questions it has."),
+        Benchmark("quantum_lock", "Quantum Lock", "graph", 50, ("test_quantum_lock",),
+                  made={"difficulty": [1, 2, 3, 4, 5]}, note=_MADE),
+        Benchmark("largest_island", "Largest Island", "graph", 50, ("test_largest_island",),
+                  made={"difficulty": [1, 2, 3, 4]}, note=_MADE),
+    )
+}  # fmt: skip
+
+_SCIENCE = ("scp_hard", "gpqa_diamond", "mmlu_sci", "supergpqa", "scibench")
+EVALUATED: dict[str, dict[str, tuple[str, ...]]] = {
+    "math": {
+        "in_domain": ("math500", "amc", "aime2024", "aime2025", "minerva", "olympiadbench"),
+        "out_of_domain": ("scibench", "supergpqa", "gpqa_diamond", "scp_hard", "mmlu_sci"),
+    },
+    "science": {"in_domain": _SCIENCE, "out_of_domain": ("math500", "amc", "minerva", "olympiadbench")},
+    "graph": {
+        "in_domain": ("quantum_lock", "largest_island"),
+        "out_of_domain": ("math500", "aime2024", "minerva", "gpqa_diamond", "scp_hard"),
+    },
+}
+"""What the paper evaluates a model on, by the domain it was trained on."""
+
+MADE_SEED = 1_000_003
+"""Added to the seed of made sets, so that they share nothing with training sets of small seeds."""
+
+
+def benchmark_names(wanted: str) -> tuple[str, ...]:
+    """Return the benchmarks a word stands for: a name, a training domain, or `DOMAIN/in_domain`.
+
+    Raises:
+        ConfigError: it stands for none; the message has the nearest one.
+    """
+    domain, _, part = wanted.partition("/")
+    if wanted in BENCHMARKS:
+        return (wanted,)
+    if domain in EVALUATED and not part:
+        return tuple(name for names in EVALUATED[domain].values() for name in names)
+    if domain in EVALUATED and part in EVALUATED[domain]:
+        return EVALUATED[domain][part]
+    known = [*BENCHMARKS, *EVALUATED, *(f"{domain}/{part}" for domain, parts in EVALUATED.items() for part in parts)]
+    raise ConfigError(f"There is no benchmark '{wanted}'.{nearest(wanted, known)}")
+
+
+def benchmark_problems(
+    name: str,
+    folder: str | Path | None = None,
+    seed: int = 0,
+    system: str | None = None,
+    count: int | None = None,
+    sample: bool = False,
+) -> list[Problem]:
+    """Load a benchmark.
+
+    Args:
+        name: its name in `BENCHMARKS`.
+        folder: where its file may be, itself or in a folder below; PRESAT_BENCHMARKS when None.
+        seed: of the letters of multiple-choice options, of a made set, and of a random choice.
+        system: system message for bare questions in place of the domain's.
+        count: how many problems to take or to make; all, or the paper's number, when None.
+        sample: take random ones, not the first.
+
+    Raises:
+        ConfigError: there is no such benchmark.
+        DataError: it is not in the folder and cannot be had otherwise, or a row is malformed.
+    """
+    from presat.tasks.files import load_file_problems, read_rows
+    from presat.tasks.gym import gym_problems
+    from presat.tasks.load import cut
+
+    if name not in BENCHMARKS:
+        raise ConfigError(f"There is no benchmark '{name}'.{nearest(name, BENCHMARKS)}")
+    item = BENCHMARKS[name]
+    given = folder or os.environ.get(FOLDER_VARIABLE)
+    file = benchmark_file(item, Path(given).expanduser()) if given else None
+    if file is None and item.made:
+        return gym_problems(name, count or item.size, seed + MADE_SEED, domain=item.domain, system=system,
+                            **item.made)  # fmt: skip # pyright: ignore[reportArgumentType]
+    if file is None and not item.hub:
+        raise DataError(
+            f"{item.title} is not in {given or f'any folder (option `folder`, or {FOLDER_VARIABLE})'}. {item.note} "
+            f"Put it there as {name}.parquet, in the verl format or as a table of questions and answers."
+        )
+    columns = item.columns
+    if file is not None:  # it may be a table with usual names
+        _, row = next(read_rows(str(file)), ("", {}))
+        columns = {role: column for role, column in columns.items() if column in row}
+    problems = load_file_problems(
+        str(file or item.hub), item.split, item.subset, columns, item.domain, system, choice_seed=seed
+    )
+    return cut(problems, f"benchmark/{name}", count, seed, sample)
+
+
+def benchmark_file(item: Benchmark, folder: Path) -> Path | None:
+    """Return the file of a benchmark in a folder or in one below it; None when there is none.
+
+    A file called exactly like the benchmark, or like one of its `files`, comes before one whose name only begins so.
+
+    Raises:
+        DataError: there is no such folder, or several files fit equally well.
+    """
+    if not folder.is_dir():
+        raise DataError(f"There is no folder {folder} to look for benchmarks in.")
+    files = sorted(path for path in folder.rglob("*") if path.suffix in SUFFIXES)
+    names = (item.name, *item.files)
+    exact = [path for path in files if path.stem.lower() in names]
+    found = exact or [path for path in files if path.stem.lower().startswith(names)]
+    if len(found) > 1:
+        raise DataError(f"{item.title} could be any of {', '.join(map(str, found))}: keep one, or name it as a source.")
+    return found[0] if found else None
+
+
+def size_note(name: str, problems: int) -> str:
+    """Say what one should know about a loaded benchmark; empty when there is nothing."""
+    item = BENCHMARKS[name]
+    if item.size and problems != item.size:
+        return f"{item.title}: {problems} problems, the paper's set has {item.size}. {item.note}".strip()
+    return f"{item.title}: {item.note}" if item.made or item.note.startswith("Answers") else ""

@@ -1,0 +1,136 @@
+"""The registry agrees with the paper's table; benchmarks load from folders, are made, or say how they can be had."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from presat import load_problems
+from presat.config.schema import TaskConfig
+from presat.errors import ConfigError, DataError
+from presat.tasks.benchmarks import BENCHMARKS, EVALUATED, MADE_SEED, benchmark_file, benchmark_names, size_note
+from presat.tasks.prompts import SYSTEM_PROMPTS, THINKING_PROMPTS, with_prompt
+from presat.types import Problem
+
+
+def test_the_registry_is_the_papers_table():
+    assert {b.title: b.size for b in BENCHMARKS.values()} == {
+        "MATH-500": 500, "AMC 2023": 40, "AIME 2024": 30, "AIME 2025": 30, "Minerva Math": 272, "OlympiadBench": 675,
+        "SciBench": 692, "SuperGPQA": 319 + 250, "GPQA-Diamond": 198, "SCP-Hard": 50, "MMLU-Sci": 0, "Quantum Lock": 50,
+        "Largest Island": 50,
+    }  # fmt: skip
+    counts = {domain: [len(names) for names in parts.values()] for domain, parts in EVALUATED.items()}
+    assert counts == {"math": [6, 5], "science": [5, 4], "graph": [2, 5]}
+    for domain, parts in EVALUATED.items():
+        assert {BENCHMARKS[name].domain for name in parts["in_domain"]} == {domain}
+        assert domain not in {BENCHMARKS[name].domain for name in parts["out_of_domain"]}
+    # each can be had somehow, or its note says why not
+    assert all(b.hub or b.made or "own selection" in b.note for b in BENCHMARKS.values())
+
+
+def test_words_stand_for_one_or_several():
+    assert benchmark_names("aime2025") == ("aime2025",)
+    assert benchmark_names("graph/in_domain") == ("quantum_lock", "largest_island")
+    assert benchmark_names("science") == (*EVALUATED["science"]["in_domain"], *EVALUATED["science"]["out_of_domain"])
+    for word, hint in {"maths500": "math500", "graph/in-domain": "graph/in_domain"}.items():
+        with pytest.raises(ConfigError, match=f"no benchmark '{word}'. Did you mean '{hint}'"):
+            benchmark_names(word)
+
+
+def write(folder: Path, name: str, *rows: dict) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return folder
+
+
+def test_a_folders_file_is_read_as_the_benchmark_is(tmp_path, monkeypatch):
+    rows = [{"problem_text": f"Find x{i}.", "answer_number": f"{i}.5", "unit": "m"} for i in range(4)]
+    write(tmp_path / "raw", "scibench.jsonl", *rows)
+    problems = load_problems("benchmark/scibench", folder=str(tmp_path))
+    assert [(p.gold, p.domain, p.messages[0]["content"]) for p in problems] == [
+        (f"{i}.5", "science", SYSTEM_PROMPTS["science"]) for i in range(4)
+    ]
+    monkeypatch.setenv("PRESAT_BENCHMARKS", str(tmp_path))
+    assert load_problems("benchmark/scibench") == problems
+    assert load_problems(TaskConfig(source="benchmark/scibench", count=2)) == problems[:2]
+    assert TaskConfig(source="benchmark/scibench").label() == "scibench"
+    write(tmp_path / "raw", "scibench.jsonl", {"question": "Find y.", "answer": 3})
+    assert [p.gold for p in load_problems("benchmark/scibench")] == ["3"]
+
+
+def test_gpqa_like_files_are_multiple_choice_and_shuffled_by_the_tasks_seed(tmp_path):
+    row = {"Question": "?", "Correct Answer": "r", **{f"Incorrect Answer {i}": f"w{i}" for i in (1, 2, 3)}}
+    write(tmp_path, "gpqa_diamond.jsonl", row)
+    tasks = [
+        TaskConfig(source="benchmark/gpqa_diamond", seed=seed, options={"folder": str(tmp_path)}) for seed in range(40)
+    ]
+    problems = [problem for task in tasks for problem in load_problems(task)]
+    assert {problem.verifier for problem in problems} == {"choice"}
+    assert {problem.gold for problem in problems} == set("ABCD")
+
+
+def test_an_exact_name_comes_first_and_two_that_fit_are_refused(tmp_path):
+    write(tmp_path, "math500_old.jsonl", {"problem": "?", "answer": "1"})
+    assert benchmark_file(BENCHMARKS["math500"], tmp_path) == tmp_path / "math500_old.jsonl"
+    write(tmp_path, "math500_new.jsonl", {"problem": "?", "answer": "1"})
+    with pytest.raises(DataError, match=r"MATH-500 could be any of .*new.*old"):
+        benchmark_file(BENCHMARKS["math500"], tmp_path)
+    write(tmp_path, "MATH500.jsonl", {"problem": "?", "answer": "1"})
+    assert benchmark_file(BENCHMARKS["math500"], tmp_path) == tmp_path / "MATH500.jsonl"
+
+
+def test_what_cannot_be_had_says_how_it_can(tmp_path):
+    with pytest.raises(DataError, match=r"SCP-Hard is not in any folder.*Put it there as scp_hard.parquet"):
+        load_problems("benchmark/scp_hard")
+    with pytest.raises(DataError, match=r"There is no folder .*nowhere"):
+        load_problems("benchmark/scp_hard", folder=str(tmp_path / "nowhere"))
+    with pytest.raises(ConfigError, match=r"no benchmark 'mat500'. Did you mean 'math500'"):
+        load_problems("benchmark/mat500")
+    with pytest.raises(ConfigError, match=r"takes no option 'foldr'. Did you mean 'folder'"):
+        load_problems("benchmark/math500", foldr="x")
+
+
+def test_graph_sets_are_made_where_there_is_no_file_and_say_so():
+    problems = load_problems("benchmark/quantum_lock")
+    assert len(problems) == 50
+    assert {p.verifier for p in problems} == {"reasoning_gym"}
+    assert problems == load_problems("reasoning_gym/quantum_lock", count=50, seed=MADE_SEED, difficulty=[1, 2, 3, 4, 5])
+    assert "not the paper's problems" in size_note("quantum_lock", 50)
+    assert size_note("math500", 500) == ""
+    assert size_note("math500", 499) == "MATH-500: 499 problems, the paper's set has 500."
+
+
+@pytest.mark.parametrize(
+    ("name", "problems", "kind"),
+    [("math500", 500, "math"), ("amc", 83, "math"), ("quantum_lock", 50, "reasoning_gym"),
+     ("largest_island", 50, "reasoning_gym")],
+)  # fmt: skip
+def test_the_published_files_are_found(sample_data, name, problems, kind):
+    loaded = load_problems(f"benchmark/{name}", folder=str(sample_data / "eval"))
+    assert len(loaded) == problems
+    assert {(p.verifier, p.domain) for p in loaded} == {(kind, BENCHMARKS[name].domain)}
+    assert ("holds 83 problems, not 40" in size_note(name, problems)) == (name == "amc")
+
+
+def test_prompt_styles_replace_the_system_message_and_nothing_else(tmp_path):
+    problem = Problem(
+        "p", ({"role": "system", "content": "Own."}, {"role": "user", "content": "2+2?"}), "4", "science", "math"
+    )
+    plain, thinking, opened = (with_prompt(problem, style) for style in ("plain", "thinking", "think_opened"))
+    assert [m["content"] for m in plain.messages] == [SYSTEM_PROMPTS["science"], "2+2?"]
+    assert [m["content"] for m in thinking.messages] == [THINKING_PROMPTS["science"], "2+2?"]
+    assert [m["role"] for m in opened.messages] == ["system", "user", "assistant"]
+    assert opened.messages[-1]["content"] == "<think>\n"
+    assert {p.id for p in (plain, thinking, opened)} == {"p"}
+    for domain in ("math", "science", "graph"):
+        assert "\\boxed{}" in SYSTEM_PROMPTS[domain]
+        assert all(word in THINKING_PROMPTS[domain] for word in ("<think>", "</think>", "\\boxed{}"))
+    file = write(tmp_path, "x.jsonl", {"question": "2+2?", "answer": 4}) / "x.jsonl"
+    (loaded,) = load_problems(TaskConfig(source=str(file), prompt="thinking"))
+    assert loaded.messages[0]["content"] == THINKING_PROMPTS["math"]
+    with pytest.raises(ConfigError, match="Lab problems have one prompt only"):
+        load_problems("lab/chains", prompt="plain")
+    with pytest.raises(ConfigError, match=r"no prompt style 'thinkin'. Did you mean 'thinking'"):
+        load_problems(file, prompt="thinkin")

@@ -1,0 +1,97 @@
+"""Multiple-choice rows of three publishers, and answers given as a letter or as the text of an option."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+
+import pytest
+
+from presat import load_problems, score
+from presat.errors import DataError
+from presat.tasks import save_problems
+from presat.tasks.choices import problem_of_choices
+from presat.verify import Verifier
+from presat.verify.choice import read_choice
+
+GPQA = {"Question": "What is c?", "Correct Answer": "299792458 m/s", "Incorrect Answer 1": "3 m/s",
+        "Incorrect Answer 2": "$4$ m/s", "Incorrect Answer 3": "5 m/s", "Record ID": "r1"}  # fmt: skip
+SUPER = {"question": "Which?", "options": ["one", "two", "all of the above"], "answer": "two", "answer_letter": "B",
+         "discipline": "Science"}  # fmt: skip
+MMLU = {"question": "Which?", "choices": ["one", "two", "three", "four"], "answer": 3, "subject": "physics"}
+
+
+def test_gpqa_letters_are_shuffled_by_the_seed_and_the_gold_goes_with_them():
+    golds = Counter()
+    for seed in range(400):
+        problem = problem_of_choices(GPQA, "row 1", seed=seed)
+        assert problem.metadata["choices"]["ABCD".index(problem.gold)] == "299792458 m/s"
+        assert f"{problem.gold}) 299792458 m/s" in problem.messages[-1]["content"]
+        golds[problem.gold] += 1
+    assert all(60 < golds[letter] < 140 for letter in "ABCD")  # 100 expected, 4.6 standard deviations
+    again = [problem_of_choices({**GPQA, "Question": f"{i}?"}, "row", seed=1).gold for i in range(20)]
+    assert again == [problem_of_choices({**GPQA, "Question": f"{i}?"}, "row", seed=1).gold for i in range(20)]
+    assert len(set(again)) == 4  # every question has its own order
+
+
+@pytest.mark.parametrize(("row", "gold"), [(SUPER, "B"), (MMLU, "D"), ({**SUPER, "answer_letter": None}, "B")])
+def test_options_with_an_order_keep_it(row, gold):
+    problem = problem_of_choices(row, "row 1", seed=5)
+    assert problem.gold == gold
+    assert problem.metadata["choices"] == row.get("options", row.get("choices"))
+    assert "A) one\nB) two\nC) " in problem.messages[-1]["content"]
+    assert (problem.domain, problem.verifier) == ("science", "choice")
+
+
+def test_files_of_them_load_save_and_keep_other_fields(tmp_path):
+    (tmp_path / "gpqa.jsonl").write_text(json.dumps(GPQA) + "\n")
+    (one,) = load_problems(tmp_path / "gpqa.jsonl", seed=3)
+    assert one.gold == problem_of_choices(GPQA, "row", seed=3).gold
+    assert one.metadata["Record ID"] == "r1"
+    assert load_problems(save_problems([one], tmp_path / "saved.parquet")) == [one]
+    other = {load_problems(tmp_path / "gpqa.jsonl", seed=seed)[0].gold for seed in range(30)}
+    assert len(other) == 4
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ({**GPQA, "Incorrect Answer 2": None}, "row 7: field 'Incorrect Answer 2' should be text; it is None"),
+        ({**GPQA, "Question": ""}, "row 7: no question among the fields"),
+        ({**SUPER, "answer_letter": "F", "answer": None}, "row 7: field 'answer_letter' should name one of the 3"),
+        ({**MMLU, "answer": 4}, "row 7: field 'answer' should name one of the 4 options; it is 4"),
+        ({"question": "Which?", "options": ["one"], "answer": 0}, "row 7: field 'options' should hold 2 to 26"),
+        ({"question": "Which?", "options": ["one", "two"]}, "row 7: none of the fields answer_letter"),
+    ],
+)
+def test_a_malformed_row_is_named(row, message):
+    with pytest.raises(DataError, match=message):
+        problem_of_choices(row, "row 7")
+
+
+@pytest.mark.parametrize(
+    ("answer", "letter"),
+    [
+        ("B", "B"), ("(B)", "B"), ("B.", "B"), (r"\text{B}", "B"), (r"\textbf{(B)}", "B"), ("b", "B"), (" B ", "B"),
+        ("B) The second", "B"), ("(B) the second", "B"), ("B. the  second.", "B"), ("the second", "B"),
+        (r"\text{The second}", "B"), ("B) the third", None), ("E", None), ("the", None), ("A and B", None),
+        ("second", None), ("", None), ("5", "D"), ("$5$", "D"), ("c", "C"),
+    ],
+)  # fmt: skip
+def test_what_option_an_answer_means(answer, letter):
+    assert read_choice(answer, ["the first", "The second", "the third", "$5$"]) == letter
+
+
+def test_small_letters_that_are_an_options_text_are_the_text_and_equal_options_are_nobodys():
+    assert read_choice("b", ["a + b", "a", "b"]) == "C"
+    assert read_choice("same", ["same", "Same", "other"]) is None
+
+
+def test_scores_read_the_letter_out_of_the_box_in_both_modes():
+    problem = problem_of_choices(SUPER, "row")
+    texts = [r"\boxed{B}", r"so \boxed{two}", r"\boxed{\text{B) two}}", r"\boxed{A}", r"\boxed{zwei}", "B", r"\boxed{}"]
+    for mode in ("boxed", "any"):
+        scores = [score(problem, text, mode) for text in texts]
+        assert [s.value for s in scores] == [1.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0]
+        assert [s.extracted for s in scores] == ["B", "B", "B", "A", "zwei", None, ""]
+        assert Verifier(mode).extract(problem, texts) == ["B", "B", "B", "A", "zwei", None, ""]
