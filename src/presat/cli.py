@@ -67,6 +67,8 @@ def _filter(config: schema.FilterConfig, out: Console) -> Result:
         f"{found.outside} outside the bounds, {found.too_long} too long."
     )
     out.print(f"Solved 0, 1, ..., {config.samples} times of {config.samples}: {' '.join(map(str, found.histogram))}")
+    if found.missing:
+        out.print(f"{found.missing:.1%} of the responses could not be judged; they count as not right.")
     out.print(f"Written to {found.out}.")
     return found.to_json()
 
@@ -79,7 +81,8 @@ def _subset(config: schema.SubsetConfig, out: Console) -> Result:
     path = save_problems(chosen, config.out)
     counts, samples = solve_counts_of(chosen, config.counts, config.samples)
     repeats = int(chosen[0].metadata["repeats"])
-    out.print(f"{len(chosen)} problems, each {repeats} times, solved {counts} times of {samples}. Written to {path}.")
+    often = f"{repeats} times" if repeats > 1 else "once"
+    out.print(f"{len(chosen)} problems, each {often}, solved {counts} times of {samples}. Written to {path}.")
     return {"out": str(path), "problems": len(chosen), "repeats": repeats, "solve_counts": counts, "samples": samples}
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from dataclasses import replace
 
 import pyarrow.parquet as pq
@@ -12,6 +13,7 @@ from presat import load_problems
 from presat.config.schema import SubsetConfig
 from presat.errors import ConfigError, DataError
 from presat.tasks import save_problems
+from presat.tasks.rows import extra_info
 from presat.tasks.subsets import choose_subset, near_mean, solve_counts_of, stratified_round_robin, usable
 from presat.types import Problem
 
@@ -119,3 +121,35 @@ def test_a_batch_that_cannot_be_filled_uniformly_is_refused():
     assert len(choose_subset(problems, SubsetConfig(n=7, batch=0))) == 7
     with pytest.raises(DataError, match="run `presat data filter` first"):
         choose_subset([replace(problems[0], metadata={})], SubsetConfig(n=1))
+
+
+def published(folder, name, model):
+    problems = load_problems(folder / name)
+    return problems, Counter(int(problem.metadata["difficulty"][model]) for problem in problems)
+
+
+def test_subsets_of_the_published_problems_have_the_published_subsets_difficulties(sample_data):
+    llama, qwen = "Llama-3.2-3B-Instruct", "Qwen2.5-Math-1.5B"
+    pool, _ = published(sample_data, "math/llama-3b_512.parquet", llama)
+    for name, model in (("math/llama-3b_8.parquet", llama), ("science/qwen-math-1.5b_64.parquet", qwen)):
+        theirs, bins = published(sample_data, name, model)
+        ours = choose_subset(pool, SubsetConfig(n=len(theirs), counts=f"difficulty.{llama}", seed=2))
+        assert Counter(int(problem.metadata["difficulty"][llama]) for problem in ours) == bins
+
+
+def test_a_balanced_subset_shares_tasks_and_difficulties_as_the_published_one_does(sample_data):
+    model = "Qwen2.5-Math-7B"
+    pool, _ = published(sample_data, "graph/qwen-math-7b_128.parquet", model)
+    theirs, _ = published(sample_data, "graph/qwen-math-7b_8.parquet", model)
+    settings = SubsetConfig(n=8, counts=f"difficulty.{model}", balance="source_dataset")
+    kinds = lambda problems: sorted(  # noqa: E731
+        (extra_info(problem.metadata)["source_dataset"], problem.metadata["difficulty"][model]) for problem in problems
+    )
+    ours = choose_subset(pool, settings)
+    assert kinds(ours) == kinds(theirs)
+    more = choose_subset(pool, settings.model_copy(update={"n": 64}))
+    assert [problem.id for problem in more][:8] == [problem.id for problem in ours]
+    with pytest.raises(ConfigError, match="7 problems cannot be shared by 2 values of `source_dataset`"):
+        choose_subset(pool, settings.model_copy(update={"n": 7, "batch": 0}))
+    with pytest.raises(DataError, match=r"has no field 'source_datset' .*Did you mean 'source_dataset'"):
+        choose_subset(pool, settings.model_copy(update={"balance": "source_datset"}))

@@ -481,6 +481,8 @@ class SubsetConfig(Settings):
     """Column of the solve counts; `difficulty.MODEL` in the published files."""
     samples: int = Field(default=16, ge=2)
     """What a bare count is out of; the column `solve` says so itself."""
+    balance: str = ""
+    """Column, or key of `extra_info`, whose values get equal shares: `source_dataset` for the paper's Graph sets."""
     seed: int = 0
     """Seed of the choice."""
 

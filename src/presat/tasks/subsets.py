@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from presat.errors import ConfigError, DataError, nearest
+from presat.tasks.rows import extra_info
 from presat.types import Problem
 
 if TYPE_CHECKING:
@@ -128,15 +129,37 @@ def _count_of(problem: Problem, column: str, samples: int) -> tuple[int, int]:
 def choose_subset(problems: Sequence[Problem], config: SubsetConfig) -> list[Problem]:
     """Choose `config.n` problems by stratified round robin, each to be written `batch / n` times where n < batch.
 
-    For one seed the subsets are nested: the 8 problems chosen first are the first 8 of 64.
+    For one seed the subsets are nested: the 8 problems chosen first are the first 8 of 64. With `balance` each value of
+    that field gets its own round robin and they take turns, as in the published Graph sets (4 + 4 of the two tasks).
 
     Raises:
-        ConfigError: a batch that is no multiple of a smaller `n`.
-        DataError: the rows hold no counts, or too few problems are usable.
+        ConfigError: a batch that is no multiple of a smaller `n`, or an `n` that the values of `balance` cannot share.
+        DataError: the rows hold no counts or no such field, or too few problems are usable.
     """
     if config.n < config.batch and config.batch % config.n:
         raise ConfigError(f"{config.n} problems do not fill a batch of {config.batch} uniformly; 0 repeats none.")
     counts, samples = solve_counts_of(problems, config.counts, config.samples)
-    chosen = stratified_round_robin(counts, config.n, config.seed, samples)
+    parts = _parts(problems, config.balance)
+    if config.n % len(parts):
+        raise ConfigError(f"{config.n} problems cannot be shared by {len(parts)} values of `{config.balance}` equally.")
+    picked = [
+        [
+            part[i]
+            for i in stratified_round_robin([counts[i] for i in part], config.n // len(parts), config.seed, samples)
+        ]
+        for part in parts
+    ]
+    chosen = [index for turn in zip(*picked, strict=True) for index in turn]
     repeats = max(1, config.batch // config.n)
     return [replace(p, metadata={**p.metadata, "repeats": repeats}) for p in (problems[index] for index in chosen)]
+
+
+def _parts(problems: Sequence[Problem], field: str) -> list[list[int]]:
+    """Indices of the problems by their value of `field` (a column, or a key of `extra_info`); one part when empty."""
+    parts: dict[str, list[int]] = {}
+    for index, problem in enumerate(problems):
+        known = {**problem.metadata, **extra_info(problem.metadata)} if field else {"": ""}
+        if field not in known:
+            raise DataError(f"Problem {problem.id} has no field '{field}' to balance over.{nearest(field, known)}")
+        parts.setdefault(str(known[field]), []).append(index)
+    return [parts[value] for value in sorted(parts)]
