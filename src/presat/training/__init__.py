@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from presat.training.adopt import SaturationCallback, TRLReward
     from presat.training.cpt import run_cpt
     from presat.training.evaluate import evaluate_problems
     from presat.training.evaluation import run_eval
@@ -16,9 +17,20 @@ if TYPE_CHECKING:
     from presat.training.sft import run_sft
     from presat.training.solve import solve_counts
 
-__all__ = ["evaluate_problems", "run_cpt", "run_eval", "run_sft", "run_train", "solve_counts"]
+__all__ = [
+    "SaturationCallback",
+    "TRLReward",
+    "evaluate_problems",
+    "run_cpt",
+    "run_eval",
+    "run_sft",
+    "run_train",
+    "solve_counts",
+]
 
 _HOME = {
+    "SaturationCallback": "adopt",
+    "TRLReward": "adopt",
     "evaluate_problems": "evaluate",
     "run_cpt": "cpt",
     "run_eval": "evaluation",

@@ -1,0 +1,251 @@
+"""presat in stock TRL trainers: the example script, whole groups under two processes, every reward, early stop."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import math
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+from datasets import Dataset
+from transformers import AutoModelForCausalLM, TrainerControl, TrainerState
+from trl.trainer.grpo_config import GRPOConfig
+from trl.trainer.grpo_trainer import GRPOTrainer
+
+from presat.config.schema import RewardConfig
+from presat.errors import ConfigError, DataError, RunError
+from presat.rewards.policy import token_values
+from presat.tasks.lab import lab_problems
+from presat.tracking import open_run
+from presat.training import SaturationCallback, TRLReward
+
+SCRIPT = Path(__file__).parents[2] / "examples" / "trl_script" / "train.py"
+G = 4
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> Path:
+    """Lab problems as anybody's JSONL."""
+    file = tmp_path_factory.mktemp("data") / "problems.jsonl"
+    rows = [{"question": p.messages[0]["content"], "answer": p.gold} for p in lab_problems("chains", 12, seed=1)]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return file
+
+
+def example(model: Path, data: Path, out: Path, *more: str) -> list[str]:
+    sizes = ["--steps", "3", "--group-size", str(G), "--tokens", "16"]
+    return ["--model", str(model), "--data", str(data), "--out", str(out), *sizes, *more]
+
+
+def train_lines(out: Path) -> list[dict]:
+    history = json.loads((out / "trainer_state.json").read_text())["log_history"]
+    return [line for line in history if "loss" in line]
+
+
+def trainer_for(model, out, reward, rows, **settings):
+    arguments = {
+        "output_dir": str(out), "max_steps": 2, "num_generations": G, "per_device_train_batch_size": G,
+        "max_completion_length": 12, "temperature": 1.0, "logging_steps": 1, "report_to": "none", "bf16": False,
+        "use_cpu": True, "disable_tqdm": True, "save_strategy": "no",
+    }  # fmt: skip
+    return GRPOTrainer(
+        model=str(model), reward_funcs=reward, args=GRPOConfig(**(arguments | settings)), train_dataset=rows
+    )
+
+
+def rows_of(data: Path, **columns) -> Dataset:
+    problems = [json.loads(line) for line in data.read_text().splitlines()]
+    prompts = [[{"role": "user", "content": p["question"]}] for p in problems]
+    return Dataset.from_dict({"prompt": prompts, "answer": [p["answer"] for p in problems], **columns})
+
+
+def test_the_example_trains_and_its_folder_reads_as_a_run(toy_model, data, tmp_path):
+    spec = importlib.util.spec_from_file_location("trl_example", SCRIPT)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    module.main(example(toy_model, data, tmp_path / "out", "--batch", "8"))
+    lines = train_lines(tmp_path / "out")
+    assert len(lines) == 3
+    for line in lines:
+        assert {"labels/gold_accuracy", "labels/label_accuracy", "labels/ties", "labels/mixed"} <= set(line)
+        assert line["saturation/saturated"] == 0.0
+        assert line["reward"] == line["rewards/majority_vote/mean"]
+    run = open_run(tmp_path / "out")
+    assert len(run.train_rewards()) == 3
+    assert "labels/gold_accuracy" in run.names()
+
+
+def test_votes_are_whole_where_two_processes_share_a_group(toy_model, data, tmp_path):
+    """Each process holds half of the one group a step. Whoever agrees with the label is rewarded, so the mean reward is
+    the label's share of the four votes. Votes on halves that have an answer would make it 1/2 at least."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", str(SCRIPT)]
+    command += example(toy_model, data, tmp_path / "out", "--batch", str(G // 2), "--steps", "8")
+    environment = {**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, env=environment, timeout=300, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    lines = train_lines(tmp_path / "out")
+    assert len(lines) == 8
+    shares = [line["labels/majority_share"] for line in lines]
+    assert [line["reward"] for line in lines] == pytest.approx(shares)
+    assert any(line["labels/majority_share"] == 0.25 and line["labels/no_answer"] == 0 for line in lines)
+
+
+def test_policy_rewards_and_sums_work_in_a_stock_trainer(toy_model, data, tmp_path):
+    config = RewardConfig.model_validate(
+        {
+            "source": "weighted_sum",
+            "parts": [
+                {"source": "self_certainty"},
+                {"source": "soft_majority_vote", "weight": 2.0},
+                {"source": "verifiable", "weight": 0.0},
+            ],
+        }
+    )
+    seen: list[dict] = []
+
+    class Spy(TRLReward):
+        def __call__(self, prompts, completions, completion_ids, **columns):
+            rewards = super().__call__(prompts, completions, completion_ids, **columns)
+            seen.append({"prompts": prompts, "ids": completion_ids, "rewards": rewards})
+            return rewards
+
+    trainer = trainer_for(toy_model, tmp_path, Spy(config), rows_of(data), max_steps=1)
+    trainer.train()
+    (line,) = [line for line in trainer.state.log_history if "loss" in line]
+    model = AutoModelForCausalLM.from_pretrained(toy_model).double()  # step 1 is drawn from the model as it came
+    certainties = []
+    for prompt, ids in zip(seen[0]["prompts"], seen[0]["ids"], strict=True):
+        head = trainer.processing_class.apply_chat_template(prompt, add_generation_prompt=True, return_dict=True)
+        with torch.no_grad():
+            logits = model(torch.tensor([[*head["input_ids"], *ids]])).logits[0, len(head["input_ids"]) - 1 : -1]
+        certainties.append(float(token_values(logits, ["self_certainty"])["self_certainty"].mean()))
+    assert line["rewards/self_certainty/mean"] == pytest.approx(sum(certainties) / G, rel=1e-4)
+    rest = [(r - c) / 2 for r, c in zip(seen[0]["rewards"], certainties, strict=True)]
+    assert all(round(4 * share) == pytest.approx(4 * share, abs=1e-3) for share in rest)  # quarters: shares of a vote
+    assert sum(rest) / G == pytest.approx(line["rewards/soft_majority_vote/mean"], abs=1e-3)
+    assert line["rewards/verifiable/mean"] == line["labels/gold_accuracy"]
+    assert line["rewards/weighted_sum/mean"] == pytest.approx(sum(seen[0]["rewards"]) / G, rel=1e-5)
+
+
+def test_evaluation_with_its_own_group_size_is_judged_too(toy_model, data, tmp_path):
+    settings = {"num_generations_eval": 2, "per_device_eval_batch_size": 6, "eval_strategy": "no"}
+    trainer = trainer_for(toy_model, tmp_path, TRLReward("majority_vote"), rows_of(data), **settings)
+    found = trainer.evaluate(rows_of(data).select(range(6)))
+    assert found["eval_labels/majority_share"] >= 0.5 - 1e-9  # of two votes
+    assert "eval_labels/gold_accuracy" in found
+
+
+def test_the_answer_column_may_have_any_name_or_be_verls(toy_model, data, tmp_path):
+    golds = rows_of(data)["answer"]
+    named = rows_of(data, truth=golds).remove_columns("answer")
+    with pytest.raises(DataError, match=r"row 1 of TRL's batch has no answer.*columns are truth, prompt"):
+        trainer_for(toy_model, tmp_path, TRLReward(), named).train()
+    verl = rows_of(data, reward_model=[{"ground_truth": f'["{gold}"]', "style": "rule"} for gold in golds])
+    for reward, rows in ((TRLReward(answer="truth"), named), (TRLReward(), verl.remove_columns("answer"))):
+        trainer = trainer_for(toy_model, tmp_path, reward, rows, max_steps=1)
+        trainer.train()
+        line = trainer.state.log_history[0]
+        assert line["rewards/verifiable/mean"] == line["labels/gold_accuracy"]
+        assert line["labels/missing"] == 0
+
+
+def caller(**attributes) -> dict:
+    """What TRL passes besides the rows, from a trainer that is not there."""
+    state = SimpleNamespace(global_step=0)
+    tokens = SimpleNamespace(eos_token_id=1)
+    alone = SimpleNamespace(process_index=0, num_processes=1)
+
+    class Caller(SimpleNamespace):
+        def log_metric(self, name, value): ...
+
+    trainer = Caller(
+        num_generations=2, model=torch.nn.Linear(1, 1), state=state, processing_class=tokens, accelerator=alone,
+        is_fsdp_enabled=False, is_deepspeed_enabled=False,
+    )  # fmt: skip
+    vars(trainer).update(attributes)
+    return {"log_metric": trainer.log_metric}
+
+
+@pytest.mark.parametrize("prompts", [["a", "b"], ["a", "a", "b"], ["a", "b", "b", "a"]])
+def test_rows_that_are_no_whole_groups_are_refused(prompts):
+    texts, ids = [r"\boxed{1}"] * len(prompts), [[1]] * len(prompts)
+    with pytest.raises(RunError, match=r"not whole groups of 2 responses to one prompt; a vote over part of a group"):
+        TRLReward("majority_vote")(prompts, texts, ids, **caller())
+    assert TRLReward("majority_vote")(["a"] * 2, texts[:2], ids[:2], **caller()) == [1.0, 1.0]
+
+
+def test_sharded_weights_are_refused_for_rewards_that_read_the_policy():
+    with pytest.raises(RunError, match="self_certainty reads the policy's distribution, which needs the whole weights"):
+        TRLReward("self_certainty")(["a"] * 2, ["b"] * 2, [[1]] * 2, **caller(is_fsdp_enabled=True))
+
+
+def test_it_says_where_it_works_and_what_it_takes():
+    with pytest.raises(RunError, match="is called by TRL's GRPOTrainer"):
+        TRLReward()(["a"], ["b"], [[1]])
+    with pytest.raises(ConfigError, match=r"no reward 'majority'\. Did you mean"):
+        TRLReward("majority")
+    with pytest.raises(ConfigError, match="A gate and options go with the name"):
+        TRLReward(RewardConfig(), gate="think")
+
+
+def play(callback, rewards, start=0, history=None, golds=None, scores=()):
+    """Feed a callback the log lines of a run, as the trainer does; returns its log and when it asked to stop."""
+    state, control = TrainerState(log_history=list(history or [])), TrainerControl()
+    callback.on_train_begin(None, state, control)
+    held_out = dict(scores)
+    for step, reward in enumerate(rewards, start + 1):
+        state.global_step = step
+        line = {"loss": 0.0, "reward": reward, **({"labels/gold_accuracy": golds[step - 1]} if golds else {})}
+        for logs in (line, {"eval_reward": held_out[step]} if step in held_out else None):
+            if logs is not None:
+                state.log_history.append({**logs, "step": step})
+                callback.on_log(None, state, control, logs)
+        if control.should_training_stop:
+            return state.log_history, step
+    return state.log_history, None
+
+
+RISE = [0.1, 0.3, 0.5, 0.8, 0.9, 0.9, 0.9, 0.9, 0.9, 0.9, 0.9, 0.9]
+
+
+def test_saturation_is_logged_and_gold_accuracy_stands_beside_it(caplog):
+    golds = [0.1, 0.2, 0.3, 0.4, 0.4, 0.3, 0.2, 0.1, 0.1, 0.1, 0.1, 0.1]
+    history, stopped = play(SaturationCallback(window=1, patience=3), RISE, golds=golds)
+    assert stopped is None
+    assert [line["saturation/t_sat"] for line in history] == [None] * 7 + [5] * 5
+    assert [line["saturation/saturated"] for line in history] == [0.0] * 7 + [1.0] * 5
+    said = [record.message for record in caplog.records]
+    assert said == ["The train reward saturated at step 5 (now 0.90). Gold accuracy was 0.40 then and is 0.10 now."]
+
+
+def test_it_stops_when_reward_and_held_out_score_are_flat():
+    flat = SaturationCallback(stop=True, window=1, patience=3)
+    assert play(flat, RISE)[1] == 8
+    assert flat.stop_reason.startswith("The train reward saturated at step 5")
+    assert play(SaturationCallback(stop=True, window=1, patience=3), RISE, scores=[(2, 0.1), (6, 0.2)])[1] == 9
+    assert play(SaturationCallback(stop=True, window=1, patience=3, min_reward=0.95), RISE)[1] is None
+
+
+def test_a_resumed_run_decides_as_an_unbroken_one():
+    history, _ = play(SaturationCallback(stop=True, window=2, patience=4), RISE[:6])
+    _, unbroken = play(SaturationCallback(stop=True, window=2, patience=4), RISE)
+    _, resumed = play(SaturationCallback(stop=True, window=2, patience=4), RISE[6:], start=6, history=history)
+    assert resumed == unbroken is not None
+
+
+def test_a_stop_ends_real_training_and_saves(toy_model, data, tmp_path):
+    trainer = trainer_for(
+        toy_model, tmp_path, TRLReward("format_only"), rows_of(data), max_steps=20, learning_rate=1e-9
+    )
+    trainer.add_callback(SaturationCallback(stop=True, window=20, patience=2))
+    trainer.train()
+    stopped = trainer.state.global_step
+    assert 3 <= stopped < 20
+    assert math.isclose(stopped - 2, trainer.state.log_history[-2]["saturation/t_sat"])
+    assert [path.name for path in tmp_path.glob("checkpoint-*")] == [f"checkpoint-{stopped}"]
