@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from datasets import load_dataset
 
 from presat import load_problems
 from presat.tasks import save_problems
-from presat.tasks.rows import extra_info, original_gold
+from presat.tasks.rows import EXTRA_COLUMN, extra_info, original_gold
 from presat.types import Problem
 from presat.verify import Verifier
 
@@ -80,6 +83,24 @@ def test_saving_and_loading_gives_the_same_problems(
 ) -> None:
     problems = of(loaded, name)
     assert load_problems(save_problems(problems, tmp_path / "saved.parquet")) == problems
+
+
+@pytest.mark.parametrize("name", list(FILES))
+def test_saving_keeps_every_field_of_every_row_for_other_readers_too(
+    name: str, loaded: dict[str, list[Problem]], sample_data: Path, tmp_path: Path
+) -> None:
+    saved = save_problems(of(loaded, name), tmp_path / "saved.parquet")
+
+    def canonical(rows: Iterable[dict[str, Any]]) -> list[str]:
+        """The rows in an order of their own, without the one column we add (ids of prompts that stand there twice)."""
+        kept = ({name: value for name, value in row.items() if name != EXTRA_COLUMN} for row in rows)
+        return sorted(json.dumps(row, sort_keys=True) for row in kept)
+
+    before = canonical(pq.read_table(sample_data / name).to_pylist())
+    assert canonical(pq.read_table(saved).to_pylist()) == before
+    # the library verl reads its files with
+    other = load_dataset("parquet", data_files=str(saved), split="train", cache_dir=str(tmp_path / "cache"))
+    assert canonical(other) == before
 
 
 def test_problems_of_all_domains_fit_one_file(loaded: dict[str, list[Problem]], tmp_path: Path) -> None:
