@@ -10,7 +10,15 @@ import pytest
 from presat import load_problems
 from presat.config.schema import TaskConfig
 from presat.errors import ConfigError, DataError
-from presat.tasks.benchmarks import BENCHMARKS, EVALUATED, MADE_SEED, benchmark_file, benchmark_names, size_note
+from presat.tasks.benchmarks import (
+    BENCHMARKS,
+    EVALUATED,
+    MADE_SEED,
+    MissingBenchmarkError,
+    benchmark_file,
+    benchmark_names,
+    size_note,
+)
 from presat.tasks.prompts import SYSTEM_PROMPTS, THINKING_PROMPTS, with_prompt
 from presat.types import Problem
 
@@ -81,9 +89,14 @@ def test_an_exact_name_comes_first_and_two_that_fit_are_refused(tmp_path):
     assert benchmark_file(BENCHMARKS["math500"], tmp_path) == tmp_path / "MATH500.jsonl"
 
 
-def test_what_cannot_be_had_says_how_it_can(tmp_path):
+def test_what_cannot_be_had_says_how_it_can(tmp_path, monkeypatch):
+    monkeypatch.setattr("datasets.config.HF_HUB_OFFLINE", True)  # no network in a test
     with pytest.raises(DataError, match=r"SCP-Hard is not in any folder.*Put it there as scp_hard.parquet"):
         load_problems("benchmark/scp_hard")
+    with pytest.raises(
+        MissingBenchmarkError, match=r"AMC 2023 is not in .*math-ai/amc23 is not a path.*as amc.parquet"
+    ):
+        load_problems("benchmark/amc", folder=str(tmp_path))
     with pytest.raises(DataError, match=r"There is no folder .*nowhere"):
         load_problems("benchmark/scp_hard", folder=str(tmp_path / "nowhere"))
     with pytest.raises(ConfigError, match=r"no benchmark 'mat500'. Did you mean 'math500'"):

@@ -13,6 +13,7 @@ from presat.cli import run
 from presat.config.schema import EvalConfig, ModelConfig, TaskConfig
 from presat.errors import ConfigError, ModelError
 from presat.report import summarise
+from presat.tasks.benchmarks import MissingBenchmarkError
 from presat.tracking import open_run
 from presat.training.evaluation import evaluate_model
 
@@ -21,8 +22,8 @@ from .runs import lines
 SET = TaskConfig(source="lab/chains", name="held out", count=30, options={"split": "held_out", "operands": [3, 5]})
 
 
-def settings(model, folder, **changes) -> EvalConfig:
-    values = {"run": folder / "run", "model": ModelConfig(name=str(model)), "sets": [SET], "samples": 8,
+def settings(model, place, **changes) -> EvalConfig:
+    values = {"run": place / "run", "model": ModelConfig(name=str(model)), "sets": [SET], "samples": 8,
               "max_new_tokens": 20, "threads": 1}  # fmt: skip
     return EvalConfig(**(values | changes))
 
@@ -85,8 +86,20 @@ def test_benchmarks_are_named_on_the_command_line_and_results_printed(toy_model,
     assert set(kept["gold"].to_list()) <= set("ABCD")
     assert run(words) == 0
     shown = capsys.readouterr().out
-    assert "bootstrap intervals over problems" in shown
+    assert "bootstrap interval over problems" in shown
     assert "the paper's set has 198" in shown.replace("\n", " ")
+
+
+def test_benchmarks_that_cannot_be_had_are_left_out_only_when_asked(toy_model, tmp_path):
+    config = settings(toy_model, tmp_path, benchmarks=["scp_hard", "quantum_lock"], count=2, samples=2,
+                      max_prompt_tokens=4096, max_new_tokens=2, folder=tmp_path)  # fmt: skip
+    with pytest.raises(MissingBenchmarkError, match="SCP-Hard is not in"):
+        evaluate_model(config, quiet=True)
+    report = evaluate_model(config.model_copy(update={"skip_missing": True}), quiet=True)
+    assert [item.name for item in report.results] == ["held out", "quantum_lock"]
+    missing, made = report.notes
+    assert missing.startswith("Left out: SCP-Hard is not in")
+    assert made.startswith("Quantum Lock: Without a file of it the set is made by Reasoning Gym")
 
 
 @pytest.mark.parametrize(

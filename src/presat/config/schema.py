@@ -374,6 +374,8 @@ class EvalConfig(Settings):
     (`math`), or a part of those (`math/in_domain`, `math/out_of_domain`)."""
     folder: Path | None = None
     """Folder with the benchmarks' files; the environment variable PRESAT_BENCHMARKS when None."""
+    skip_missing: bool = False
+    """Leave out benchmarks that are in no folder and cannot be had otherwise, and say which; else they are an error."""
     prompt: Literal["", "plain", "thinking", "think_opened"] = ""
     """Prompt of the benchmarks, as `data.prompt`; the files' own when empty."""
     count: int | None = Field(default=None, ge=1)

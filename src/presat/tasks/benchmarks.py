@@ -100,6 +100,10 @@ MADE_SEED = 1_000_003
 """Added to the seed of made sets, so that they share nothing with training sets of small seeds."""
 
 
+class MissingBenchmarkError(DataError):
+    """A benchmark cannot be had here: it is in no folder, and not made or loaded from the hub either."""
+
+
 def benchmark_names(wanted: str) -> tuple[str, ...]:
     """Return the benchmarks a word stands for: a name, a training domain, or `DOMAIN/in_domain`.
 
@@ -137,7 +141,8 @@ def benchmark_problems(
 
     Raises:
         ConfigError: there is no such benchmark.
-        DataError: it is not in the folder and cannot be had otherwise, or a row is malformed.
+        MissingBenchmarkError: it is not in the folder and cannot be had otherwise.
+        DataError: there is no such folder, or a row is malformed.
     """
     from presat.tasks.files import load_file_problems, read_rows
     from presat.tasks.gym import gym_problems
@@ -151,19 +156,26 @@ def benchmark_problems(
     if file is None and item.made:
         return gym_problems(name, count or item.size, seed + MADE_SEED, domain=item.domain, system=system,
                             **item.made)  # fmt: skip # pyright: ignore[reportArgumentType]
-    if file is None and not item.hub:
-        raise DataError(
-            f"{item.title} is not in {given or f'any folder (option `folder`, or {FOLDER_VARIABLE})'}. {item.note} "
-            f"Put it there as {name}.parquet, in the verl format or as a table of questions and answers."
-        )
-    columns = item.columns
-    if file is not None:  # it may be a table with usual names
-        _, row = next(read_rows(str(file)), ("", {}))
-        columns = {role: column for role, column in columns.items() if column in row}
-    problems = load_file_problems(
-        str(file or item.hub), item.split, item.subset, columns, item.domain, system, choice_seed=seed
-    )
+    source = str(file or item.hub)
+    place = given or f"any folder (option `folder`, or {FOLDER_VARIABLE})"
+    if not source:
+        raise MissingBenchmarkError(_absent(item, place, item.note))
+    try:
+        _, row = next(read_rows(source, item.split, item.subset), ("", {}))
+    except DataError as error:
+        if file is not None:
+            raise
+        raise MissingBenchmarkError(_absent(item, place, str(error))) from error
+    columns = {role: column for role, column in item.columns.items() if column in row}  # a file may have usual names
+    problems = load_file_problems(source, item.split, item.subset, columns, item.domain, system, choice_seed=seed)
     return cut(problems, f"benchmark/{name}", count, seed, sample)
+
+
+def _absent(item: Benchmark, place: str | Path, reason: str) -> str:
+    return (
+        f"{item.title} is not in {place}. {reason.rstrip('.')}. Put it there as {item.name}.parquet, in the verl "
+        "format or as a table of questions and answers."
+    )
 
 
 def benchmark_file(item: Benchmark, folder: Path) -> Path | None:

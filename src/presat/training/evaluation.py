@@ -20,7 +20,7 @@ from presat.metrics import Interval, avg_at_k, bootstrap_interval, maj_at_k, mea
 from presat.models import load_model_and_tokenizer, resolve_model
 from presat.rollouts import RolloutStore, make_engine, seed_for
 from presat.tasks import load_task
-from presat.tasks.benchmarks import benchmark_names, size_note
+from presat.tasks.benchmarks import MissingBenchmarkError, benchmark_names, size_note
 from presat.tracking import RunWriter, model_identity
 from presat.training.checkpoints import checkpoint_step, list_checkpoints
 from presat.training.evaluate import Evaluation, evaluate_problems
@@ -187,14 +187,14 @@ def render(report: EvalReport) -> RenderableType:
     for item in report.results:
         cells = [_cell(item.metrics.get(name), item.intervals.get(name)) for name in names]
         table.add_row(item.name, str(item.step), str(item.problems), *cells)
-    words = f"Brackets: {LEVEL:.0%} bootstrap intervals over problems. Kept in {report.run}."
+    words = f"Below each number: its {LEVEL:.0%} bootstrap interval over problems. Kept in {report.run}."
     return Group(table, *(Text(line) for line in (*report.notes, words)))
 
 
 def _cell(value: float | None, interval: Interval | None) -> str:
     if value is None:
         return "-"
-    return f"{value:.3f}" + (f" [{interval.low:.3f}, {interval.high:.3f}]" if interval else "")
+    return f"{value:.3f}" + (f"\n{interval.low:.2f}-{interval.high:.2f}" if interval else "")
 
 
 def _models(config: EvalConfig) -> Sequence[str]:
@@ -216,7 +216,13 @@ def _problems(config: EvalConfig, notes: list[str]) -> dict[str, list[Problem]]:
             raise ConfigError(f"A set and a benchmark are both called '{name}'; give the set another `name`.")
         options = {"folder": str(config.folder)} if config.folder else {}
         task = TaskConfig(source=f"benchmark/{name}", seed=config.seed, prompt=config.prompt, options=options)
-        problems = load_task(task)
+        try:
+            problems = load_task(task)
+        except MissingBenchmarkError as error:
+            if not config.skip_missing:
+                raise
+            notes.append(f"Left out: {error}")
+            continue
         notes += filter(None, [size_note(name, len(problems))])
         if config.count is not None and config.count < len(problems):
             problems = random.Random(f"{name}/{config.seed}").sample(problems, config.count)
