@@ -1,10 +1,11 @@
 """presat as verl's custom reward: one file, which needs nothing but presat where verl's reward workers run.
 
     python3 -m verl.trainer.main_ppo ... \
-        custom_reward_function.path=reward.py custom_reward_function.name=compute_score
+        reward.custom_reward_function.path=reward.py reward.custom_reward_function.name=compute_gated_score
 
-`compute_score` gives 1 for a right answer, judged as everywhere in presat; `compute_gated_score` also asks for
-`<think>...</think>` before the box, as after Thinking SFT.
+(verl 0.9; older versions know the same two settings without `reward.` in front.) `compute_score` gives 1 for a right
+answer, judged as everywhere in presat; `compute_gated_score` also asks for `<think>...</think>` before the box, as
+after Thinking SFT.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""verl's custom reward function: this file, or any file that imports `compute_score` from it.
+"""verl's custom reward function: this module, or any file that imports `compute_score` from it.
 
-    custom_reward_function.path=.../presat/rewards/verl.py  custom_reward_function.name=compute_score
-    +custom_reward_function.reward_kwargs.gate=think
+    reward.custom_reward_function.path=pkg://presat.rewards.verl +reward.custom_reward_function.reward_kwargs.gate=think
+
+(verl 0.9; before, `custom_reward_function.path=FILE custom_reward_function.name=compute_score`.)
 
 verl calls it once per response, newer versions from several threads, with the fields of the record format that METHOD
 section 2 names (documented at verl.readthedocs.io, "Implement Reward Function for Dataset"). So it can hold no vote and
