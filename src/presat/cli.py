@@ -96,7 +96,7 @@ def _corrupt(config: schema.CorruptConfig, out: Console) -> Result:
         out.print(f"{len(done.incorruptible)} problems drawn have no usable incorrect answer: {shown}")
     if done.second_choice:
         out.print(
-            f"{done.second_choice} labels are not the most frequent incorrect answer: that one accepts the truth."
+            f"{done.second_choice} labels are a later choice: the most frequent incorrect answer does not work as one."
         )
     out.print(f"Written to {done.out}.")
     return done.to_json()

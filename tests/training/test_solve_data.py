@@ -17,8 +17,12 @@ from presat import load_problems
 from presat.config import dump_config
 from presat.config.schema import CorruptConfig, FilterConfig, ModelConfig, TaskConfig, VerifyConfig
 from presat.errors import DataError, RunError
+from presat.tasks.gym import gym_problems
 from presat.tasks.rows import original_gold
-from presat.training.data import run_corrupt, run_filter
+from presat.training.data import run_corrupt, run_filter, usable_label
+from presat.training.solve import Samples
+from presat.types import Problem
+from presat.verify import Verifier
 
 DATA = TaskConfig(source="lab/chains", name="chains", count=40, options={"operands": [3, 5]})
 
@@ -159,3 +163,26 @@ def test_a_corrupted_set_is_not_corrupted_again(noisy, toy_model, tmp_path):
     config, _ = noisy
     with pytest.raises(DataError, match="28 of 40 labels differ"):
         run_corrupt(settings(toy_model, tmp_path, CorruptConfig, data=TaskConfig(source=str(config.out))), quiet=True)
+
+
+def test_labels_that_do_not_work_are_passed_over_for_the_next():
+    locks = gym_problems("quantum_lock", 30, seed=1, difficulty=1)
+    problem = next(lock for lock in locks if lock.gold == "A → A → B")
+    none, longer = "3 presses", "A → B → A → B → C"
+    wrong = [none, none, none, "C → C → C", "C → C → C", longer]
+    with Verifier() as verifier:
+        found = usable_label(Samples([*wrong, "A → A → B", None], [0.0] * 6 + [1.0, 0.0]), problem, verifier)
+        # the first names no button; under the second, as long as the right one, the right one stays right
+        assert found == (longer, 2)
+        assert usable_label(Samples(wrong[:5], [0.0] * 5), problem, verifier) == (None, 0)
+
+
+def test_equivalent_incorrect_answers_are_counted_together():
+    problem = Problem("p", ({"role": "user", "content": "?"},), "7", "math", "math", {})
+    answers: list[str | None] = ["8", "8", "8", "1/2", "0.5", r"\frac{1}{2}", "0.5", "7", "7.0"]
+    with Verifier() as verifier:
+        values = [score.value for score in verifier.score_many([(problem, f"\\boxed{{{a}}}") for a in answers])]
+        assert values == [0.0] * 7 + [1.0] * 2
+        assert usable_label(Samples(answers, values), problem, verifier) == ("0.5", 0)
+        unreadable = Samples([r"\text{}", r"\text{}", "8"], [0.0] * 3)
+        assert usable_label(unreadable, problem, verifier) == ("8", 1)

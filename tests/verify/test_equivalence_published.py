@@ -1,8 +1,8 @@
 """Our reward is Math-Verify's and Reasoning Gym's own verdict on every published problem, or the difference is listed.
 
 `EXPLAINED` is that list. Fourteen synthetic responses a problem are judged by our verifier in each extraction mode and
-by the libraries called directly (`reference.py`). The ordinary suite takes a sample of each file; `pytest -m slow` takes
-every problem (eight minutes on two busy cores).
+by the libraries called directly (`reference.py`). The ordinary suite takes a sample of each file, `pytest -m slow`
+all problems (eight minutes on two busy cores).
 """
 
 from __future__ import annotations

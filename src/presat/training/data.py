@@ -14,8 +14,9 @@ from presat.errors import DataError
 from presat.tasks import save_problems
 from presat.tasks.noise import corrupted, corruption_order, keep_original, refuse_corrupted, wrong_labels
 from presat.tasks.subsets import with_solve_count
-from presat.training.solve import Sampler, open_sampler
+from presat.training.solve import Samples, open_sampler
 from presat.types import Problem
+from presat.verify import Verifier
 from presat.verify.equivalence import equivalence_classes
 
 
@@ -106,8 +107,8 @@ class Corrupted:
         gamma: their share: the achieved gamma.
         asked: the gamma asked for.
         incorruptible: ids of the problems that were drawn and have no label to corrupt them with.
-        second_choice: labels that are not the most frequent incorrect answer, because that one accepts the true
-            answer or cannot be read as a gold answer.
+        second_choice: labels that are not the most frequent incorrect answer, because that one does not work as a
+            label (see `usable_label`).
         too_long: problems left out because their prompt is too long.
     """
 
@@ -152,7 +153,8 @@ def run_corrupt(config: CorruptConfig, quiet: bool = False) -> Corrupted:
                 break
             if place % config.chunk == 0:  # drawn side by side, asked for one by one below
                 sampler.draw([sampler.problems[index] for index in order[place : place + config.chunk]])
-            label, rank = _label(sampler, sampler.problems[index])
+            (samples,) = sampler.draw([sampler.problems[index]])
+            label, rank = usable_label(samples, sampler.problems[index], sampler.verifier)
             if label is None:
                 incorruptible.append(sampler.problems[index].id)
             else:
@@ -169,18 +171,17 @@ def run_corrupt(config: CorruptConfig, quiet: bool = False) -> Corrupted:
         return Corrupted(out, len(noisy), len(labels), achieved, config.gamma, incorruptible, second, sampler.too_long)
 
 
-def _label(sampler: Sampler, problem: Problem) -> tuple[str | None, int]:
+def usable_label(samples: Samples, problem: Problem, verifier: Verifier) -> tuple[str | None, int]:
     """The most frequent incorrect answer that works as a label, and how many more frequent ones do not.
 
-    A label works when it accepts itself (else nothing earns the reward) and rejects the true answer (else it is no
-    noise: Quantum Lock's scorer accepts every shortest way under a label of the same length).
+    A label works when it accepts itself (else nothing earns the reward), rejects the true answer (else it is no noise:
+    Quantum Lock's scorer accepts every shortest way under a label of the same length) and rejects an answer that says
+    nothing (else everything of its kind is right: to that scorer all labels and answers without a button are equal).
     """
-    (samples,) = sampler.draw([problem])
-    classes = equivalence_classes(samples.answers_G, problem.verifier, sampler.verifier)
+    classes = equivalence_classes(samples.answers_G, problem.verifier, verifier)
     for rank, label in enumerate(wrong_labels(samples.answers_G, samples.values_G, classes)):
         relabelled = corrupted(problem, label)
-        pairs = [(relabelled, f"\\boxed{{{answer}}}") for answer in (label, problem.gold)]
-        itself, truth = sampler.verifier.score_many(pairs)
-        if itself.value == 1.0 and truth.value == 0.0:
+        pairs = [(relabelled, f"\\boxed{{{answer}}}") for answer in (label, problem.gold, "?")]
+        if [score.value for score in verifier.score_many(pairs)] == [1.0, 0.0, 0.0]:
             return label, rank
     return None, 0
