@@ -123,7 +123,7 @@ def test_certainty_is_the_live_policys(one):
 def test_two_processes_and_other_micro_batches_vote_as_one(one, toy_model, tmp_path):
     """The same groups, votes, certainties and weights, with half the prompts in each process and smaller batches."""
     split = weighted(toy_model, tmp_path / "run")
-    split.micro_batch = 2
+    split.micro_batch = 1  # less than a group
     on_two_processes({"train": split}, tmp_path)
     names = [name for name in lines(one.run)[-1] if name.startswith(("labels/", "rewards/", "reward"))]
     assert {"labels/majority_share", "labels/label_accuracy", "rewards/self_certainty/mean"} <= set(names)

@@ -116,7 +116,8 @@ def _train(config: TrainConfig, batches: Batches, run: Session, verifier: Verifi
         )
     store = RolloutStore(config.run / "rollouts") if run.writer is not None else None
     sink = RolloutSink(store, config.save_rollouts_every, run.processes)
-    rollouts = make_rollouts(config, problems, engine, verifier, reward, sink)
+    scorer = PolicyScorer(model, config.micro_batch) if needs_of(reward) else None
+    rollouts = make_rollouts(config, problems, engine, verifier, reward, sink, scorer)
     trainer = make_trainer(config, batches, model, tokenizer, rollouts, run.checkpoints)
     evaluator = Evaluator(config, sets, engine, verifier, store)
     monitor = Monitor(config, evaluator, saturation, run, trainer)
@@ -143,6 +144,7 @@ def make_rollouts(
     verifier: Verifier,
     reward: Reward,
     sink: Callable[[StepRollouts], None],
+    scorer: PolicyScorer | None = None,
 ) -> GroupRollouts:
     """Return the adapter that gives TRL its responses."""
     return GroupRollouts(
@@ -156,7 +158,7 @@ def make_rollouts(
         votes_of(reward),
         config.seed,
         sink,
-        PolicyScorer(engine.model, config.micro_batch) if needs_of(reward) else None,
+        scorer,
     )
 
 
