@@ -82,7 +82,9 @@ def _subset(config: schema.SubsetConfig, out: Console) -> Result:
     counts, samples = solve_counts_of(chosen, config.counts, config.samples)
     repeats = int(chosen[0].metadata["repeats"])
     often = f"{repeats} times" if repeats > 1 else "once"
-    out.print(f"{len(chosen)} problems, each {often}, solved {counts} times of {samples}. Written to {path}.")
+    bins = " ".join(str(counts.count(count)) for count in range(1, samples))
+    out.print(f"{len(chosen)} problems, each {often}. Solved 1, ..., {samples - 1} times of {samples}: {bins}")
+    out.print(f"Written to {path}.")
     return {"out": str(path), "problems": len(chosen), "repeats": repeats, "solve_counts": counts, "samples": samples}
 
 

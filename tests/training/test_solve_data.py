@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -14,6 +15,7 @@ import polars as pl
 import pytest
 
 from presat import load_problems
+from presat.cli import run
 from presat.config import dump_config
 from presat.config.schema import CorruptConfig, FilterConfig, ModelConfig, TaskConfig, VerifyConfig
 from presat.errors import DataError, RunError
@@ -99,7 +101,7 @@ def test_killed_and_started_again_it_goes_on_and_ends_the_same(filtered, toy_mod
 @pytest.mark.parametrize(
     ("change", "name"),
     [({"seed": 8}, "seed"), ({"samples": 4}, "samples"), ({"temperature": 0.5}, "temperature"),
-     ({"verify": VerifyConfig(extraction="any")}, "extraction")],
+     ({"verify": VerifyConfig(extraction="any")}, "extraction"), ({"max_new_tokens": 9}, "max_new_tokens")],
 )  # fmt: skip
 def test_samples_that_were_drawn_otherwise_are_not_mixed_in(filtered, change, name):
     config, _ = filtered
@@ -186,3 +188,33 @@ def test_equivalent_incorrect_answers_are_counted_together():
         assert usable_label(Samples(answers, values), problem, verifier) == ("0.5", 0)
         unreadable = Samples([r"\text{}", r"\text{}", "8"], [0.0] * 3)
         assert usable_label(unreadable, problem, verifier) == ("8", 1)
+
+
+def test_the_verbs_follow_each_other_on_the_command_line(toy_model, tmp_path, capsys):
+    def presat(*words: str) -> dict:
+        assert run(["data", *words, "--json"]) == 0
+        printed = capsys.readouterr()
+        assert "Written to" in printed.err.replace("\n", " ")
+        return json.loads(printed.out)
+
+    def files(name: str, out: str) -> list[str]:
+        return ["--data.source", str(tmp_path / name), "--out", str(tmp_path / out)]
+
+    model = ["--model.name", str(toy_model), "--max-new-tokens", "20", "--threads", "1"]
+    source = ["--data.source", "lab/chains", "--data.count", "40", "--data.options", "{operands: [3, 5]}"]
+    out = ["--out", str(tmp_path / "usable.parquet"), "--run", str(tmp_path / "filter")]
+    usable = presat("filter", *source, *model, *out)
+    eight = presat("subset", *files("usable.parquet", "eight.parquet"), "--n", "8", "--batch", "16")
+    assert eight["repeats"] == 2
+    assert all(1 <= count <= 15 for count in eight["solve_counts"])
+    noisy = presat("corrupt", *files("eight.parquet", "noisy.parquet"), *model, "--run", str(tmp_path / "noise"),
+                   "--gamma", "0.5", "--samples", "24")  # fmt: skip
+    assert (noisy["problems"], noisy["corrupted"], noisy["gamma"]) == (8, 4, 0.5)
+    assert usable["kept"] >= 8
+    problems = load_problems(tmp_path / "noisy.parquet")
+    assert [p.metadata["repeats"] for p in problems] == [2] * 8
+    assert [p.metadata["solve"]["right"] for p in problems] == eight["solve_counts"]
+    assert sum(p.gold != original_gold(p) for p in problems) == 4
+    assert run(["data", "corrupt", *files("noisy.parquet", "again.parquet"), *model]) == 1
+    assert "this set is corrupted already" in capsys.readouterr().err
+    assert run(["data", "sebset"]) == 2

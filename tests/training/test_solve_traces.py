@@ -11,6 +11,7 @@ import pytest
 from datasets import load_dataset
 from transformers import AutoTokenizer
 
+from presat.cli import run
 from presat.config.schema import ModelConfig, SftConfig, TaskConfig, TracesConfig
 from presat.errors import ConfigError, DataError
 from presat.training.sft import read_examples, run_sft
@@ -118,3 +119,13 @@ def test_nothing_is_left_behind_where_nothing_is_kept_or_a_row_is_broken(config:
     with pytest.raises(DataError, match="row 601"):
         run_traces(config)
     assert list(Path(config.out).iterdir()) == []
+
+
+def test_the_command_prints_what_is_in_the_sets(config: TracesConfig, capsys):
+    words = ["--data.source", config.data.source, "--where", "domain", "math", "--max-length", "100"]
+    words += ["--model.name", config.model.name, "--out", str(config.out)]
+    assert run(["data", "sft", *words, "--json"]) == 0
+    printed = capsys.readouterr()
+    found = json.loads(printed.out)
+    assert found == json.loads(json.dumps(run_traces(config).to_json()))
+    assert f"{found['response_tokens']['thinking']} response tokens" in printed.err.replace("\n", " ")

@@ -11,19 +11,25 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from presat.training.adopt import SaturationCallback, TRLReward
     from presat.training.cpt import run_cpt
+    from presat.training.data import run_corrupt, run_filter
     from presat.training.evaluate import evaluate_problems
-    from presat.training.evaluation import run_eval
+    from presat.training.evaluation import evaluate_model, run_eval
     from presat.training.grpo import run_train
     from presat.training.sft import run_sft
     from presat.training.solve import solve_counts
+    from presat.training.traces import run_traces
 
 __all__ = [
     "SaturationCallback",
     "TRLReward",
+    "evaluate_model",
     "evaluate_problems",
+    "run_corrupt",
     "run_cpt",
     "run_eval",
+    "run_filter",
     "run_sft",
+    "run_traces",
     "run_train",
     "solve_counts",
 ]
@@ -31,10 +37,14 @@ __all__ = [
 _HOME = {
     "SaturationCallback": "adopt",
     "TRLReward": "adopt",
+    "evaluate_model": "evaluation",
     "evaluate_problems": "evaluate",
+    "run_corrupt": "data",
     "run_cpt": "cpt",
     "run_eval": "evaluation",
+    "run_filter": "data",
     "run_sft": "sft",
+    "run_traces": "traces",
     "run_train": "grpo",
     "solve_counts": "solve",
 }

@@ -151,7 +151,8 @@ def _key(problem: Problem) -> tuple[str, str | None]:
 def _same_draws(config: SampleConfig, identity: dict[str, str | None]) -> None:
     """Note what decides the samples, or refuse to mix them with samples that were drawn otherwise."""
     names = ("samples", "temperature", "max_new_tokens", "seed")
-    now = {"model": identity.get("sha256") or identity.get("revision"), "extraction": config.verify.extraction}
+    model = identity.get("sha256") or identity.get("revision") or identity.get("name")
+    now = {"model": model, "dtype": config.model.dtype, "extraction": config.verify.extraction}
     now |= {name: getattr(config, name) for name in names}
     before = read_json(config.run / DRAWN_WITH)
     for name, value in before.items():
