@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from datasets import Dataset, DatasetDict
 
 from presat import load_problems
 from presat.config.schema import TaskConfig
@@ -77,6 +79,25 @@ def test_gpqa_like_files_are_multiple_choice_and_shuffled_by_the_tasks_seed(tmp_
     problems = [problem for task in tasks for problem in load_problems(task)]
     assert {problem.verifier for problem in problems} == {"choice"}
     assert {problem.gold for problem in problems} == set("ABCD")
+
+
+def test_what_a_hub_holds_is_read_by_split_and_by_layout(tmp_path, monkeypatch):
+    """The datasets library reads a folder as it reads the hub; the registry's ids are pointed at such folders."""
+    gpqa = {
+        "Question": ["?", "!"],
+        "Correct Answer": ["r", "s"],
+        **{f"Incorrect Answer {i}": ["x", "y"] for i in (1, 2, 3)},
+    }
+    scibench = {"problem_text": ["Find x."], "answer_number": ["2.5"], "unit": ["m"]}
+    for name, columns in (("gpqa_diamond", gpqa), ("scibench", scibench)):
+        folder = tmp_path / name
+        other = Dataset.from_dict({"text": ["not this split"]})
+        DatasetDict({"train": Dataset.from_dict(columns), "test": other}).save_to_disk(folder)
+        monkeypatch.setitem(BENCHMARKS, name, replace(BENCHMARKS[name], hub=str(folder)))
+    problems = load_problems("benchmark/gpqa_diamond", seed=2)
+    assert [p.metadata["choices"]["ABCD".index(p.gold)] for p in problems] == ["r", "s"]
+    (one,) = load_problems("benchmark/scibench")
+    assert (one.gold, one.messages[-1]["content"], one.metadata["unit"]) == ("2.5", "Find x.", "m")
 
 
 def test_an_exact_name_comes_first_and_two_that_fit_are_refused(tmp_path):

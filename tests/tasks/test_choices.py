@@ -43,6 +43,20 @@ def test_options_with_an_order_keep_it(row, gold):
     assert (problem.domain, problem.verifier) == ("science", "choice")
 
 
+def test_tables_that_only_look_like_it_stay_tables(tmp_path):
+    rows = [
+        {"question": "2+2?", "final_answer": "4", "options": []},
+        {"question": "2+2?", "gold": "4", "choices": ["a", "b"]},
+    ]
+    for row in rows:
+        (tmp_path / "x.jsonl").write_text(json.dumps(row) + "\n")
+        (problem,) = load_problems(tmp_path / "x.jsonl")
+        assert (problem.gold, problem.verifier) == ("4", "math")
+    (tmp_path / "x.jsonl").write_text(json.dumps(SUPER) + "\n")
+    (problem,) = load_problems(tmp_path / "x.jsonl", columns={"question": "question", "answer": "answer"})
+    assert (problem.gold, problem.verifier) == ("two", "math")
+
+
 def test_files_of_them_load_save_and_keep_other_fields(tmp_path):
     (tmp_path / "gpqa.jsonl").write_text(json.dumps(GPQA) + "\n")
     (one,) = load_problems(tmp_path / "gpqa.jsonl", seed=3)

@@ -22,8 +22,9 @@ INSTRUCTION = "Answer with the letter of the right option."
 
 
 def is_choices(row: Mapping[str, Any]) -> bool:
-    """Whether a row is a multiple-choice question in a layout known here."""
-    return all(name in row for name in _GPQA) or any(isinstance(row.get(name), list) for name in _LISTS)
+    """Whether a row is a multiple-choice question in a layout known here, its right option named."""
+    listed = any(isinstance(row.get(name), list) and len(row[name]) > 1 for name in _LISTS)
+    return all(name in row for name in _GPQA) or (listed and any(row.get(name) is not None for name in _GOLDS))
 
 
 def problem_of_choices(
