@@ -152,7 +152,11 @@ def test_a_users_own_reward_trains_and_is_logged_beside_gold(toy_config, tmp_pat
         assert rows["reward"].to_list() == short
         assert row["rewards/shorter/mean"] == pytest.approx(sum(short) / len(short))
         assert row["labels/gold_accuracy"] == pytest.approx(rows["score"].mean())
-        assert "labels/majority_share" not in row
+        assert "labels/label_accuracy" not in row  # nothing was voted on, but how far answers agree is known
+        groups = [rows["extracted"][i : i + G].to_list() for i in range(0, len(rows), G)]
+        agreeing = [max(Counter(a for a in group if a).values(), default=0) / G for group in groups]
+        assert row["labels/majority_share"] == pytest.approx(sum(agreeing) / len(groups))
+        assert 0 < row["labels/majority_share"] < 1
 
 
 def test_a_sum_with_the_verifiable_reward_needs_labels(toy_config, tmp_path):

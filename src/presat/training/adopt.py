@@ -101,7 +101,7 @@ class TRLReward:
         )
         judged.sort(key=lambda item: item[0])
         outcomes = [outcome for _, _, outcome in judged]
-        totals = count_labels([scores for _, scores, _ in judged], outcomes, _group_size(trainer))
+        totals = count_labels(groups, [scores for _, scores, _ in judged], outcomes, _group_size(trainer))
         for name, value in label_metrics(totals).items():
             if not math.isnan(value):
                 columns["log_metric"](name, value)

@@ -131,7 +131,7 @@ class GroupRollouts:
         counts = self.verifier.counts
         met = {name: float(counts[name] - self._counted.get(name, 0)) for name in VERIFIER_COUNTS}
         self._counted = counts
-        labels = count_labels(drawn.scores_PN, drawn.outcomes_P, self.group_size)
+        labels = count_labels(drawn.groups, drawn.scores_PN, drawn.outcomes_P, self.group_size)
         own = torch.tensor([*labels.values(), *met.values()], dtype=torch.float32, device=trainer.accelerator.device)
         sums = trainer.accelerator.reduce(own, reduction="sum").tolist()
         totals = dict(zip([*labels, *met], sums, strict=True))

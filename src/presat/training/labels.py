@@ -10,7 +10,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from presat.rewards import Outcome, label_is_right
-from presat.types import Score
+from presat.types import RolloutGroup, Score
+from presat.verify.equivalence import normal_form
 
 Totals = Mapping[str, float]
 _COUNTS = (
@@ -20,23 +21,31 @@ _COUNTS = (
 _PART = "part/"
 
 
-def count_labels(scores_PN: Sequence[Sequence[Score]], outcomes_P: Sequence[Outcome], group_size: int) -> Totals:
+def count_labels(
+    groups: Sequence[RolloutGroup],
+    scores_PN: Sequence[Sequence[Score]],
+    outcomes_P: Sequence[Outcome],
+    group_size: int,
+) -> Totals:
     """Count the groups of one step.
 
     Args:
-        scores_PN: the verifier's verdicts on P groups of N responses.
+        groups: P groups of N responses.
+        scores_PN: the verifier's verdicts on them.
         outcomes_P: what the reward said of them.
         group_size: the first so many responses train; gold accuracy, kinds of groups and parts are theirs, a vote is
             everybody's.
     """
-    totals: Counter[str] = Counter(dict.fromkeys(_COUNTS, 0.0))  # type: ignore[arg-type]
-    for scores, outcome in zip(scores_PN, outcomes_P, strict=True):
-        totals.update(_group(scores[:group_size]))
-        totals.update(_vote(scores, outcome))
+    totals: dict[str, float] = dict.fromkeys(_COUNTS, 0.0)
+    for group, scores, outcome in zip(groups, scores_PN, outcomes_P, strict=True):
+        _add(totals, _group(scores[:group_size]))
+        _add(totals, _vote(scores, outcome))
+        if outcome.vote is None:
+            _add(totals, {"share": _agreement(scores[:group_size], group.problem.verifier)})
         for name, values_N in outcome.parts.items():
             known = [value for value in values_N[:group_size] if value is not None]
-            totals.update({f"{_PART}{name}/sum": sum(known), f"{_PART}{name}/count": len(known)})  # type: ignore[dict-item]
-    return dict(totals)
+            _add(totals, {f"{_PART}{name}/sum": sum(known), f"{_PART}{name}/count": len(known)})
+    return totals
 
 
 def label_metrics(totals: Totals) -> dict[str, float]:
@@ -46,10 +55,10 @@ def label_metrics(totals: Totals) -> dict[str, float]:
         "labels/gold_accuracy": _ratio(totals["right"], judged),
         "labels/missing": _ratio(totals["missing"], judged + totals["missing"]),
         **{f"labels/{kind}": _ratio(totals[kind], groups) for kind in ("all_right", "all_wrong", "mixed")},
+        "labels/majority_share": _ratio(totals["share"], groups),
     }
     if totals["votes"]:
         metrics["labels/label_accuracy"] = _ratio(totals["label_right"], totals["label_known"])
-        metrics["labels/majority_share"] = totals["share"] / totals["votes"]
         metrics["labels/ties"] = totals["ties"] / totals["votes"]
         metrics["labels/no_answer"] = totals["no_answer"] / totals["votes"]
     for name in sorted(key.removeprefix(_PART).removesuffix("/sum") for key in totals if key.endswith("/sum")):
@@ -86,6 +95,20 @@ def _vote(scores_N: Sequence[Score], outcome: Outcome) -> dict[str, float]:
         "label_right": right is True,
         "label_known": right is not None,
     }
+
+
+def _agreement(scores_G: Sequence[Score], verifier: str) -> float:
+    """Share of the responses with the most frequent answer, by how it is written: without a vote it is worth no more.
+
+    Comparing by Math-Verify, as a vote does, may cost seconds for an answer that hangs it.
+    """
+    answers = Counter(normal_form(score.extracted, verifier) for score in scores_G if score.extracted)
+    return max(answers.values(), default=0) / len(scores_G)
+
+
+def _add(totals: dict[str, float], more: Totals) -> None:
+    for name, value in more.items():
+        totals[name] = totals.get(name, 0.0) + value
 
 
 def _ratio(part: float, whole: float) -> float:
