@@ -1,7 +1,7 @@
 """Math-Verify and Reasoning Gym called directly, with nothing of presat: what our scores are held against.
 
-Run as a script it reads JSON lines on stdin and writes one score (1, 0 or null) for each: it is a process of its own
-because Math-Verify's time-outs need the main thread and the alarm clock, which pytest uses too.
+Run as a script, with Math-Verify's time-out in seconds, it reads JSON lines on stdin and writes one score (1, 0 or null)
+for each: it is a process of its own because those time-outs need the main thread and the alarm clock, as pytest does.
 
     {"kind": "math", "gold": "1/2", "text": "so \\boxed{0.5}"}
     {"kind": "reasoning_gym", "gold": "A → B", "text": "\\boxed{A → B}", "metadata": {"source_dataset": ...}}
@@ -26,11 +26,12 @@ def gold_of(gold: str) -> list[Any]:
     return parse("\\boxed{" + gold + "}", [LatexExtractionConfig()])
 
 
-def by_math_verify(gold: str, text: str) -> float | None:
+def by_math_verify(gold: str, text: str, timeout_s: int) -> float | None:
     """The whole response is given to Math-Verify; None where it cannot read the gold answer."""
     if not gold_of(gold):
         return None
-    return float(verify(gold_of(gold), parse(text, [ExprExtractionConfig(), LatexExtractionConfig()])))
+    answers = parse(text, [ExprExtractionConfig(), LatexExtractionConfig()], parsing_timeout=timeout_s)
+    return float(verify(gold_of(gold), answers, timeout_seconds=timeout_s))
 
 
 def last_box(text: str) -> str:
@@ -58,7 +59,7 @@ def main() -> None:
     for line in sys.stdin:
         item = json.loads(line)
         if item["kind"] == "math":
-            score = by_math_verify(item["gold"], item["text"])
+            score = by_math_verify(item["gold"], item["text"], int(sys.argv[1]))
         else:
             score = by_reasoning_gym(item["gold"], item["text"], item["metadata"])
         print(json.dumps(score), flush=True)

@@ -26,6 +26,8 @@ from presat.verify import Verifier
 REFERENCE = Path(__file__).with_name("reference.py")
 SAMPLE = 5
 """Problems of each file in the ordinary suite."""
+PATIENCE_S = 60
+"""Seconds for an answer: what is compared is the verdicts, not the speed of the machine."""
 
 
 def wrong(gold: str) -> str:
@@ -109,13 +111,13 @@ def distinct(folder: Path, most: int | None = None) -> list[Problem]:
     return list(problems.values())
 
 
-def judged_directly(pairs: list[tuple[Problem, str]]) -> list[float | None]:
+def judged_directly(pairs: list[tuple[Problem, str]], timeout_s: int) -> list[float | None]:
     items = [
         {"kind": p.verifier, "gold": p.gold, "text": text, "metadata": dict(extra_info(p.metadata))}
         for p, text in pairs
     ]
     lines = "\n".join(json.dumps(item, default=str) for item in items)
-    done = subprocess.run([sys.executable, str(REFERENCE)], input=lines, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, str(REFERENCE), str(timeout_s)], input=lines, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
     scores = [json.loads(line) for line in done.stdout.splitlines()]
     assert len(scores) == len(pairs)
@@ -126,10 +128,10 @@ def compared(problems: list[Problem]) -> tuple[list[Difference], dict[str, set[f
     """All differences, and which verdicts the libraries gave to each response to a math problem."""
     asked = [(problem, name) for problem in problems for name in RESPONSES]
     pairs = [(problem, RESPONSES[name](problem.gold or "")) for problem, name in asked]
-    theirs = judged_directly(pairs)
+    theirs = judged_directly(pairs, PATIENCE_S)
     found = []
     for mode in ("boxed", "any"):
-        with Verifier(mode, workers=2) as verifier:
+        with Verifier(mode, workers=2, timeout_s=PATIENCE_S) as verifier:
             ours = verifier.score_many(pairs)
         for (problem, name), score, value in zip(asked, ours, theirs, strict=True):
             if score.value != value:
@@ -167,7 +169,7 @@ def test_every_published_problem_is_judged_as_the_libraries_judge_it(sample_data
 def test_an_answer_that_hangs_is_missing_here_and_wrong_there() -> None:
     problem = Problem("p", ({"role": "user", "content": "?"},), "5", "math", "math", {})
     text = "It is \\boxed{9^{9^{9^9}}}."
-    assert judged_directly([(problem, text)]) == [0.0]
+    assert judged_directly([(problem, text)], timeout_s=1) == [0.0]
     for mode in ("boxed", "any"):
         with Verifier(mode, timeout_s=1) as verifier:
             score = verifier.score(problem, text)
