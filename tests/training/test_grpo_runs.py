@@ -82,7 +82,8 @@ def test_evaluating_the_checkpoint_repeats_the_runs_numbers(unbroken, tmp_path):
     run_eval(config, quiet=True)
     logged = {k: v for k, v in lines(unbroken.run)[-1].items() if k.startswith("eval/")}
     (row,) = without_clock(lines(tmp_path / "eval"))
-    assert row == {"step": 7, **logged}
+    assert row["step"] == 7
+    assert {name: value for name, value in row.items() if name.startswith("eval/")} == logged
 
 
 def test_a_killed_run_resumes_to_the_same_weights(unbroken, toy_model, tmp_path):
