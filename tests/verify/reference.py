@@ -1,7 +1,7 @@
 """Math-Verify and Reasoning Gym called directly, with nothing of presat: what our scores are held against.
 
-Run as a script, with Math-Verify's time-out in seconds, it reads JSON lines on stdin and writes one score (1, 0 or null)
-for each: it is a process of its own because those time-outs need the main thread and the alarm clock, as pytest does.
+Run as a script, with Math-Verify's time-out in seconds, it reads JSON lines on stdin and writes one score (1, 0, null)
+for each. It is a process of its own because those time-outs need the main thread and the alarm clock, as pytest does.
 
     {"kind": "math", "gold": "1/2", "text": "so \\boxed{0.5}"}
     {"kind": "reasoning_gym", "gold": "A → B", "text": "\\boxed{A → B}", "metadata": {"source_dataset": ...}}
