@@ -110,6 +110,13 @@ def test_an_exact_name_comes_first_and_two_that_fit_are_refused(tmp_path):
     assert benchmark_file(BENCHMARKS["math500"], tmp_path) == tmp_path / "MATH500.jsonl"
 
 
+def test_a_training_file_or_a_larger_set_does_not_pass_for_a_benchmark(tmp_path):
+    for name in ("scp_10240", "gpqa_main", "mmlu", "SuperGPQA-all"):
+        write(tmp_path, f"{name}.jsonl", {"question": "?", "answer": "1"})
+    wanted = ("scp_hard", "gpqa_diamond", "mmlu_sci")
+    assert [benchmark_file(BENCHMARKS[name], tmp_path) for name in wanted] == [None] * 3
+
+
 def test_what_cannot_be_had_says_how_it_can(tmp_path, monkeypatch):
     monkeypatch.setattr("datasets.config.HF_HUB_OFFLINE", True)  # no network in a test
     with pytest.raises(DataError, match=r"SCP-Hard is not in any folder.*Put it there as scp_hard.parquet"):

@@ -111,8 +111,10 @@ def test_samples_that_were_drawn_otherwise_are_not_mixed_in(filtered, change, na
 
 def test_problems_without_gold_and_bounds_nothing_meets_are_refused(filtered, toy_model, tmp_path):
     config, _ = filtered
-    with pytest.raises(DataError, match="None of 40 problems is solved 16 to 15 times out of 16"):
-        run_filter(config.model_copy(update={"lowest": 16, "out": tmp_path / "none.parquet"}), quiet=True)
+    with pytest.raises(DataError, match="None of 40 problems is solved 16 to 16 times out of 16"):
+        run_filter(config.model_copy(update={"lowest": 16, "highest": 16, "out": tmp_path / "no.parquet"}), quiet=True)
+    with pytest.raises(ValueError, match=r"at least 16 \(`lowest`\) and at most 15 times"):
+        FilterConfig(lowest=16)
     (tmp_path / "bare.jsonl").write_text('{"question": "7 a +3"}\n')
     bare = settings(toy_model, tmp_path, data=TaskConfig(source=str(tmp_path / "bare.jsonl")))
     with pytest.raises(DataError, match="has no gold answer"):

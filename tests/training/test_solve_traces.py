@@ -103,6 +103,8 @@ def test_rows_can_be_counted_named_and_refused(config: TracesConfig, tmp_path: P
         run_traces(config.model_copy(update={"where": {"domaine": "math"}}))
     with pytest.raises(DataError, match="holds no rows with these values"):
         run_traces(config.model_copy(update={"where": {"domain": "poetry"}}))
+    with pytest.raises(ConfigError, match=r"`data.prompt` means nothing to traces"):
+        run_traces(config.model_copy(update={"data": config.data.model_copy(update={"prompt": "thinking"})}))
     with pytest.raises(ConfigError, match="reads lab sets by itself"):
         run_traces(config.model_copy(update={"data": TaskConfig(source="lab/chains")}))
 

@@ -452,6 +452,13 @@ class FilterConfig(SampleConfig):
     highest: int | None = Field(default=None, ge=0)
     """Problems solved more often are dropped; None is `samples` - 1."""
 
+    @model_validator(mode="after")
+    def _bounds(self) -> FilterConfig:
+        highest = self.samples - 1 if self.highest is None else self.highest
+        if highest < self.lowest:
+            raise ValueError(f"no problem is solved at least {self.lowest} (`lowest`) and at most {highest} times")
+        return self
+
 
 class CorruptConfig(SampleConfig):
     """Label noise: the most frequent incorrect answer becomes the gold answer (section 3 of METHOD)."""

@@ -62,18 +62,19 @@ BENCHMARKS: dict[str, Benchmark] = {
         Benchmark("aime2024", "AIME 2024", "math", 30, ("aime24", "aime_2024"), "HuggingFaceH4/aime_2024",
                   split="train"),
         Benchmark("aime2025", "AIME 2025", "math", 30, ("aime25", "aime_2025"), "math-ai/aime25"),
-        Benchmark("minerva", "Minerva Math", "math", 272, ("minerva",), "math-ai/minervamath"),
+        Benchmark("minerva", "Minerva Math", "math", 272, ("minerva_math",), "math-ai/minervamath"),
         Benchmark("olympiadbench", "OlympiadBench", "math", 675, ("olympiad",), "math-ai/olympiadbench"),
-        Benchmark("scibench", "SciBench", "science", 692, ("scibench",), "xw27/scibench", split="train",
+        Benchmark("scibench", "SciBench", "science", 692, (), "xw27/scibench", split="train",
                   columns={"question": "problem_text", "answer": "answer_number"},
                   note="Answers are numbers; the unit is a column of its own and is not asked for."),
-        Benchmark("gpqa_diamond", "GPQA-Diamond", "science", 198, ("gpqa",), "Idavidrein/gpqa", "gpqa_diamond", "train",
+        Benchmark("gpqa_diamond", "GPQA-Diamond", "science", 198, ("gpqa-diamond",), "Idavidrein/gpqa", "gpqa_diamond",
+                  split="train",
                   note="Gated: accept its terms on the hub. Letters are shuffled by the task's seed."),
-        Benchmark("supergpqa", "SuperGPQA", "science", 569, ("supergpqa", "super_gpqa"), note=_OWN
+        Benchmark("supergpqa", "SuperGPQA", "science", 569, ("super_gpqa",), note=_OWN
                   + " 319 science and 250 other questions of m-a-p/SuperGPQA."),
-        Benchmark("scp_hard", "SCP-Hard", "science", 50, ("scp_hard", "scp-hard", "scp"), note=_OWN
+        Benchmark("scp_hard", "SCP-Hard", "science", 50, ("scp-hard",), note=_OWN
                   + " Fifty questions of SCP-116K."),
-        Benchmark("mmlu_sci", "MMLU-Sci", "science", 0, ("mmlu_sci", "mmlu-sci"), note=_OWN
+        Benchmark("mmlu_sci", "MMLU-Sci", "science", 0, ("mmlu-sci",), note=_OWN
                   + " The paper does not say how many questions it has."),
         Benchmark("quantum_lock", "Quantum Lock", "graph", 50, ("test_quantum_lock",),
                   made={"difficulty": [1, 2, 3, 4, 5]}, note=_MADE),

@@ -71,6 +71,9 @@ def run_traces(config: TracesConfig) -> TraceSets:
         raise ConfigError(
             "`data.source` should be a file or data set of reasoning traces (`presat sft` reads lab sets by itself)."
         )
+    for name in ("prompt", "domain"):
+        if getattr(config.data, name):
+            raise ConfigError(f"`data.{name}` means nothing to traces: their prompts are written as they stand.")
     rows = _rows(config)
     first = next(rows, None)  # quick to refuse, so before the tokenizer
     if first is None:
