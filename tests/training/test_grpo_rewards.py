@@ -9,9 +9,12 @@ import polars as pl
 import pytest
 import torch
 
-from presat.config.schema import RewardConfig
+from presat.config.schema import RewardConfig, TaskConfig
 from presat.errors import DataError
 from presat.models import load_model_and_tokenizer
+from presat.tasks import save_problems
+from presat.tasks.lab import lab_problems
+from presat.tasks.noise import corrupted, keep_original
 from presat.training import run_train
 
 from .conftest import toy
@@ -165,3 +168,24 @@ def test_a_sum_with_the_verifiable_reward_needs_labels(toy_config, tmp_path):
     toy_config.reward = weighted(toy_config.model.name, toy_config.run).reward
     with pytest.raises(DataError, match="no gold answer"):
         run_train(toy_config, quiet=True)
+
+
+def test_under_noisy_labels_the_label_pays_and_the_truth_is_logged(toy_config, tmp_path):
+    problems = lab_problems("chains", 4, seed=2)
+    noisy = [corrupted(p, str((int(p.gold) + 1) % 20)) if i % 2 else keep_original(p) for i, p in enumerate(problems)]
+    toy_config.data = TaskConfig(source=str(save_problems(noisy, tmp_path / "noisy.parquet")))
+    toy_config.reward = RewardConfig()
+    toy_config.eval.sets, toy_config.steps, toy_config.prompts_per_step, toy_config.group_size = [], 2, 8, 8
+    run_train(toy_config, quiet=True)
+    truths = {p.id: p.gold for p in problems}
+    differ = 0
+    for row in lines(toy_config.run)[-2:]:
+        rows = responses(toy_config.run, row["step"])
+        right = [float(a == truths[i]) for i, a in rows.select("problem_id", "extracted").rows()]
+        assert rows["true_score"].to_list() == right
+        assert row["labels/gold_accuracy"] == pytest.approx(sum(right) / len(right))
+        assert row["reward"] == pytest.approx(rows["score"].mean())
+        paid = [float(a == label) for label, a in rows.select("gold", "extracted").rows()]
+        assert rows["reward"].to_list() == paid
+        differ += paid != right
+    assert differ  # else the labels made no difference

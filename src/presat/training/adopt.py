@@ -27,7 +27,7 @@ from presat.rewards.policy import PolicyScorer
 from presat.rollouts import seed_for
 from presat.tasks.rows import is_verl, problem_of_plain, problem_of_verl
 from presat.training.evaluate import score_groups
-from presat.training.labels import count_labels, label_metrics
+from presat.training.labels import count_labels, label_metrics, true_scores
 from presat.types import Completion, Problem, Reward, RolloutGroup, Score
 from presat.verify import Mode, Verifier
 
@@ -96,12 +96,14 @@ class TRLReward:
         accelerator = trainer.accelerator
         mine = range(accelerator.process_index, len(groups), accelerator.num_processes)
         scores_PN = score_groups(self.verifier, [groups[i] for i in mine])
+        truth_PN = true_scores(self.verifier, [groups[i] for i in mine], scores_PN)
+        outcomes_P = [judge(self.reward, groups[i], scores) for i, scores in zip(mine, scores_PN, strict=True)]
         judged: list[tuple[int, list[Score], Outcome]] = gather_object(
-            [(i, scores, judge(self.reward, groups[i], scores)) for i, scores in zip(mine, scores_PN, strict=True)]
+            list(zip(mine, truth_PN, outcomes_P, strict=True))
         )
         judged.sort(key=lambda item: item[0])
         outcomes = [outcome for _, _, outcome in judged]
-        totals = count_labels(groups, [scores for _, scores, _ in judged], outcomes, _group_size(trainer))
+        totals = count_labels(groups, [truth for _, truth, _ in judged], outcomes, _group_size(trainer))
         for name, value in label_metrics(totals).items():
             if not math.isnan(value):
                 columns["log_metric"](name, value)

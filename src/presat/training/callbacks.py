@@ -121,7 +121,12 @@ class RolloutSink:
             outcomes = [outcome for part in parts for outcome in part.outcomes_P]
             rewards_PN = [outcome.values_N for outcome in outcomes]
             names = outcomes[0].parts if outcomes else ()
-            extra_PN = {f"reward/{name}": [outcome.parts[name] for outcome in outcomes] for name in names}
+            extra_PN: dict[str, Any] = {
+                f"reward/{name}": [outcome.parts[name] for outcome in outcomes] for name in names
+            }
+            truth_PN = [row for part in parts for row in part.truth_PN]
+            if truth_PN != scores_PN:
+                extra_PN["true_score"] = [[score.value for score in row] for row in truth_PN]
             self.store.write("train", drawn.step, groups, scores_PN, rewards_PN, extra_PG=extra_PN)
 
 

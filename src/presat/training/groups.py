@@ -16,7 +16,7 @@ from presat.errors import RunError
 from presat.rewards import Outcome, judge, needs_of
 from presat.rollouts import seed_for
 from presat.training.evaluate import score_groups
-from presat.training.labels import count_labels, label_metrics
+from presat.training.labels import count_labels, label_metrics, true_scores
 from presat.types import Engine, Problem, Reward, RolloutGroup, Sampling, Score
 
 if TYPE_CHECKING:
@@ -30,11 +30,15 @@ VERIFIER_COUNTS = ("cache_hits", "timeouts", "crashes")
 
 @dataclass(frozen=True, slots=True)
 class StepRollouts:
-    """The groups one process drew at one step. P prompts, N = max(group_size, votes) responses."""
+    """The groups one process drew at one step. P prompts, N = max(group_size, votes) responses.
+
+    `scores_PN` are the verdicts by the labels, `truth_PN` by the true answers; they differ where labels are noisy.
+    """
 
     step: int
     groups: list[RolloutGroup]
     scores_PN: list[list[Score]]
+    truth_PN: list[list[Score]]
     outcomes_P: list[Outcome]
 
     @property
@@ -100,7 +104,7 @@ class GroupRollouts:
             groups = self.scorer(groups, needs_of(self.reward))
         scores_PN = score_groups(self.verifier, groups)
         outcomes_P = [judge(self.reward, group, scores) for group, scores in zip(groups, scores_PN, strict=True)]
-        return StepRollouts(step, groups, scores_PN, outcomes_P)
+        return StepRollouts(step, groups, scores_PN, true_scores(self.verifier, groups, scores_PN), outcomes_P)
 
     def _places(self, prompts: list[str], step: int) -> list[int]:
         """Fold TRL's rows back into groups, refusing any other arrangement than G consecutive rows a prompt."""
@@ -131,7 +135,7 @@ class GroupRollouts:
         counts = self.verifier.counts
         met = {name: float(counts[name] - self._counted.get(name, 0)) for name in VERIFIER_COUNTS}
         self._counted = counts
-        labels = count_labels(drawn.groups, drawn.scores_PN, drawn.outcomes_P, self.group_size)
+        labels = count_labels(drawn.groups, drawn.truth_PN, drawn.outcomes_P, self.group_size)
         own = torch.tensor([*labels.values(), *met.values()], dtype=torch.float32, device=trainer.accelerator.device)
         sums = trainer.accelerator.reduce(own, reduction="sum").tolist()
         totals = dict(zip([*labels, *met], sums, strict=True))

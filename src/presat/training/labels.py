@@ -1,17 +1,24 @@
 """What is logged beside the reward: gold accuracy, votes, kinds of groups, and the parts of a weighted sum.
 
 A step is counted process by process into sums that add up; the metrics come from the total. So they are the same
-however a step is cut over processes.
+however a step is cut over processes. Right means right by the true answer: where a problem keeps it beside a noisy
+label, the label decides the reward and the true answer what is logged here.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from presat.rewards import Outcome, label_is_right
+from presat.tasks.rows import original_gold
 from presat.types import RolloutGroup, Score
 from presat.verify.equivalence import normal_form
+
+if TYPE_CHECKING:
+    from presat.verify import Verifier
 
 Totals = Mapping[str, float]
 _COUNTS = (
@@ -21,9 +28,22 @@ _COUNTS = (
 _PART = "part/"
 
 
+def true_scores(
+    verifier: Verifier, groups: Sequence[RolloutGroup], scores_PN: Sequence[list[Score]]
+) -> list[list[Score]]:
+    """Return the verdicts by the true answers: `scores_PN`, judged anew where a problem's label is another."""
+    found = list(scores_PN)
+    for place, group in enumerate(groups):
+        truth = original_gold(group.problem)
+        if truth is not None and truth != group.problem.gold:
+            problem = replace(group.problem, gold=truth)
+            found[place] = verifier.score_many([(problem, completion.text) for completion in group.completions])
+    return found
+
+
 def count_labels(
     groups: Sequence[RolloutGroup],
-    scores_PN: Sequence[Sequence[Score]],
+    truth_PN: Sequence[Sequence[Score]],
     outcomes_P: Sequence[Outcome],
     group_size: int,
 ) -> Totals:
@@ -31,13 +51,13 @@ def count_labels(
 
     Args:
         groups: P groups of N responses.
-        scores_PN: the verifier's verdicts on them.
+        truth_PN: the verdicts by the true answers (see `true_scores`).
         outcomes_P: what the reward said of them.
         group_size: the first so many responses train; gold accuracy, kinds of groups and parts are theirs, a vote is
             everybody's.
     """
     totals: dict[str, float] = dict.fromkeys(_COUNTS, 0.0)
-    for group, scores, outcome in zip(groups, scores_PN, outcomes_P, strict=True):
+    for group, scores, outcome in zip(groups, truth_PN, outcomes_P, strict=True):
         _add(totals, _group(scores[:group_size]))
         _add(totals, _vote(scores, outcome))
         if outcome.vote is None:
