@@ -109,6 +109,7 @@ def test_benchmarks_that_cannot_be_had_are_left_out_only_when_asked(toy_model, t
         ({"sets": [SET.model_copy(update={"name": "math500"})], "benchmarks": ["math500"]}, "both called 'math500'"),
     ],
 )
-def test_what_cannot_be_evaluated_is_refused_before_the_model_loads(changes, message, tmp_path):
+def test_what_cannot_be_evaluated_is_refused_before_anything_is_written(changes, message, tmp_path):
     with pytest.raises(ConfigError, match=message):
         evaluate_model(settings(tmp_path / "no model", tmp_path, **changes), quiet=True)
+    assert not (tmp_path / "run").exists()

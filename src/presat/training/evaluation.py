@@ -97,13 +97,14 @@ def evaluate_model(config: EvalConfig, quiet: bool = False) -> EvalReport:
         torch.set_num_threads(config.threads)
     models = _models(config)
     verify = config.verify
+    with quiet_libraries():  # before the run directory is opened: what cannot be read is no failed run there
+        asked = _problems(config, report.notes)
     with (
         quiet_libraries(),
         RunWriter(config.run, config, "eval", resume=True) as writer,
         Verifier(verify.extraction, verify.workers, verify.timeout_s) as verifier,
         Progress("eval", quiet) as progress,
     ):
-        asked = _problems(config, report.notes)  # quick to refuse, so before the model
         progress.start(0, len(asked) * len(models))
         for name in models:
             _evaluate_one(name, config, asked, report, writer, verifier, progress)
