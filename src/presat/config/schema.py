@@ -192,6 +192,19 @@ class ModelConfig(Settings):
     """Attention implementation: `sdpa`, `eager`, `flash_attention_2`."""
 
 
+class LoraConfig(Settings):
+    """Low-rank adapters (LoRA, arXiv:2106.09685) in place of training every weight."""
+
+    rank: int = Field(default=0, ge=0)
+    """Rank of the adapters; 0 trains every weight."""
+    alpha: int = Field(default=32, ge=1)
+    """An adapter's update is scaled by alpha / rank."""
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+    """Dropout before the adapters, in CPT and SFT; RL trains without."""
+    targets: list[str] = Field(default_factory=list)
+    """Linear layers that get adapters (`q_proj`, ...); all of the transformer blocks when empty."""
+
+
 class OptimConfig(Settings):
     """Optimiser of the policy update."""
 
@@ -220,6 +233,12 @@ class TrainConfig(Settings):
     """Evaluation."""
     optim: OptimConfig = Field(default_factory=OptimConfig)
     """Optimiser."""
+    lora: LoraConfig = Field(default_factory=LoraConfig)
+    """LoRA; off by default."""
+    bf16: bool = False
+    """Forward and backward passes under bfloat16 autocast, the weights kept as `model.dtype`: for GPUs."""
+    gradient_checkpointing: bool = False
+    """Compute activations again in the backward pass instead of keeping them: less memory, about a third more time."""
     stop: StopConfig = Field(default_factory=StopConfig)
     """Early stop."""
     steps: int = Field(default=496, ge=1)
@@ -310,6 +329,12 @@ class SupervisedConfig(Settings):
     """The model to train further."""
     optim: SupervisedOptimConfig = Field(default_factory=SupervisedOptimConfig)
     """Optimiser and schedule."""
+    lora: LoraConfig = Field(default_factory=LoraConfig)
+    """LoRA; off by default."""
+    bf16: bool = False
+    """Forward and backward passes under bfloat16 autocast, the weights kept as `model.dtype`: for GPUs."""
+    gradient_checkpointing: bool = False
+    """Compute activations again in the backward pass instead of keeping them: less memory, about a third more time."""
     micro_batch: int = Field(default=8, ge=1)
     """Most sequences per forward-backward pass and process; the next lower number that divides `batch` is taken."""
     save_every: int = Field(default=0, ge=0)

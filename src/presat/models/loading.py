@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from presat.errors import ModelError, nearest
+from presat.models.adapters import base_of, is_adapter, merged_folder
 from presat.models.packaged import PACKAGED, packaged_folder, quiet
 
 _NO_TEMPLATE = (
@@ -50,13 +51,15 @@ def _model_folder(path: Path) -> Path:
 
 
 def _holds_model(path: Path) -> bool:
-    return (path / "config.json").is_file() or (path / "adapter_config.json").is_file()
+    return (path / "config.json").is_file() or is_adapter(path)
 
 
 def load_model_and_tokenizer(
     name: str, dtype: str = "float32", attention: str = "sdpa", chat: bool = True
 ) -> tuple[Any, Any]:
     """Load a causal language model and its tokenizer, or say in a sentence why that is not possible.
+
+    A LoRA adapter is loaded as the whole model it makes (see `presat.models.adapters`).
 
     Args:
         name: see `resolve_model`.
@@ -69,7 +72,25 @@ def load_model_and_tokenizer(
             that is not available, or as `load_tokenizer`.
     """
     tokenizer = load_tokenizer(name, chat)
-    return _load_model(name, resolve_model(name), dtype, attention), tokenizer
+    folder = resolve_model(name)
+    model = _load_model(name, _ordinary(folder), dtype, attention)
+    model.name_or_path = _lasting(name, folder)  # what adapters trained on it will name as their base
+    return model, tokenizer
+
+
+def _ordinary(folder: str) -> str:
+    """Return `folder`, or for an adapter the folder of the model it makes; adapters may stand on adapters."""
+    if not is_adapter(folder):
+        return folder
+    base = base_of(folder)
+    return merged_folder(folder, lambda: _load_model(base, _ordinary(resolve_model(base)), "float32", "sdpa"))
+
+
+def _lasting(name: str, folder: str) -> str:
+    """Return a name of the model that holds from any working directory, and after its run has gone on."""
+    if name in PACKAGED and not Path(name).expanduser().is_dir():
+        return name
+    return str(Path(folder).resolve()) if Path(folder).is_dir() else folder
 
 
 def load_tokenizer(name: str, chat: bool = True) -> Any:

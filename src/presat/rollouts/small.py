@@ -93,6 +93,16 @@ def _paired(t: torch.Tensor | None, dim: int) -> torch.Tensor | None:
     return t.view(-1, 2, dim // 2, *t.shape[1:]).transpose(1, 2).reshape(t.shape)
 
 
+def _weight(layer: Any) -> torch.Tensor:
+    """The weight a layer applies: its own, with what active LoRA adapters add (PEFT keeps them beside it)."""
+    weight = layer.weight
+    if hasattr(layer, "get_delta_weight") and not (layer.merged or layer.disable_adapters):
+        for name in layer.active_adapters:
+            if name in layer.lora_A or name in layer.lora_embedding_A:
+                weight = weight + layer.get_delta_weight(name)
+    return weight
+
+
 def _read_weights(model: Any) -> _Weights:
     config, core = model.config, model.model
     dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
@@ -100,26 +110,26 @@ def _read_weights(model: Any) -> _Weights:
     for block in core.layers:
         attention, mlp = block.self_attn, block.mlp
         q, k, v = attention.q_proj, attention.k_proj, attention.v_proj
-        qkv = torch.cat([_paired(q.weight, dim), _paired(k.weight, dim), v.weight])  # type: ignore[list-item]
+        qkv = torch.cat([_paired(_weight(q), dim), _paired(_weight(k), dim), _weight(v)])  # type: ignore[list-item]
         layers.append(
             _Layer(
                 block.input_layernorm.weight,
                 qkv,
                 _cat([_paired(q.bias, dim), _paired(k.bias, dim), v.bias]),
-                attention.o_proj.weight,
+                _weight(attention.o_proj),
                 attention.o_proj.bias,
                 block.post_attention_layernorm.weight,
-                torch.cat([mlp.gate_proj.weight, mlp.up_proj.weight]),
+                torch.cat([_weight(mlp.gate_proj), _weight(mlp.up_proj)]),
                 _cat([mlp.gate_proj.bias, mlp.up_proj.bias]),
-                mlp.down_proj.weight,
+                _weight(mlp.down_proj),
                 mlp.down_proj.bias,
             )
         )
     return _Weights(
-        core.embed_tokens.weight,
+        _weight(core.embed_tokens),
         layers,
         core.norm.weight,
-        model.lm_head.weight,
+        _weight(model.lm_head),
         config.rms_norm_eps,
         config.num_attention_heads,
         config.num_key_value_heads,

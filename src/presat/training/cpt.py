@@ -53,8 +53,6 @@ def run_cpt(config: CptConfig, quiet: bool = False) -> Path:
             name, pad = "eval/held_out/bits_per_token", tokenizer.pad_token_id
             return {name: bits_per_token(model, held_out, pad)} if held_out else {}
 
-        if run.writer is not None and not run.done:
-            run.writer.append(0, bits())
         fit(config, run, model, tokenizer, rows, steps, config.batch, bits)
         if run.writer is not None:
             tokens = steps * config.batch * config.sequence_length

@@ -23,6 +23,7 @@ from trl.trainer.grpo_trainer import GRPOTrainer
 from presat.config.schema import TrainConfig
 from presat.metrics import OnlineSaturation
 from presat.models import load_model_and_tokenizer
+from presat.models.adapters import peft_config
 from presat.rewards import make_reward, needs_of, votes_of
 from presat.rewards.policy import PolicyScorer
 from presat.rollouts import RolloutStore, make_engine
@@ -174,6 +175,8 @@ def make_trainer(
         train_dataset=Dataset.from_dict({"prompt": places}),
         processing_class=tokenizer,
         rollout_func=rollouts,
+        # TRL puts the adapters into `model` itself, which the engine samples from; with them off it is the KL reference
+        peft_config=peft_config(model, config.lora),
     )
     trainer.baseline = BASELINES[config.advantage]
     trainer.remove_callback(PrinterCallback)
@@ -216,9 +219,9 @@ def grpo_config(config: TrainConfig, batches: Batches, checkpoints: Path) -> GRP
         max_grad_norm=config.optim.max_grad_norm,
         lr_scheduler_type="constant",
         warmup_steps=0,
-        bf16=False,
+        bf16=config.bf16,
         fp16=False,
-        gradient_checkpointing=False,
+        gradient_checkpointing=config.gradient_checkpointing,
         # the run
         seed=config.seed,
         use_cpu=not torch.cuda.is_available(),

@@ -26,6 +26,8 @@ def quiet_libraries() -> Iterator[None]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)
+            # PEFT, where an adapter's base is an adapter itself; ours leave the vocabulary as it is
+            warnings.filterwarnings("ignore", "Could not find a config file in", UserWarning)
             yield
     finally:
         for name, level in levels.items():

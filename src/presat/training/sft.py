@@ -55,9 +55,7 @@ def run_sft(config: SftConfig, quiet: bool = False) -> Path:
         counts = sizes(kept, len(rows) - len(kept))
         batch = min(config.batch, len(kept))
         steps = max(1, round(config.epochs * len(kept) / batch))
-        if run.writer is not None and not run.done:
-            run.writer.append(0, counts)
-        fit(config, run, model, tokenizer, kept, steps, batch)
+        fit(config, run, model, tokenizer, kept, steps, batch, counts=counts)
         if run.writer is not None:
             tokens = counts["data/response_tokens"]
             run.writer.finish("finished", f"{steps} steps over {len(kept)} examples, {tokens} response tokens an epoch")

@@ -11,17 +11,19 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 from datasets import Dataset
+from torch import nn
 from transformers import PrinterCallback, TrainerCallback
 from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
-from presat.config.schema import CptConfig, SftConfig
+from presat.config.schema import CptConfig, SftConfig, SupervisedOptimConfig
 from presat.errors import ConfigError
+from presat.models.adapters import peft_config
 from presat.training.checkpoints import complete_checkpoint
 from presat.training.optim import make_optimizer, make_schedule
 from presat.training.safe import SafeTrainer
@@ -108,7 +110,27 @@ def bits_per_token(model: Any, rows: Sequence[Row], pad_id: int, batch: int = 32
 
 
 class Trainer(SafeTrainer, SFTTrainer):
-    """TRL's trainer, made safe."""
+    """TRL's trainer, made safe, with our optimiser and schedule.
+
+    They are made when training starts: only then does FSDP or DeepSpeed hold the weights as they will be trained.
+
+    Attributes:
+        optim: optimiser and schedule.
+    """
+
+    optim: SupervisedOptimConfig
+
+    def create_optimizer(self, model: Any = None) -> Any:
+        """Return the optimiser over the trainable weights."""
+        if self.optimizer is None:
+            self.optimizer = make_optimizer(model or cast(nn.Module, self.model), self.optim)
+        return self.optimizer
+
+    def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
+        """Return the learning-rate schedule of a run of `num_training_steps` updates."""
+        if self.lr_scheduler is None:
+            self.lr_scheduler = make_schedule(optimizer or self.optimizer, num_training_steps, self.optim)
+        return self.lr_scheduler
 
 
 def fit(
@@ -120,6 +142,7 @@ def fit(
     steps: int,
     batch: int,
     measure: Callable[[], Metrics] = dict,
+    counts: Mapping[str, float] | None = None,
 ) -> None:
     """Train `model` on `rows` until `steps` updates of `batch` rows are done; the last one ends in a checkpoint.
 
@@ -131,7 +154,8 @@ def fit(
         rows: the tokenised data.
         steps: updates.
         batch: rows an update, over all processes.
-        measure: measures the trained model; what it returns is logged at the last step.
+        measure: measures the model, in every process; what it returns is logged at step 0 and at the last step.
+        counts: what else is logged at step 0.
 
     Raises:
         ConfigError: `batch` does not divide over the processes.
@@ -140,16 +164,16 @@ def fit(
     micro = micro_batch(batch, config.micro_batch, run.processes)
     if run.done >= steps:
         return
-    optimizer = make_optimizer(model, config.optim)
     trainer = Trainer(
         model=model,
         args=sft_config(config, run, steps, micro, batch // (micro * run.processes)),
         train_dataset=as_dataset(rows, schedule_rows(len(rows), steps * batch, config.seed)),
         data_collator=Collate(tokenizer.pad_token_id),
         processing_class=tokenizer,
-        callbacks=[_Monitor(config, run, steps, measure)],
-        optimizers=(optimizer, make_schedule(optimizer, steps, config.optim)),
+        callbacks=[_Monitor(config, run, steps, measure, counts or {})],
+        peft_config=peft_config(model, config.lora),
     )
+    trainer.optim = config.optim
     trainer.remove_callback(PrinterCallback)
     trainer.train(resume_from_checkpoint=str(run.resume_from) if run.resume_from else None)
 
@@ -182,8 +206,8 @@ def sft_config(config: CptConfig | SftConfig, run: Session, steps: int, micro: i
         logging_nan_inf_filter=False,
         seed=config.seed,
         report_to=list(config.report_to) or "none",
-        bf16=False,
-        gradient_checkpointing=False,
+        bf16=config.bf16,
+        gradient_checkpointing=config.gradient_checkpointing,
         use_cpu=not torch.cuda.is_available(),
         dataloader_pin_memory=torch.cuda.is_available(),
         ddp_find_unused_parameters=False,
@@ -197,25 +221,31 @@ class _Monitor(TrainerCallback):
     """The run's callback: log lines, checkpoints, progress.
 
     A line is logged at every checkpoint, so that the lines after it are the same whether the run went on or was
-    resumed; what is measured at the end is in the last line, before the last checkpoint has its name.
+    resumed; what is measured at the end is in the last line, before the last checkpoint has its name. Measuring happens
+    in every process: where the weights are split over processes, each is needed for it.
     """
 
     config: CptConfig | SftConfig
     run: Session
     steps: int
     measure: Callable[[], Metrics]
+    counts: Mapping[str, float]
     measured: Metrics = field(default_factory=dict)
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Show the progress line."""
+        """Show the progress line; measure the model as it comes, unless the run is resumed."""
         self.run.progress.start(state.global_step, self.steps)
+        if state.global_step == 0:
+            measured = self.measure()
+            if self.run.writer is not None:
+                self.run.writer.append(0, {**self.counts, **measured})
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Decide whether to save, and with it to log; measure at the end."""
         step, every = state.global_step, self.config.save_every
         control.should_save = step >= self.steps or (every > 0 and step % every == 0)
         control.should_log |= control.should_save
-        if step >= self.steps and self.run.writer is not None:
+        if step >= self.steps:
             self.measured = self.measure()
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Metrics | None = None, **kwargs: Any) -> None:
