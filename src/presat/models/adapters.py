@@ -14,6 +14,7 @@ from typing import Any
 
 from presat.config.schema import LoraConfig
 from presat.errors import ConfigError, ModelError, nearest
+from presat.models.packaged import quiet
 
 ADAPTER = "adapter_config.json"
 """The file that makes a folder an adapter."""
@@ -109,6 +110,7 @@ def _merge(folder: str, base: Any, merged: Path) -> None:
     except (ValueError, RuntimeError, KeyError, SafetensorError) as error:
         detail = " ".join(str(error).split())[:300]
         raise ModelError(f"The adapter in {folder} does not fit {base_of(folder)} ({detail}).") from error
-    model.merge_and_unload().save_pretrained(partial)
+    with quiet():
+        model.merge_and_unload().save_pretrained(partial)
     AutoTokenizer.from_pretrained(folder).save_pretrained(partial)
     partial.rename(merged)
