@@ -7,10 +7,12 @@ T response tokens.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 import numpy as np
 import torch
+from torch.distributed.tensor import DTensor
 
 from presat.errors import DataError
 from presat.rollouts.draws import uniforms
@@ -82,7 +84,6 @@ class BatchEngine:
             for i, problem in enumerate(problems)
         ]
 
-    @torch.inference_mode()
     def _decode(
         self, prompts: list[tuple[int, ...]], rows: range, n: int, sampling: Sampling, seeds: Sequence[int]
     ) -> list[Completion]:
@@ -90,9 +91,10 @@ class BatchEngine:
         first = rows[0] // n
         owner_B = torch.tensor([r // n - first for r in rows])
         draws = _Draws([seeds[r // n] for r in rows], [r % n for r in rows])
-        decoder = self._decoder()
-        logits_BV = decoder.start(prompts[first : rows[-1] // n + 1], owner_B)
-        tokens_BT, logprobs_BT, lengths_B, ended_B = _run(decoder, logits_BV, draws, sampling, self.eos_ids)
+        with no_gradients(self.model):
+            decoder = self._decoder()
+            logits_BV = decoder.start(prompts[first : rows[-1] // n + 1], owner_B)
+            tokens_BT, logprobs_BT, lengths_B, ended_B = _run(decoder, logits_BV, draws, sampling, self.eos_ids)
         return self._completions(tokens_BT, logprobs_BT, lengths_B, ended_B)
 
     def _completions(
@@ -105,6 +107,15 @@ class BatchEngine:
             Completion(text, tuple(token_ids), tuple(values), bool(ended))
             for text, token_ids, values, ended in zip(texts, ids, logprobs, ended_B, strict=True)
         ]
+
+
+def no_gradients(model: Any) -> AbstractContextManager[Any]:
+    """Return the cheapest context without gradients that `model` can be trained after.
+
+    FSDP2 keeps the weights it gathered from all processes; gathered under inference mode they could not be trained.
+    """
+    sharded = any(isinstance(weight, DTensor) for weight in model.parameters())
+    return torch.no_grad() if sharded else torch.inference_mode()
 
 
 class _Draws:

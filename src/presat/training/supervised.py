@@ -24,6 +24,7 @@ from trl.trainer.sft_trainer import SFTTrainer
 from presat.config.schema import CptConfig, SftConfig, SupervisedOptimConfig
 from presat.errors import ConfigError
 from presat.models.adapters import peft_config
+from presat.rollouts.batching import no_gradients
 from presat.training.checkpoints import complete_checkpoint
 from presat.training.optim import make_optimizer, make_schedule
 from presat.training.safe import SafeTrainer
@@ -93,7 +94,7 @@ def bits_per_token(model: Any, rows: Sequence[Row], pad_id: int, batch: int = 32
     collate, total, tokens = Collate(pad_id), 0.0, 0
     training = model.training
     model.eval()
-    with torch.inference_mode():
+    with no_gradients(model):
         for start in range(0, len(rows), batch):
             inputs = {
                 key: value.to(model.device)
