@@ -1,6 +1,7 @@
 """The one screen and its sparklines."""
 
 import io
+import json
 
 from rich.console import Console
 
@@ -32,6 +33,15 @@ def test_short_numbers():
     assert [short(x) for x in (0.5, -0.034, 1.0, 12.34, 0.996, float("nan"))] == [
         ".50", "-.03", "1.0", "12.3", "1.0", "-"
     ]  # fmt: skip
+
+
+def test_what_is_known_of_the_model_stands_beside_its_scores(make_run):
+    folder = make_run()
+    known = json.loads((folder / "provenance.json").read_text())
+    (folder / "provenance.json").write_text(json.dumps({**known, "model": {"name": "m", "note": "4-bit weights."}}))
+    summary = summarise(open_run(folder))
+    assert summary.notes == ["4-bit weights."]
+    assert "note: 4-bit weights." in printed(summary_table([summary]))
 
 
 def test_the_table_fits_80_columns_without_colour(make_run):

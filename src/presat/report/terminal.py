@@ -69,6 +69,7 @@ def summary_table(summaries: Sequence[RunSummary]) -> RenderableType:
         if summary.alarms:
             names = ", ".join(alarm.name.replace("_", " ") for alarm in summary.alarms)
             lines.append(Text(f"  ! alarms: {names}"))
+        lines += [Text(f"  note: {note}") for note in summary.notes]
     if measured:
         legend = LEGEND + (T_SAT_LEGEND if any(summary.reward for summary in summaries) else "")
         filled = legend.format(window=summaries[0].choices.window, tail=_tails(summaries))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ def read_presat(path: Path) -> Run:
     """
     rows, notes = read_lines(path / METRICS) if (path / METRICS).is_file() else ([], [])
     values, more = collect_rows(rows, METRICS)
-    status = read_json(path / STATUS)
+    status, provenance = read_json(path / STATUS), read_json(path / PROVENANCE)
     state, reason = status.get("status", "unknown"), status.get("reason", "")
     if state == "running" and not is_locked(path):
         state, reason = "interrupted", "the process that ran it is gone"
@@ -32,11 +33,18 @@ def read_presat(path: Path) -> Run:
         kind="presat",
         values=values,
         config=_read_config(path / CONFIG),
-        provenance=read_json(path / PROVENANCE),
+        provenance=provenance,
         status=state,
         status_reason=reason,
-        notes=notes + more,
+        notes=notes + more + _model_notes(provenance),
     )
+
+
+def _model_notes(provenance: Mapping[str, Any]) -> list[str]:
+    """What is to be said beside any score of the run's model, 4-bit weights for instance."""
+    model = provenance.get("model")
+    note = model.get("note") if isinstance(model, Mapping) else None
+    return [note] if isinstance(note, str) else []
 
 
 def _read_config(path: Path) -> dict[str, Any]:

@@ -21,11 +21,11 @@ from presat.models import load_model_and_tokenizer, resolve_model
 from presat.rollouts import RolloutStore, make_engine, seed_for
 from presat.tasks import load_task
 from presat.tasks.benchmarks import MissingBenchmarkError, benchmark_names, size_note
-from presat.tracking import RunWriter, model_identity
+from presat.tracking import RunWriter
 from presat.training.checkpoints import checkpoint_step, list_checkpoints
 from presat.training.evaluate import Evaluation, evaluate_problems
 from presat.training.libraries import quiet_libraries
-from presat.training.problems import describe, drop_too_long
+from presat.training.problems import describe, describe_model, drop_too_long
 from presat.training.progress import Progress
 from presat.types import Problem, Sampling
 from presat.verify import Verifier
@@ -125,8 +125,11 @@ def _evaluate_one(
     model, tokenizer = load_model_and_tokenizer(name, config.model.dtype, attention=config.model.attention)
     engine = make_engine(model, tokenizer, config.engine)
     fitting = {label: drop_too_long(engine, own, config.max_prompt_tokens) for label, own in asked.items()}
+    described = describe_model(model)
+    if (note := described.get("note")) and note not in report.notes:
+        report.notes.append(note)
     writer.note_provenance(
-        model=model_identity(model.config._name_or_path),
+        model=described,
         problems={"eval": {label: describe(*found) for label, found in fitting.items()}},
     )
     store = RolloutStore(config.run / "rollouts")

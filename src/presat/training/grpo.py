@@ -29,10 +29,10 @@ from presat.rewards.policy import PolicyScorer
 from presat.rollouts import RolloutStore, make_engine
 from presat.rollouts.batching import BatchEngine
 from presat.tasks import load_task
-from presat.tracking import model_identity, open_run
+from presat.tracking import open_run
 from presat.training.callbacks import EvalSet, Evaluator, Monitor, RolloutSink
 from presat.training.groups import GroupRollouts, StepRollouts, place_key, reward_function
-from presat.training.problems import describe, drop_too_long, refuse_unlabelled
+from presat.training.problems import describe, describe_model, drop_too_long, refuse_unlabelled
 from presat.training.safe import SafeTrainer
 from presat.training.schedule import Batches, make_schedule, plan_batches
 from presat.training.session import Session, open_session, process_count
@@ -113,7 +113,7 @@ def _train(config: TrainConfig, batches: Batches, run: Session, verifier: Verifi
         described = {item.name: describe(item.problems, item.dropped) for item in sets}
         run.writer.note_provenance(
             problems={"train": describe(problems, dropped), "eval": described},
-            model=model_identity(model.config._name_or_path),
+            model=describe_model(model),
         )
     store = RolloutStore(config.run / "rollouts") if run.writer is not None else None
     sink = RolloutSink(store, config.save_rollouts_every, run.processes)

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from presat.errors import DataError
+from presat.models import model_note
 from presat.rollouts.batching import BatchEngine
-from presat.tracking import hash_problems
+from presat.tracking import hash_problems, model_identity
 from presat.types import Problem
 
 
@@ -26,6 +27,13 @@ def drop_too_long(engine: BatchEngine, problems: Sequence[Problem], limit: int) 
 def describe(problems: Sequence[Problem], dropped: int) -> dict[str, Any]:
     """Return what provenance says about a set of problems."""
     return {"count": len(problems), "hash": hash_problems(problems), "dropped_too_long": dropped}
+
+
+def describe_model(model: Any) -> dict[str, Any]:
+    """Return what provenance says about a loaded model: which it is exactly, and what to say beside its scores."""
+    name = model.config._name_or_path
+    note = model_note(name)
+    return {**model_identity(name), **({"note": note} if note else {})}
 
 
 def refuse_unlabelled(problems: Sequence[Problem]) -> None:
