@@ -7,6 +7,7 @@ another corpus, from random weights.
 from __future__ import annotations
 
 import itertools
+from array import array
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -90,15 +91,15 @@ def packed(texts: Iterator[str], tokenizer: Any, length: int, rows: int | None) 
 
     With `rows` None all documents are read; a last incomplete row is dropped.
     """
-    stream: list[int] = []
+    stream = array("q")  # a list would take four times the memory
     while chunk := list(itertools.islice(texts, 1000)):
         for ids in tokenizer(chunk, add_special_tokens=False)["input_ids"]:
-            stream += ids
+            stream.extend(ids)
             stream.append(tokenizer.eos_token_id)
         if rows is not None and len(stream) >= rows * length:
             break
     count = len(stream) // length if rows is None else rows
-    return np.array(stream[: count * length]).reshape(count, length)
+    return np.array(stream[: count * length], dtype=np.int64).reshape(count, length)
 
 
 def read_texts(source: str, column: str) -> Iterator[str]:
