@@ -87,6 +87,21 @@ def test_weights_are_handed_over_when_they_changed_and_only_then(lab, lab_proble
     assert not served.sync(model.state_dict())
 
 
+def test_a_long_prompt_is_read_anew_with_new_weights(lab):
+    model, _, engine = lab
+    long = Problem("long", ({"role": "user", "content": "1 a +3 " * 70},), "1", "lab", "lab")
+    sampling = Sampling(1.0, 8, 240)  # more than one block of vLLM's cache, which is kept from prompt to prompt
+    engine.generate([long], 2, sampling, [1])
+    weight = model.model.layers[0].self_attn.v_proj.weight
+    kept = weight.detach().clone()
+    weight.data.mul_(-1)
+    changed = engine.generate([long], 4, sampling, [1])
+    gap = gaps(model, changed).max()
+    weight.data.copy_(kept)
+    assert gap < 2e-5
+    assert gaps(model, changed).max() > 1e-3
+
+
 def test_models_of_one_shape_share_a_vllm_and_not_their_weights(lab, lab_problems, tmp_path):
     model, tokenizer, engine = lab
     other, _ = load_model_and_tokenizer(str(make_lab_model(tmp_path / "other", seed=5)))

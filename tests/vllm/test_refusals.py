@@ -7,7 +7,7 @@ import importlib.util
 import pytest
 from pydantic import ValidationError
 
-from presat.config.schema import EvalConfig, FilterConfig, LoraConfig, TaskConfig, TrainConfig
+from presat.config.schema import EvalConfig, FilterConfig, LoraConfig, ModelConfig, TaskConfig, TrainConfig
 from presat.errors import ConfigError
 from presat.models import load_model_and_tokenizer
 from presat.rollouts import make_engine
@@ -42,3 +42,18 @@ def test_adapters_are_refused_before_anything_is_loaded():
         TrainConfig(engine="vllm", lora=LoraConfig(rank=4))
     TrainConfig(engine="vllm")
     TrainConfig(engine="small", lora=LoraConfig(rank=4))
+
+
+@pytest.mark.skipif(importlib.util.find_spec("openai") is not None, reason="openai is installed")
+def test_a_server_needs_openai(lab_folder, tmp_path):
+    task = TaskConfig(source="lab/chains", count=2)
+    config = EvalConfig(run=tmp_path / "eval", model=ModelConfig(name=str(lab_folder)), sets=[task], engine="server")
+    with pytest.raises(ConfigError, match="pip install openai"):
+        run_eval(config, quiet=True)
+
+
+def test_a_server_has_one_model_and_does_not_train():
+    with pytest.raises(ValidationError, match="every checkpoint"):
+        EvalConfig(engine="server", every_checkpoint=True)
+    with pytest.raises(ValidationError, match="engine"):
+        TrainConfig(engine="server")

@@ -205,6 +205,19 @@ class LoraConfig(Settings):
     """Linear layers that get adapters (`q_proj`, ...); all of the transformer blocks when empty."""
 
 
+class ServerConfig(Settings):
+    """A server that speaks the OpenAI completions protocol. Its key, if it needs one, is read from OPENAI_API_KEY."""
+
+    url: str = "http://localhost:8000/v1"
+    """Where it is."""
+    model: str = ""
+    """What the server calls the model; the only one it has when empty."""
+    concurrent: int = Field(default=32, ge=1)
+    """Most problems asked about at the same time."""
+    timeout_s: float = Field(default=3600.0, gt=0)
+    """Longest wait for the responses to one problem."""
+
+
 class OptimConfig(Settings):
     """Optimiser of the policy update."""
 
@@ -421,8 +434,10 @@ class EvalConfig(Settings):
     """Response length limit in tokens."""
     verify: VerifyConfig = Field(default_factory=VerifyConfig)
     """How answers are checked."""
-    engine: Literal["auto", "small", "transformers", "vllm"] = "auto"
-    """Rollout engine, as in training."""
+    engine: Literal["auto", "small", "transformers", "vllm", "server"] = "auto"
+    """Rollout engine, as in training; or a `server`: it has the weights, and of `model` only the tokenizer is read."""
+    server: ServerConfig = Field(default_factory=ServerConfig)
+    """The server of `engine: server`."""
     save_rollouts: bool = True
     """Keep every response under `rollouts/eval`."""
     threads: int = Field(default=0, ge=0)
@@ -433,6 +448,8 @@ class EvalConfig(Settings):
     @model_validator(mode="after")
     def _names(self) -> EvalConfig:
         _distinct(self.sets)
+        if self.engine == "server" and self.every_checkpoint:
+            raise ValueError("engine: server has one model, so it cannot evaluate every checkpoint")
         return self
 
 
@@ -457,8 +474,10 @@ class SampleConfig(Settings):
     """Response length limit in tokens."""
     verify: VerifyConfig = Field(default_factory=VerifyConfig)
     """How answers are checked."""
-    engine: Literal["auto", "small", "transformers", "vllm"] = "auto"
-    """Rollout engine, as in training."""
+    engine: Literal["auto", "small", "transformers", "vllm", "server"] = "auto"
+    """Rollout engine, as in training; or a `server`: it has the weights, and of `model` only the tokenizer is read."""
+    server: ServerConfig = Field(default_factory=ServerConfig)
+    """The server of `engine: server`."""
     chunk: int = Field(default=32, ge=1)
     """Problems sampled between two saves; at most these are lost when the verb is killed."""
     threads: int = Field(default=0, ge=0)

@@ -17,15 +17,16 @@ import torch
 from presat.config.schema import EvalConfig, TaskConfig
 from presat.errors import ConfigError, ModelError
 from presat.metrics import Interval, avg_at_k, bootstrap_interval, maj_at_k, mean_pass_at_k
-from presat.models import load_model_and_tokenizer, resolve_model
-from presat.rollouts import RolloutStore, make_engine, seed_for
+from presat.models import resolve_model
+from presat.rollouts import RolloutStore, seed_for
 from presat.tasks import load_task
 from presat.tasks.benchmarks import MissingBenchmarkError, benchmark_names, size_note
 from presat.tracking import RunWriter
 from presat.training.checkpoints import checkpoint_step, list_checkpoints
+from presat.training.engines import open_engine
 from presat.training.evaluate import Evaluation, evaluate_problems
 from presat.training.libraries import quiet_libraries
-from presat.training.problems import describe, describe_model, drop_too_long
+from presat.training.problems import describe, drop_too_long
 from presat.training.progress import Progress
 from presat.types import Problem, Sampling
 from presat.verify import Verifier
@@ -122,10 +123,8 @@ def _evaluate_one(
 ) -> None:
     """Evaluate one model on all sets."""
     step = checkpoint_step(Path(resolve_model(name))) or 0
-    model, tokenizer = load_model_and_tokenizer(name, config.model.dtype, attention=config.model.attention)
-    engine = make_engine(model, tokenizer, config.engine)
+    engine, described = open_engine(config, name)
     fitting = {label: drop_too_long(engine, own, config.max_prompt_tokens) for label, own in asked.items()}
-    described = describe_model(model)
     if (note := described.get("note")) and note not in report.notes:
         report.notes.append(note)
     writer.note_provenance(

@@ -22,8 +22,9 @@ from presat.models import load_model_and_tokenizer
 from presat.rollouts import RolloutStore, make_engine, seed_for
 from presat.rollouts.batching import BatchEngine
 from presat.tasks import load_task
-from presat.tracking import RunWriter, model_identity
+from presat.tracking import RunWriter
 from presat.tracking.files import read_json, rollout_files, write_atomically
+from presat.training.engines import open_engine
 from presat.training.evaluate import score_groups
 from presat.training.libraries import quiet_libraries
 from presat.training.problems import describe, drop_too_long
@@ -131,11 +132,7 @@ def open_sampler(config: SampleConfig, command: str, quiet: bool = False) -> Ite
         Verifier(verify.extraction, verify.workers, verify.timeout_s) as verifier,
         Progress(command, quiet) as progress,
     ):
-        model, tokenizer = load_model_and_tokenizer(
-            config.model.name, config.model.dtype, attention=config.model.attention
-        )
-        engine = make_engine(model, tokenizer, config.engine)
-        identity = model_identity(model.config._name_or_path)
+        engine, identity = open_engine(config, config.model.name)
         _same_draws(config, identity)
         fitting, too_long = drop_too_long(engine, problems, config.max_prompt_tokens)
         writer.note_provenance(model=identity, problems={"data": describe(fitting, too_long)})

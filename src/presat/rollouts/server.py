@@ -1,0 +1,118 @@
+"""Rollouts by a server that speaks the OpenAI completions protocol (vLLM, SGLang, llama.cpp, ...): no weights here.
+
+Prompts go out as our own token ids. What a server would add of its own (top-k, a repetition penalty: vLLM takes them
+from the model's generation_config.json) is switched off, so that responses are drawn from the model's distribution.
+Draws are reproducible as far as the server's are. Log-probabilities are not asked for: servers differ in whether they
+come before or after the temperature.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from presat.config.schema import ServerConfig
+from presat.errors import ConfigError, ModelError, nearest
+from presat.rollouts.batching import BatchEngine, decode
+from presat.types import Completion, Sampling
+
+_NEUTRAL = {"top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0}
+_SEED_BITS = 31  # servers take a signed 32-bit seed at least
+
+
+class ServerEngine(BatchEngine):
+    """Asks a running server.
+
+    Attributes:
+        served: the name the server gives the model.
+    """
+
+    def __init__(self, tokenizer: Any, server: ServerConfig) -> None:
+        """Find the model on the server.
+
+        Args:
+            tokenizer: the tokenizer of the model that is served, with a chat template.
+            server: where it is.
+
+        Raises:
+            ConfigError: the package `openai` is not installed.
+            ModelError: no server answers, or it does not serve the model.
+        """
+        super().__init__(None, tokenizer, rows=sys.maxsize)  # all at once: the server batches them
+        openai = _import_openai()
+        self._errors = openai.OpenAIError
+        self._url, self._concurrent = server.url, server.concurrent
+        key = os.environ.get("OPENAI_API_KEY", "none")
+        self._client = openai.OpenAI(base_url=server.url, api_key=key, timeout=server.timeout_s)
+        self.served = self._find(server.model)
+
+    def _find(self, wanted: str) -> str:
+        """Return the name of the model on the server: the one asked for, or its only one."""
+        names = [model.id for model in self._ask(self._client.models.list)]
+        if wanted in names:
+            return wanted
+        if wanted:
+            raise ModelError(f"The server {self._url} does not serve '{wanted}'.{nearest(wanted, names)}")
+        if len(names) != 1:
+            raise ModelError(f"The server {self._url} has {len(names)} models; set `server.model` to one of {names}.")
+        return names[0]
+
+    def _decode(
+        self, prompts: list[tuple[int, ...]], rows: range, n: int, sampling: Sampling, seeds: Sequence[int]
+    ) -> list[Completion]:
+        """Draw n responses for every prompt, one request a prompt.
+
+        Raises:
+            ModelError: the server refuses, fails or is gone.
+        """
+        del rows  # all of them
+        with ThreadPoolExecutor(self._concurrent) as pool:
+            groups = pool.map(lambda prompt, seed: self._draw(prompt, seed, n, sampling), prompts, seeds)
+            return [completion for group in groups for completion in group]
+
+    def _draw(self, prompt: tuple[int, ...], seed: int, n: int, sampling: Sampling) -> list[Completion]:
+        answer = self._ask(
+            self._client.completions.create,
+            model=self.served,
+            prompt=list(prompt),
+            n=n,
+            temperature=sampling.temperature,
+            top_p=1.0,
+            max_tokens=sampling.max_new_tokens,
+            seed=seed % 2**_SEED_BITS,
+            extra_body={**_NEUTRAL, "return_token_ids": True},
+        )
+        choices = sorted(answer.choices, key=lambda choice: choice.index)
+        if len(choices) != n:
+            raise ModelError(f"The server {self._url} gave {len(choices)} responses where {n} were asked for.")
+        return [self._completion(choice) for choice in choices]
+
+    def _completion(self, choice: Any) -> Completion:
+        """A response, read as the other engines read theirs; without token ids from the server, by its text."""
+        ids, text = getattr(choice, "token_ids", None), choice.text
+        if ids is None:
+            ids = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        else:
+            text = decode(self.tokenizer, [ids])[0]
+        return Completion(text, tuple(ids), None, choice.finish_reason == "stop")
+
+    def _ask(self, call: Any, **arguments: Any) -> Any:
+        try:
+            return call(**arguments)
+        except self._errors as error:
+            raise ModelError(f"The server {self._url} did not answer ({type(error).__name__}: {error}).") from error
+
+
+def _import_openai() -> Any:
+    try:
+        import openai  # pyright: ignore[reportMissingImports]  (an optional extra)
+    except ModuleNotFoundError as error:
+        if error.name != "openai":
+            raise
+        raise ConfigError(
+            "engine: server needs the package openai, which is not installed here: run `pip install openai`."
+        ) from error
+    return openai
