@@ -41,19 +41,20 @@ def test_every_command_resolves(command: str, capsys) -> None:
 
 def test_there_are_commands() -> None:
     assert len(COMMANDS) >= 18
-    assert len(FILES) == 5
+    assert len(FILES) == 6
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_accelerate_reads_the_file(file: Path) -> None:
     found = load_config_from_file(str(file))
-    expected = DistributedType.FSDP if "fsdp" in file.stem else DistributedType.DEEPSPEED
+    kinds = {"ddp": DistributedType.MULTI_GPU, "fsdp2": DistributedType.FSDP, "deepspeed": DistributedType.DEEPSPEED}
+    expected = kinds[file.stem.split("-")[0]]
     machines = 2 if "2-machines" in file.stem else 1
     assert (found.distributed_type, found.num_machines, found.num_processes) == (expected, machines, 8 * machines)
     if "fsdp" in file.stem:
         held = {"fsdp_version": 2, "fsdp_reshard_after_forward": False, "fsdp_state_dict_type": "FULL_STATE_DICT"}
         assert {key: found.fsdp_config[key] for key in held} == held
-    else:
+    if "deepspeed" in file.stem:
         settings = json.loads((ROOT / found.deepspeed_config["deepspeed_config_file"]).read_text())
         assert settings["zero_optimization"]["stage"] == int(re.search(r"zero(\d)", file.stem)[1])
         batches = ("gradient_accumulation_steps", "train_batch_size", "train_micro_batch_size_per_gpu")

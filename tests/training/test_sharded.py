@@ -1,8 +1,9 @@
 """Weights split over two processes by FSDP2: sampling and measuring as with whole ones, before and after updates.
 
-accelerate only turns FSDP2 on where there are GPUs, so torch's own `fully_shard` stands in for it here, with the option
-`fsdp_reshard_after_forward: false` of examples/scaling: gathered once, the weights stay until the backward pass, and
-processes may decode different numbers of tokens.
+accelerate turns FSDP2 on only where there are GPUs. So one test splits a model by torch's `fully_shard`, and others
+tell accelerate that two CPU processes are FSDP's, with the settings of examples/scaling: with
+`fsdp_reshard_after_forward: false` weights, once gathered, stay until the backward pass, and processes may decode
+different numbers of tokens.
 """
 
 from __future__ import annotations
@@ -10,6 +11,18 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from presat.config import dump_config
+from presat.config.schema import ModelConfig, RewardConfig, SftConfig, SupervisedOptimConfig, TaskConfig
+from presat.training import run_sft, run_train
+
+from .runs import START, largest_gap, lines
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "scaling" / "fsdp2.yaml"
 
 SCRIPT = """
 import sys
@@ -69,4 +82,81 @@ def test_split_weights_sample_as_whole_ones(toy_model, tmp_path):
     done = subprocess.run(
         command, env={**os.environ, "OMP_NUM_THREADS": "1"}, timeout=120, capture_output=True, text=True
     )
-    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.returncode == 0, done.stderr[-6000:]
+
+
+FSDP_ON_CPU = """
+from accelerate import state
+from accelerate.utils import DistributedType
+
+plugins, made = [], state.AcceleratorState.__init__
+
+
+def make(self, *args, fsdp_plugin=None, **kwargs):
+    made(self, *args, fsdp_plugin=fsdp_plugin, **kwargs)
+    plugins.extend([fsdp_plugin] if fsdp_plugin else [])
+    if plugins:
+        self.distributed_type, self.fsdp_plugin = DistributedType.FSDP, plugins[0]
+
+
+state.AcceleratorState.__init__ = make
+
+import transformers
+from torch.distributed.fsdp import FSDPModule
+
+step = transformers.Trainer.training_step
+
+
+def split(self, model, *args, **kwargs):
+    assert isinstance(model, FSDPModule)
+    return step(self, model, *args, **kwargs)
+
+
+transformers.Trainer.training_step = split
+"""
+
+
+def run_split(verb: str, config, folder: Path) -> None:
+    """Run a verb on two processes under FSDP2, as examples/scaling/fsdp2.yaml sets it."""
+    (folder / "start.py").write_text(FSDP_ON_CPU + START)
+    (folder / "config.yaml").write_text(dump_config(config))
+    settings = yaml.safe_load(EXAMPLE.read_text())["fsdp_config"]
+    environment = {name.upper(): str(value).lower() if isinstance(value, bool) else str(value)
+                   for name, value in settings.items()}  # fmt: skip
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2"]
+    done = subprocess.run(
+        [*command, str(folder / "start.py"), verb, str(folder / "config.yaml")],
+        env={**os.environ, **environment, "ACCELERATE_USE_CPU": "true", "ACCELERATE_USE_FSDP": "true",
+             "OMP_NUM_THREADS": "1"},
+        timeout=240, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-6000:]
+
+
+def test_sft_with_split_weights_trains_as_on_one_process(toy_model, tmp_path):
+    one, two = (
+        SftConfig(
+            run=tmp_path / name,
+            model=ModelConfig(name=str(toy_model)),
+            data=TaskConfig(source="lab/chains", count=24, options={"operands": [2, 5]}),
+            optim=SupervisedOptimConfig(lr=1e-3),
+            epochs=2,
+            batch=8,
+            threads=1,
+        )
+        for name in ("one", "two")
+    )
+    run_sft(one, quiet=True)
+    run_split("sft", two, tmp_path)
+    assert largest_gap(two.run, one.run) < 1e-5
+
+
+def test_rl_with_split_weights_trains_as_on_one_process(toy_config, tmp_path):
+    changes = {"engine": "transformers", "reward": RewardConfig(source="self_certainty"), "steps": 3}
+    one, two = (toy_config.model_copy(update={"run": tmp_path / name, **changes}) for name in ("one", "two"))
+    run_train(one, quiet=True)
+    run_split("train", two, tmp_path)
+    for a, b in zip(lines(one.run), lines(two.run), strict=True):
+        for name in ("reward", "eval/held_out/avg@4", "eval/held_out/length"):
+            assert a.get(name) == pytest.approx(b.get(name), abs=1e-4) if name in a else name not in b
+    assert largest_gap(two.run, one.run) < 1e-4

@@ -21,6 +21,7 @@ from trl.trainer.grpo_config import GRPOConfig
 from trl.trainer.grpo_trainer import GRPOTrainer
 
 from presat.config.schema import TrainConfig
+from presat.errors import ConfigError
 from presat.metrics import OnlineSaturation
 from presat.models import load_model_and_tokenizer
 from presat.models.adapters import peft_config
@@ -178,6 +179,10 @@ def make_trainer(
         # TRL puts the adapters into `model` itself, which the engine samples from; with them off it is the KL reference
         peft_config=peft_config(model, config.lora),
     )
+    if config.lora.rank and trainer.is_fsdp_enabled:
+        raise ConfigError(
+            "FSDP splits a model with adapters in a way that cannot be sampled: use DDP or DeepSpeed ZeRO-2."
+        )
     trainer.baseline = BASELINES[config.advantage]
     trainer.remove_callback(PrinterCallback)
     return trainer
