@@ -13,7 +13,7 @@ from presat.config.load import holds_models, preset_names
 
 INTRO = """# Command reference
 
-Made by `make docs` from the types in `src/presat/config/schema.py`. Every setting is a key of the YAML file given as
+Made by `make docs` from the types in `src/presat/config/schema/`. Every setting is a key of the YAML file given as
 `--config` and an option of the command line (`optim.lr` is `--optim.lr 1e-5`); lists of settings can only stand in a
 file. All verbs also take `--config FILE|PRESET`, `--json` (one JSON object on stdout), `--debug` (tracebacks) and
 `--dry-run` (print the resolved configuration). They exit 0, 1 when something failed, 2 on wrong usage and 130 when

@@ -1,0 +1,81 @@
+"""Configuration, written once: one pydantic model per verb.
+
+The attribute docstrings below are the command line's help, the YAML schema and the reference page. Defaults follow the
+paper (arXiv:2604.18574, appendix B and METHOD of the docs); `docs/deviations.md` lists where they do not.
+"""
+
+from __future__ import annotations
+
+from presat.config.schema.base import (
+    LoraConfig,
+    ModelConfig,
+    ServerConfig,
+    Settings,
+    TaskConfig,
+    VerifyConfig,
+    YamlMapping,
+)
+from presat.config.schema.data import (
+    CorruptConfig,
+    FilterConfig,
+    InspectConfig,
+    SampleConfig,
+    SubsetConfig,
+    TracesConfig,
+)
+from presat.config.schema.tools import (
+    DemoConfig,
+    EvalConfig,
+    ReadingConfig,
+    ReportConfig,
+    WatchConfig,
+)
+from presat.config.schema.training import (
+    VOTES,
+    CorpusConfig,
+    CptConfig,
+    EvalSettings,
+    Gate,
+    OptimConfig,
+    RewardConfig,
+    RewardPart,
+    SftConfig,
+    StopConfig,
+    SupervisedConfig,
+    SupervisedOptimConfig,
+    TrainConfig,
+)
+
+__all__ = [
+    "VOTES",
+    "CorpusConfig",
+    "CorruptConfig",
+    "CptConfig",
+    "DemoConfig",
+    "EvalConfig",
+    "EvalSettings",
+    "FilterConfig",
+    "Gate",
+    "InspectConfig",
+    "LoraConfig",
+    "ModelConfig",
+    "OptimConfig",
+    "ReadingConfig",
+    "ReportConfig",
+    "RewardConfig",
+    "RewardPart",
+    "SampleConfig",
+    "ServerConfig",
+    "Settings",
+    "SftConfig",
+    "StopConfig",
+    "SubsetConfig",
+    "SupervisedConfig",
+    "SupervisedOptimConfig",
+    "TaskConfig",
+    "TracesConfig",
+    "TrainConfig",
+    "VerifyConfig",
+    "WatchConfig",
+    "YamlMapping",
+]

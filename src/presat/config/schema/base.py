@@ -1,0 +1,127 @@
+"""What every configuration shares: where problems come from, how answers are checked, which model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field
+from tyro.constructors import PrimitiveConstructorSpec
+
+
+def _read_mapping(words: list[str]) -> dict[str, Any]:
+    try:
+        value = yaml.safe_load(words[0])
+    except yaml.YAMLError as error:
+        raise ValueError(f"not valid YAML: {words[0]}") from error
+    if not isinstance(value, dict):
+        raise ValueError(f"expected something like '{{difficulty: 3}}', got {words[0]}")  # noqa: TRY004 (tyro reads it)
+    return value
+
+
+# Free-form settings: on the command line one YAML mapping, for instance --data.options '{difficulty: 3}'.
+YamlMapping = Annotated[
+    dict[str, Any],
+    PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="YAML",
+        instance_from_str=_read_mapping,
+        is_instance=lambda value: isinstance(value, dict),
+        str_from_instance=lambda value: [yaml.safe_dump(value, default_flow_style=True).strip()],
+    ),
+]
+
+
+class Settings(BaseModel):
+    """Base of every configuration: unknown keys are errors, values are checked on assignment."""
+
+    model_config = ConfigDict(extra="forbid", validate_assignment=True, use_attribute_docstrings=True)
+
+
+class TaskConfig(Settings):
+    """Where problems come from."""
+
+    source: str = ""
+    """`lab/NAME`, `reasoning_gym/TASK`, `benchmark/NAME`, a .parquet, .jsonl or .csv file, a folder, or a Hugging Face
+    dataset id."""
+    name: str = ""
+    """What its metrics are logged under (`eval/NAME/avg@16`); the source's last part when empty."""
+    count: int | None = Field(default=None, ge=1)
+    """How many problems to take or to make; None takes all of a file."""
+    seed: int = 0
+    """Seed of procedural problems, of random choices among rows, and of the letters of multiple-choice options."""
+    split: str = "train"
+    """Split of a Hugging Face dataset."""
+    columns: dict[str, str] = Field(default_factory=dict)
+    """For JSONL, CSV and plain datasets: which column is the `question`, the `answer`, and, if any, the `id`. The lab,
+    Reasoning Gym and benchmarks refuse it."""
+    domain: str = ""
+    """Domain of all problems (`math`, `science`, `graph`), over what rows in the verl format say; decides the prompt of
+    bare questions. When empty: what the rows say, else `math`. The lab and benchmarks refuse it."""
+    prompt: Literal["", "plain", "thinking", "think_opened"] = ""
+    """System message in place of the source's own: the domain's (`plain`), one that asks for `<think>` and `</think>`
+    (`thinking`), or that one with the response begun by `<think>` (`think_opened`). The lab refuses it."""
+    options: YamlMapping = Field(default_factory=dict)
+    """Anything else the source understands: `operands: [6, 8]` (lab), `difficulty: 3` (Reasoning Gym), `folder`
+    (benchmarks), `subset` (Hugging Face datasets), `sample`, `unique` and `system` (files and datasets)."""
+
+    def label(self) -> str:
+        """The set's name in metrics and file names."""
+        return self.name or Path(self.source).stem or "problems"
+
+
+def _distinct(sets: list[TaskConfig]) -> None:
+    labels = [task.label() for task in sets]
+    for label in labels:
+        if labels.count(label) > 1:
+            raise ValueError(f"two evaluation sets are called '{label}'; give each a `name` of its own")
+
+
+class VerifyConfig(Settings):
+    """How answers are read and checked."""
+
+    extraction: Literal["boxed", "any"] = "boxed"
+    """`boxed`: only the last balanced box counts. `any`: Math-Verify's fallbacks too (the paper's release)."""
+    workers: int = Field(default=1, ge=1)
+    """Killable worker processes for Math-Verify."""
+    timeout_s: float = Field(default=5.0, gt=0)
+    """Seconds a worker may spend on one answer, counted from when it starts; then the score is missing, not wrong."""
+
+
+class ModelConfig(Settings):
+    """Which model, and how it is held."""
+
+    name: str = ""
+    """A Hugging Face id or folder, or a packaged name (`smollm2-135m`, `qwen2.5-coder-1.5b`)."""
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """Type of the weights in memory. Leave it at `float32` to train every weight: `bfloat16` rounds away most updates
+    of the size AdamW makes at these learning rates. For evaluation, and under adapters, `bfloat16` is fine."""
+    attention: str = "sdpa"
+    """Attention implementation: `sdpa`, `eager`, `flash_attention_2`."""
+
+
+class LoraConfig(Settings):
+    """Low-rank adapters (LoRA, arXiv:2106.09685) in place of training every weight."""
+
+    rank: int = Field(default=0, ge=0)
+    """Rank of the adapters; 0 trains every weight."""
+    alpha: int = Field(default=32, ge=1)
+    """An adapter's update is scaled by alpha / rank."""
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+    """Dropout before the adapters, in CPT and SFT; RL trains without."""
+    targets: list[str] = Field(default_factory=list)
+    """Linear layers that get adapters (`q_proj`, ...); all of the transformer blocks when empty."""
+
+
+class ServerConfig(Settings):
+    """A server that speaks the OpenAI completions protocol. Its key, if it needs one, is read from OPENAI_API_KEY."""
+
+    url: str = "http://localhost:8000/v1"
+    """Where it is."""
+    model: str = ""
+    """What the server calls the model; the only one it has when empty."""
+    concurrent: int = Field(default=32, ge=1)
+    """Most problems asked about at the same time."""
+    timeout_s: float = Field(default=3600.0, gt=0)
+    """Longest wait for the responses to one problem."""

@@ -1,0 +1,129 @@
+"""Settings of the `data` verbs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, model_validator
+from tyro.conf import Positional
+
+from presat.config.schema.base import ModelConfig, ServerConfig, Settings, TaskConfig, VerifyConfig
+
+
+class SampleConfig(Settings):
+    """Sampling the model to be trained, for the data verbs that need its answers."""
+
+    data: TaskConfig = Field(default_factory=TaskConfig)
+    """The problems."""
+    model: ModelConfig = Field(default_factory=ModelConfig)
+    """The model that will be trained."""
+    run: Path = Path("runs/data")
+    """Run directory of the samples. Started again, the verb goes on with the samples that are there."""
+    out: Path = Path("problems.parquet")
+    """The file to write, in the verl record format."""
+    samples: int = Field(default=16, ge=1)
+    """Responses per problem."""
+    temperature: float = Field(default=1.0, ge=0)
+    """Sampling temperature."""
+    max_prompt_tokens: int = Field(default=2048, ge=1)
+    """Longer prompts are dropped, and counted."""
+    max_new_tokens: int = Field(default=2048, ge=1)
+    """Response length limit in tokens."""
+    verify: VerifyConfig = Field(default_factory=VerifyConfig)
+    """How answers are checked."""
+    engine: Literal["auto", "small", "transformers", "vllm", "server"] = "auto"
+    """Rollout engine, as in training; or a `server`: it has the weights, and of `model` only the tokenizer is read."""
+    server: ServerConfig = Field(default_factory=ServerConfig)
+    """The server of `engine: server`."""
+    chunk: int = Field(default=32, ge=1)
+    """Problems sampled between two saves; at most these are lost when the verb is killed."""
+    threads: int = Field(default=0, ge=0)
+    """CPU threads; 0 leaves torch's choice."""
+    seed: int = 0
+    """Seed of the draws."""
+
+
+class FilterConfig(SampleConfig):
+    """The model-aware filter: problems the model solves sometimes (section 2 of METHOD)."""
+
+    run: Path = Path("runs/data-filter")
+    """Run directory of the samples. Started again, the verb goes on with the samples that are there."""
+    out: Path = Path("filtered.parquet")
+    """The file to write, in the verl record format, with the counts in the column `solve`."""
+    lowest: int = Field(default=1, ge=0)
+    """Problems solved less often are dropped."""
+    highest: int | None = Field(default=None, ge=0)
+    """Problems solved more often are dropped; None is `samples` - 1."""
+
+    @model_validator(mode="after")
+    def _bounds(self) -> FilterConfig:
+        highest = self.samples - 1 if self.highest is None else self.highest
+        if highest < self.lowest:
+            raise ValueError(f"no problem is solved at least {self.lowest} (`lowest`) and at most {highest} times")
+        return self
+
+
+class CorruptConfig(SampleConfig):
+    """Label noise: the most frequent incorrect answer becomes the gold answer (section 3 of METHOD)."""
+
+    run: Path = Path("runs/data-corrupt")
+    """Run directory of the samples. Started again, also for another gamma, the verb goes on with what is there."""
+    out: Path = Path("noisy.parquet")
+    """The file to write, in the verl record format; the true answers stay as `original_ground_truth`."""
+    samples: int = Field(default=96, ge=1)
+    """Responses per problem."""
+    gamma: float = Field(default=0.7, ge=0, le=1)
+    """Share of the problems to corrupt."""
+    seed: int = 0
+    """Seed of the draws and of which problems are corrupted; those of a lower gamma are among those of a higher."""
+
+
+class SubsetConfig(Settings):
+    """A stratified subset of N problems, nested over N for one seed (section 2 of METHOD)."""
+
+    data: TaskConfig = Field(default_factory=TaskConfig)
+    """Problems with solve counts: what `presat data filter` wrote, or a published file."""
+    out: Path = Path("subset.parquet")
+    """The file to write, in the verl record format."""
+    n: int = Field(default=8, ge=1)
+    """N, how many problems."""
+    batch: int = Field(default=64, ge=0)
+    """Fewer problems than this are each written `batch / n` times; 0 writes each once."""
+    counts: str = "solve"
+    """Column of the solve counts; `difficulty.MODEL` in the published files."""
+    samples: int = Field(default=16, ge=2)
+    """What a bare count is out of; the column `solve` says so itself."""
+    balance: str = ""
+    """Column, or key of `extra_info`, whose values get equal shares: `source_dataset` for the paper's Graph sets."""
+    seed: int = 0
+    """Seed of the choice."""
+
+
+class TracesConfig(Settings):
+    """Thinking and Non-Thinking SFT sets from one file of reasoning traces (section 4; METHOD section 6)."""
+
+    data: TaskConfig = Field(default_factory=TaskConfig)
+    """The traces. `columns` can name `question`, `trace`, `solution`, `answer`, `messages`; usual names, OpenThoughts'
+    among them, are found by themselves."""
+    where: dict[str, str] = Field(default_factory=dict)
+    """Only rows whose columns have these values, for instance `{domain: math}`."""
+    model: ModelConfig = Field(default_factory=ModelConfig)
+    """The model to be fine-tuned; only its tokenizer is loaded."""
+    out: Path = Path("sft")
+    """Folder to write `thinking.parquet` and `non_thinking.parquet` to."""
+    max_length: int = Field(default=8192, ge=2)
+    """Prompts whose thinking example has more tokens are left out of both sets."""
+    require_answer: bool = False
+    """Leave out rows without a gold answer too; otherwise they are kept, and counted."""
+    verify: VerifyConfig = Field(default_factory=VerifyConfig)
+    """How the solutions' answers are checked against the gold ones."""
+
+
+class InspectConfig(TaskConfig):
+    """Look into a data source without training anything."""
+
+    source: Positional[str] = ""
+    """The source: a file, a folder, `lab/NAME`, `reasoning_gym/TASK` or a Hugging Face dataset id."""
+    verify: VerifyConfig = Field(default_factory=VerifyConfig)
+    """How the gold self-check verifies."""

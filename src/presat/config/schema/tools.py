@@ -1,0 +1,157 @@
+"""Settings of `eval`, `demo`, `watch` and `report`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, model_validator
+from tyro.conf import Positional
+
+from presat.config.schema.base import ModelConfig, ServerConfig, Settings, TaskConfig, VerifyConfig, _distinct
+from presat.config.schema.training import CptConfig, SftConfig, TrainConfig
+
+
+class EvalConfig(Settings):
+    """How good a model or a checkpoint is, on named problem sets."""
+
+    run: Path = Path("runs/eval")
+    """Run directory; results are appended to the ones that are there."""
+    model: ModelConfig = Field(default_factory=ModelConfig)
+    """The model; a checkpoint (`runs/NAME/checkpoints/step_N`) is logged at its step."""
+    sets: list[TaskConfig] = Field(default_factory=list)
+    """Problem sets."""
+    benchmarks: list[str] = Field(default_factory=list)
+    """The paper's benchmarks besides: names (`math500`, `gpqa_diamond`), all that a training domain is evaluated on
+    (`math`), or a part of those (`math/in_domain`, `math/out_of_domain`)."""
+    folder: Path | None = None
+    """Folder with the benchmarks' files; the environment variable PRESAT_BENCHMARKS when None."""
+    skip_missing: bool = False
+    """Leave out benchmarks that are in no folder and cannot be had otherwise, and say which; else they are an error."""
+    prompt: Literal["", "plain", "thinking", "think_opened"] = ""
+    """Prompt of the benchmarks, as `data.prompt`; the files' own when empty."""
+    count: int | None = Field(default=None, ge=1)
+    """Problems of each benchmark, chosen at random by `seed`; all when None."""
+    every_checkpoint: bool = False
+    """Evaluate every checkpoint of the run directory that `model.name` is, not the newest alone."""
+    samples: int = Field(default=16, ge=1)
+    """Responses per problem for avg@k, pass@k and maj@k."""
+    greedy: bool = True
+    """Also decode greedily once per problem."""
+    temperature: float = Field(default=1.0, ge=0)
+    """Sampling temperature."""
+    max_prompt_tokens: int = Field(default=2048, ge=1)
+    """Longer prompts are dropped, and counted."""
+    max_new_tokens: int = Field(default=2048, ge=1)
+    """Response length limit in tokens."""
+    verify: VerifyConfig = Field(default_factory=VerifyConfig)
+    """How answers are checked."""
+    engine: Literal["auto", "small", "transformers", "vllm", "server"] = "auto"
+    """Rollout engine, as in training; or a `server`: it has the weights, and of `model` only the tokenizer is read."""
+    server: ServerConfig = Field(default_factory=ServerConfig)
+    """The server of `engine: server`."""
+    save_rollouts: bool = True
+    """Keep every response under `rollouts/eval`."""
+    threads: int = Field(default=0, ge=0)
+    """CPU threads; 0 leaves torch's choice."""
+    seed: int = 0
+    """Seed of the draws; a training run's seed repeats the evaluation of that run."""
+
+    @model_validator(mode="after")
+    def _names(self) -> EvalConfig:
+        _distinct(self.sets)
+        if self.engine == "server" and self.every_checkpoint:
+            raise ValueError("engine: server has one model, so it cannot evaluate every checkpoint")
+        return self
+
+
+class DemoConfig(Settings):
+    """The whole pipeline on tiny models made on the spot; the `demo` preset holds the recipe."""
+
+    out: Path = Path("runs/demo")
+    """Folder for the run directories and `report.html`."""
+    seed: int = 20
+    """Seed of everything: models, data, training and sampling."""
+    workers: int = Field(default=2, ge=1)
+    """Processes side by side, one thread each."""
+    fresh: bool = False
+    """Start over; otherwise the finished stages of an interrupted demo are kept."""
+    min_recall: float = 0.95
+    """A base model that recalls less than this share is made again from another seed (and the report says so)."""
+    short: TaskConfig = Field(default_factory=TaskConfig)
+    """Short training chains that Thinking SFT is checked on."""
+    min_valid: float = 0.75
+    """Thinking SFT is made again with one epoch more while fewer of its traces on the short chains are valid."""
+    max_epochs: int = 8
+    """Most epochs of Thinking SFT."""
+    thinking_gate: Literal["think", "none"] = "think"
+    """Format gate of the Thinking models' reward, as the paper has it after Thinking SFT."""
+    candidates: TaskConfig = Field(default_factory=TaskConfig)
+    """Problems from which each model's training problems are chosen by its own solve@16."""
+    train_problems: int = Field(default=8, ge=1)
+    """N, training problems."""
+    train_mean: float = 0.3
+    """Mean solve rate of the chosen problems, so that all models start RL from about the same reward."""
+    base: CptConfig = Field(default_factory=CptConfig)
+    """Pre-training from scratch."""
+    cpt: CptConfig = Field(default_factory=CptConfig)
+    """Continual pre-training."""
+    thinking: SftConfig = Field(default_factory=SftConfig)
+    """Thinking SFT."""
+    non_thinking: SftConfig = Field(default_factory=SftConfig)
+    """Non-Thinking SFT, on the same prompts."""
+    rl: TrainConfig = Field(default_factory=TrainConfig)
+    """GRPO."""
+
+    @model_validator(mode="after")
+    def _epochs(self) -> DemoConfig:
+        if self.max_epochs < self.thinking.epochs:
+            raise ValueError(f"max_epochs must be at least thinking.epochs ({self.thinking.epochs:g})")
+        return self
+
+
+class ReadingConfig(Settings):
+    """Choices the paper leaves open in reading a run (section 4.1); named wherever a number depends on them."""
+
+    tail: int | None = Field(default=None, ge=0)
+    """Steps at the end that t_sat is not searched in; None takes the paper's 50, or 10% of a run shorter than 496."""
+    window: int = Field(default=5, ge=1)
+    """Steps of the trailing mean for the smoothed t_sat, and for the reward `first` and `last`."""
+    reading: Literal["interpolate", "previous", "nearest"] = "interpolate"
+    """How a held-out score is read at a step between two evaluations."""
+    grid: Literal["curve", "evaluations"] = "curve"
+    """Where the maximum of the post-saturation residual is taken: with M(t_sat) among the candidates, or without."""
+
+
+class WatchConfig(Settings):
+    """Live terminal view of a run, ours or another trainer's."""
+
+    run: Positional[str] = ""
+    """Run directory, TRL output folder, verl log, or CSV. It may appear after the watching starts."""
+    once: bool = False
+    """Show the run as it is now and return."""
+    refresh_s: float = Field(default=1.0, gt=0)
+    """Seconds between two looks at the files."""
+    window: int = Field(default=5, ge=1)
+    """Steps of the trailing mean that saturation is judged on."""
+    patience: int | None = Field(default=None, ge=1)
+    """Steps that must follow t_sat; None takes the run's own `stop.patience`, else the tail for its planned length."""
+
+
+class ReportConfig(Settings):
+    """One self-contained page, and tables, for one run or many."""
+
+    runs: Positional[list[str]] = Field(default_factory=list)
+    """Runs of any kind `open_run` reads."""
+    labels: list[str] = Field(default_factory=list)
+    """What the runs are called, in their order; the shortest paths that tell them apart when empty."""
+    groups: list[str] = Field(default_factory=list)
+    """A group for each run, in their order: runs of one group (seeds of one setting) are also averaged."""
+    out: Path | None = None
+    """The page. None: `report.html` in the run's own folder for one run of ours, else in the current folder."""
+    formats: list[Literal["html", "csv", "latex"]] = Field(default_factory=lambda: ["html", "csv", "latex"])
+    """What to write; the tables go beside the page, with its name."""
+    title: str = ""
+    """Title of the page."""
+    read: ReadingConfig = Field(default_factory=ReadingConfig)
+    """How t_sat and the held-out scores are read."""

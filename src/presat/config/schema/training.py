@@ -1,0 +1,288 @@
+"""Settings of `cpt`, `sft` and `train`. Defaults follow the paper (arXiv:2604.18574, appendix B)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from presat.config.schema.base import (
+    LoraConfig,
+    ModelConfig,
+    Settings,
+    TaskConfig,
+    VerifyConfig,
+    YamlMapping,
+    _distinct,
+)
+
+Gate = Literal["none", "boxed", "think", "think_opened", "single_box"]
+
+
+VOTES = ("majority_vote", "soft_majority_vote")
+"""Rewards that hold a vote."""
+
+
+class RewardPart(Settings):
+    """One part of a weighted sum of rewards."""
+
+    source: str = "verifiable"
+    """Any reward but `weighted_sum`."""
+    weight: float = 1.0
+    """What its values are multiplied by; a part of weight 0 is only logged."""
+    name: str = ""
+    """What it is logged under (`rewards/NAME/mean`); the source's own name when empty."""
+    gate: Gate = "none"
+    """Format gate of this part."""
+    options: YamlMapping = Field(default_factory=dict)
+    """Further options of the source."""
+
+
+class RewardConfig(Settings):
+    """What the policy is rewarded for."""
+
+    source: str = "verifiable"
+    """`verifiable`, `majority_vote`, `soft_majority_vote`, `self_certainty`, `negative_entropy`, `random`,
+    `format_only`, `weighted_sum` of `parts`, or your own: `package.module:name` or the name of an entry point."""
+    gate: Gate = "none"
+    """Format gate: the reward is 0 unless the response passes it (`think`: `<think>...</think>` and a box after it;
+    `think_opened`: the prompt opened `<think>`; `single_box`: exactly one box and nothing after it)."""
+    votes: int = Field(default=16, ge=1)
+    """Votes: responses per prompt that vote (at least the group size); the first `group_size` train."""
+    options: YamlMapping = Field(default_factory=dict)
+    """Further options of the source, for instance `{last: 0.25}` of `negative_entropy`."""
+    parts: list[RewardPart] = Field(default_factory=list)
+    """The parts of a `weighted_sum`; the gate above goes for all of them, beside their own."""
+
+    @property
+    def sources(self) -> list[str]:
+        """Every source that takes part."""
+        return [part.source for part in self.parts] or [self.source]
+
+    @model_validator(mode="after")
+    def _sum(self) -> RewardConfig:
+        if (self.source == "weighted_sum") != bool(self.parts):
+            raise ValueError("`source: weighted_sum` and `parts` go together: give both or neither")
+        if self.parts and self.options:
+            raise ValueError("a weighted sum has no options of its own; give them to its parts")
+        return self
+
+
+class EvalSettings(Settings):
+    """Evaluation during and after training."""
+
+    sets: list[TaskConfig] = Field(default_factory=list)
+    """Held-out and out-of-distribution problem sets."""
+    samples: int = Field(default=16, ge=1)
+    """Responses per problem for avg@k, pass@k and maj@k."""
+    greedy: bool = True
+    """Also decode greedily once per problem."""
+    every: int = Field(default=25, ge=0)
+    """Evaluate every this many steps, and at step 0 and at the end."""
+    temperature: float = Field(default=1.0, ge=0)
+    """Sampling temperature."""
+    max_new_tokens: int | None = Field(default=None, ge=1)
+    """Response length limit in tokens; the training limit when None."""
+    save_rollouts: bool = True
+    """Keep every evaluated response under `rollouts/eval`."""
+
+    @model_validator(mode="after")
+    def _names(self) -> EvalSettings:
+        _distinct(self.sets)
+        return self
+
+
+class StopConfig(Settings):
+    """Early stop once the reward has saturated."""
+
+    when: Literal["never", "saturated"] = "never"
+    """`saturated`: stop when the smoothed reward is flat near its maximum and the held-out score is flat too."""
+    patience: int = Field(default=50, ge=1)
+    """Steps without a new best reward (and without a new best held-out score) before stopping."""
+    window: int = Field(default=5, ge=1)
+    """Steps of the moving average the reward is judged on."""
+    min_reward: float = 0.0
+    """Never call a run saturated below this smoothed reward."""
+
+
+class OptimConfig(Settings):
+    """Optimiser of the policy update."""
+
+    lr: float = Field(default=1e-6, gt=0)
+    """Learning rate, constant, no warm-up (section 3)."""
+    weight_decay: float = Field(default=0.01, ge=0)
+    """AdamW weight decay; the paper does not say, this is its framework's default."""
+    max_grad_norm: float = Field(default=1.0, ge=0)
+    """Gradient clipping; the paper does not say, this is its framework's default."""
+
+
+class TrainConfig(Settings):
+    """GRPO, exactly the paper's objective (section 3)."""
+
+    run: Path = Path("runs/train")
+    """Run directory."""
+    model: ModelConfig = Field(default_factory=ModelConfig)
+    """The policy before RL; also the KL reference."""
+    data: TaskConfig = Field(default_factory=TaskConfig)
+    """Training problems. Fewer than `prompts_per_step` are repeated uniformly to fill a step."""
+    reward: RewardConfig = Field(default_factory=RewardConfig)
+    """The training signal."""
+    verify: VerifyConfig = Field(default_factory=VerifyConfig)
+    """How answers are checked (for the reward, and for the gold accuracy logged beside any proxy)."""
+    eval: EvalSettings = Field(default_factory=EvalSettings)
+    """Evaluation."""
+    optim: OptimConfig = Field(default_factory=OptimConfig)
+    """Optimiser."""
+    lora: LoraConfig = Field(default_factory=LoraConfig)
+    """LoRA; off by default."""
+    bf16: bool = False
+    """Forward and backward passes under bfloat16 autocast, the weights kept as `model.dtype`: for GPUs."""
+    gradient_checkpointing: bool = False
+    """Compute activations again in the backward pass instead of keeping them: less memory, about a third more time."""
+    stop: StopConfig = Field(default_factory=StopConfig)
+    """Early stop."""
+    steps: int = Field(default=496, ge=1)
+    """T, policy updates."""
+    prompts_per_step: int = Field(default=64, ge=1)
+    """Prompts a step, over all processes."""
+    group_size: int = 8
+    """G, responses a prompt."""
+    micro_batch: int = Field(default=8, ge=1)
+    """Responses per forward-backward pass and process. Votes and advantages always see the whole group."""
+    advantage: Literal["grpo", "grpo_pos", "grpo_neg"] = "grpo"
+    """`grpo`: (r - mean) / std of the group, tokens weighted by 1/|o|. Baselines of appendix E: `grpo_pos`: r - 0, only
+    right responses push; `grpo_neg`: r - 1, only wrong ones; both without the 1/|o| weights."""
+    beta: float = Field(default=0.001, ge=0)
+    """KL coefficient (k3 estimator)."""
+    epsilon: float = Field(default=0.2, gt=0)
+    """Clip range of the probability ratio."""
+    temperature: float = Field(default=1.0, gt=0)
+    """Sampling temperature."""
+    max_prompt_tokens: int = Field(default=2048, ge=1)
+    """Longer prompts are dropped, and counted."""
+    max_new_tokens: int = Field(default=2048, ge=1)
+    """Response length limit in tokens."""
+    save_every: int = Field(default=50, ge=0)
+    """Checkpoint every this many steps, and at the end."""
+    keep_checkpoints: int = Field(default=2, ge=0)
+    """Newest checkpoints kept with optimiser state; 0 keeps all."""
+    save_rollouts_every: int = Field(default=1, ge=0)
+    """Keep the training responses of every this many steps; 0 keeps none."""
+    engine: Literal["auto", "small", "transformers", "vllm"] = "auto"
+    """Rollout engine: our small-model decoder where it runs the model, else transformers; `vllm`: see vllm.md."""
+    threads: int = Field(default=0, ge=0)
+    """CPU threads; 0 leaves torch's choice."""
+    seed: int = 0
+    """Seed of the schedule, the rollouts and the update."""
+    report_to: list[str] = Field(default_factory=list)
+    """TRL trackers besides our own log: `trackio`, `wandb`, `tensorboard`, `mlflow`."""
+    resume: bool = False
+    """Go on from the newest complete checkpoint of the run directory."""
+
+    @model_validator(mode="after")
+    def _sizes(self) -> TrainConfig:
+        if self.group_size < 2:
+            raise ValueError("group_size must be at least 2: the advantage compares responses within a group")
+        if self.reward.votes < self.group_size and any(source in VOTES for source in self.reward.sources):
+            raise ValueError("reward.votes must be at least group_size")
+        if self.engine == "vllm" and self.lora.rank:
+            raise ValueError("engine: vllm cannot sample a model with adapters; set lora.rank to 0 or use engine: auto")
+        return self
+
+
+class CorpusConfig(Settings):
+    """Plain text to pre-train on."""
+
+    source: str = ""
+    """`lab/base`, `lab/cpt`, a .jsonl, .parquet, .csv or .txt file, a folder of them, or a Hugging Face dataset id."""
+    text: str = "text"
+    """Column that holds a document; in a .txt file every line is one."""
+    seed: int = 0
+    """Seed of procedural documents and of the order of a file's."""
+    held_out_rows: int = Field(default=64, ge=0)
+    """Sequences set aside to measure bits per token before and after."""
+    weights: dict[str, float] = Field(default_factory=dict)
+    """Lab corpora: share of each kind of document; the corpus's own when empty."""
+
+
+class SupervisedOptimConfig(Settings):
+    """Optimiser and schedule of CPT and SFT (METHOD section 6 gives CPT's values)."""
+
+    optimizer: Literal["adamw", "muon"] = "adamw"
+    """`muon`: Muon on the matrices of the transformer blocks, AdamW on everything else."""
+    lr: float = Field(default=2e-5, gt=0)
+    """Peak learning rate, of both halves when the optimiser is Muon."""
+    schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    """Shape of the decay after warm-up."""
+    warmup: float = Field(default=0.05, ge=0, le=1)
+    """Share of the steps with linear warm-up."""
+    final_lr: float = Field(default=0.0, ge=0, le=1)
+    """Learning rate at the end, as a share of the peak."""
+    weight_decay: float = Field(default=0.01, ge=0)
+    """Decoupled weight decay."""
+    max_grad_norm: float = Field(default=1.0, ge=0)
+    """Gradient clipping."""
+
+
+class SupervisedConfig(Settings):
+    """What CPT and SFT share."""
+
+    model: ModelConfig = Field(default_factory=ModelConfig)
+    """The model to train further."""
+    optim: SupervisedOptimConfig = Field(default_factory=SupervisedOptimConfig)
+    """Optimiser and schedule."""
+    lora: LoraConfig = Field(default_factory=LoraConfig)
+    """LoRA; off by default."""
+    bf16: bool = False
+    """Forward and backward passes under bfloat16 autocast, the weights kept as `model.dtype`: for GPUs."""
+    gradient_checkpointing: bool = False
+    """Compute activations again in the backward pass instead of keeping them: less memory, about a third more time."""
+    micro_batch: int = Field(default=8, ge=1)
+    """Most sequences per forward-backward pass and process; the next lower number that divides `batch` is taken."""
+    save_every: int = Field(default=0, ge=0)
+    """Checkpoint every this many steps; 0 saves at the end only."""
+    keep_checkpoints: int = Field(default=2, ge=0)
+    """Newest checkpoints kept; 0 keeps all."""
+    log_every: int = Field(default=10, ge=1)
+    """Steps between two log lines."""
+    threads: int = Field(default=0, ge=0)
+    """CPU threads; 0 leaves torch's choice."""
+    seed: int = 0
+    """Seed of the order of the data and of training."""
+    report_to: list[str] = Field(default_factory=list)
+    """TRL trackers besides our own log: `trackio`, `wandb`, `tensorboard`, `mlflow`."""
+    resume: bool = False
+    """Go on from the newest complete checkpoint of the run directory."""
+
+
+class CptConfig(SupervisedConfig):
+    """Continual pre-training on plain text (section 4; METHOD section 6)."""
+
+    run: Path = Path("runs/cpt")
+    """Run directory; the trained model is its last `checkpoints/step_N`."""
+    data: CorpusConfig = Field(default_factory=CorpusConfig)
+    """The text."""
+    sequence_length: int = Field(default=2048, ge=2)
+    """Tokens a sequence; documents are joined by the end-of-sequence token and cut into such sequences."""
+    batch: int = Field(default=128, ge=1)
+    """Sequences a step, over all processes."""
+    steps: int | None = Field(default=None, ge=1)
+    """Steps; None is one epoch (a procedural corpus has no end, so it needs a number)."""
+
+
+class SftConfig(SupervisedConfig):
+    """Supervised fine-tuning on reasoning traces or on solutions alone (section 4; METHOD section 6)."""
+
+    run: Path = Path("runs/sft")
+    """Run directory; the trained model is its last `checkpoints/step_N`."""
+    data: TaskConfig = Field(default_factory=TaskConfig)
+    """`lab/NAME`, or a file or data set with columns `question`, `trace`, `solution`, or `messages`."""
+    thinking: bool = True
+    """Train on `<think>` trace `</think>` and the solution; otherwise on the solution alone, same prompts."""
+    max_length: int = Field(default=8192, ge=2)
+    """Longer examples (in tokens) are dropped, and counted."""
+    batch: int = Field(default=16, ge=1)
+    """Examples a step, over all processes."""
+    epochs: float = Field(default=3.0, gt=0)
+    """Passes over the data."""
