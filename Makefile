@@ -44,6 +44,7 @@ $(VLLM_READY): requirements-vllm.lock
 
 test-vllm: setup-vllm
 	$(VLLM)/pytest tests/vllm
+	$(VLLM)/pytest tests/vllm -m slow
 
 bench-vllm: setup-vllm
 	$(VLLM)/python benchmarks/engines.py

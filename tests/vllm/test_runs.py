@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 
 import polars as pl
 import pytest
 from tests.training.conftest import toy, toy_model  # noqa: F401  (a fixture)
 from tests.training.runs import lines
 
-from presat.config.schema import EvalConfig, FilterConfig, ModelConfig, RewardConfig, TaskConfig
+from presat.config.schema import (
+    EvalConfig,
+    FilterConfig,
+    ModelConfig,
+    OptimConfig,
+    RewardConfig,
+    TaskConfig,
+    TrainConfig,
+)
 from presat.training import run_eval, run_filter, run_train
 
 pytest.importorskip("vllm")
@@ -48,6 +57,30 @@ def test_rewards_of_a_run_are_the_small_engines_within_noise(curves):
             sum(rewards[-3:]) / 3 - sum(rewards[:2]) / 2 > 0.2
         )  # it learns, so the weights it samples are the live ones
     assert abs(sum(ours) - sum(theirs)) / 10 < 0.1
+
+
+def digits(group, scores):
+    """Share of a response's characters that are digits."""
+    return [sum(map(str.isdigit, c.text)) / max(len(c.text), 1) for c in group.completions]
+
+
+@pytest.mark.slow  # two minutes, and in a process of its own: `make test-vllm` runs it last
+def test_rewards_of_smollm_are_the_small_engines_within_noise(tmp_path):
+    rewards = {}
+    questions = tmp_path / "questions.jsonl"
+    questions.write_text("\n".join(json.dumps({"question": f"What is {i} + {i}?", "answer": "0"}) for i in (21, 34)))
+    for engine in ("vllm", "small"):
+        config = TrainConfig(
+            run=tmp_path / engine, model=ModelConfig(name="smollm2-135m"), data=TaskConfig(source=str(questions)),
+            reward=RewardConfig(source=f"{__name__}:digits"), optim=OptimConfig(lr=1e-5), beta=0.0, engine=engine,
+            steps=4, prompts_per_step=2, group_size=8, micro_batch=16, max_new_tokens=12, max_prompt_tokens=120,
+            save_every=0, threads=1,
+        )  # fmt: skip
+        run_train(config, quiet=True)
+        shutil.rmtree(config.run / "checkpoints")
+        rewards[engine] = [row["reward"] for row in lines(config.run) if "reward" in row]
+    assert len(rewards["vllm"]) == len(rewards["small"]) == 4
+    assert abs(sum(rewards["vllm"]) - sum(rewards["small"])) / 4 < 0.12  # 3.4 standard errors of 64 responses each
 
 
 def test_a_checkpoint_evaluates_to_what_its_run_logged(curves, tmp_path):
