@@ -93,6 +93,11 @@ def graph(config: DemoConfig) -> list[Stage]:
     }
     check = {
         "short": config.short.model_dump(mode="json") | {"seed": config.seed},
+        "sampling": {
+            "temperature": config.rl.temperature,
+            "max_new_tokens": config.rl.max_new_tokens,
+            "max_prompt_tokens": config.rl.max_prompt_tokens,
+        },
         "enough": config.min_valid,
         "most": config.max_epochs,
     }

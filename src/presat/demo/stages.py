@@ -15,7 +15,6 @@ MAX_ATTEMPTS = 5
 """Base models made before giving up."""
 SOLVE_SAMPLES = 16
 CHECK_SAMPLES = 4
-LAB_SAMPLING = Sampling(temperature=1.0, max_new_tokens=40, max_prompt_tokens=64)
 
 
 def pretrain(_: dict[str, Any], config: dict[str, Any], init: str, recall: float) -> dict[str, Any]:
@@ -69,13 +68,13 @@ def finetune(inputs: dict[str, Any], config: dict[str, Any], check: dict[str, An
     for epochs in range(round(settings["epochs"]), check["most"] + 1):
         tried = settings | {"run": f"{settings['run']}/epochs_{epochs}", "epochs": epochs}
         run = run_sft(build(SftConfig, _anew(tried)), quiet=True)
-        valid = valid_share(str(run), short, settings["seed"])
+        valid = valid_share(str(run), short, Sampling(**check["sampling"]), settings["seed"])
         if valid >= check["enough"]:
             break
     return {"model": str(run), "epochs": epochs, "valid_short": round(valid, 4)}
 
 
-def valid_share(model: str, problems: list[Any], seed: int) -> float:
+def valid_share(model: str, problems: list[Any], sampling: Sampling, seed: int) -> float:
     """Share of a model's sampled traces that are valid."""
     from presat.models import load_model_and_tokenizer
     from presat.rollouts import make_engine
@@ -84,7 +83,7 @@ def valid_share(model: str, problems: list[Any], seed: int) -> float:
 
     with Verifier() as verifier:
         engine = make_engine(*load_model_and_tokenizer(model))
-        found = evaluate_problems(engine, verifier, problems, CHECK_SAMPLES, LAB_SAMPLING, seed, greedy=False)
+        found = evaluate_problems(engine, verifier, problems, CHECK_SAMPLES, sampling, seed, greedy=False)
     return found.metrics["valid_trace"] or 0.0
 
 

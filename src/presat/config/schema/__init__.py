@@ -1,12 +1,13 @@
 """Configuration, written once: one pydantic model per verb.
 
-The attribute docstrings below are the command line's help, the YAML schema and the reference page. Defaults follow the
-paper (arXiv:2604.18574, appendix B and METHOD of the docs); `docs/deviations.md` lists where they do not.
+The attribute docstrings of these modules are the command line's help, the YAML schema and the reference page. Defaults
+follow the paper (arXiv:2604.18574, appendix B); `docs/deviations.md` lists where they do not.
 """
 
 from __future__ import annotations
 
 from presat.config.schema.base import (
+    DrawConfig,
     LoraConfig,
     ModelConfig,
     ServerConfig,
@@ -52,6 +53,7 @@ __all__ = [
     "CorruptConfig",
     "CptConfig",
     "DemoConfig",
+    "DrawConfig",
     "EvalConfig",
     "EvalSettings",
     "FilterConfig",

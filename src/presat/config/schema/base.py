@@ -125,3 +125,22 @@ class ServerConfig(Settings):
     """Most problems asked about at the same time."""
     timeout_s: float = Field(default=3600.0, gt=0)
     """Longest wait for the responses to one problem."""
+
+
+class DrawConfig(Settings):
+    """How a verb that only samples draws its responses: shared by `eval` and the data verbs."""
+
+    temperature: float = Field(default=1.0, ge=0)
+    """Sampling temperature."""
+    max_prompt_tokens: int = Field(default=2048, ge=1)
+    """Longer prompts are dropped, and counted."""
+    max_new_tokens: int = Field(default=2048, ge=1)
+    """Response length limit in tokens."""
+    verify: VerifyConfig = Field(default_factory=VerifyConfig)
+    """How answers are checked."""
+    engine: Literal["auto", "small", "transformers", "vllm", "server"] = "auto"
+    """Rollout engine, as in training; or a `server`: it has the weights, and of `model` only the tokenizer is read."""
+    server: ServerConfig = Field(default_factory=ServerConfig)
+    """The server of `engine: server`."""
+    threads: int = Field(default=0, ge=0)
+    """CPU threads; 0 leaves torch's choice."""

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
 
 from pydantic import Field, model_validator
 from tyro.conf import Positional
 
-from presat.config.schema.base import ModelConfig, ServerConfig, Settings, TaskConfig, VerifyConfig
+from presat.config.schema.base import DrawConfig, ModelConfig, Settings, TaskConfig, VerifyConfig
 
 
-class SampleConfig(Settings):
+class SampleConfig(DrawConfig):
     """Sampling the model to be trained, for the data verbs that need its answers."""
 
     data: TaskConfig = Field(default_factory=TaskConfig)
@@ -24,22 +23,8 @@ class SampleConfig(Settings):
     """The file to write, in the verl record format."""
     samples: int = Field(default=16, ge=1)
     """Responses per problem."""
-    temperature: float = Field(default=1.0, ge=0)
-    """Sampling temperature."""
-    max_prompt_tokens: int = Field(default=2048, ge=1)
-    """Longer prompts are dropped, and counted."""
-    max_new_tokens: int = Field(default=2048, ge=1)
-    """Response length limit in tokens."""
-    verify: VerifyConfig = Field(default_factory=VerifyConfig)
-    """How answers are checked."""
-    engine: Literal["auto", "small", "transformers", "vllm", "server"] = "auto"
-    """Rollout engine, as in training; or a `server`: it has the weights, and of `model` only the tokenizer is read."""
-    server: ServerConfig = Field(default_factory=ServerConfig)
-    """The server of `engine: server`."""
     chunk: int = Field(default=32, ge=1)
     """Problems sampled between two saves; at most these are lost when the verb is killed."""
-    threads: int = Field(default=0, ge=0)
-    """CPU threads; 0 leaves torch's choice."""
     seed: int = 0
     """Seed of the draws."""
 

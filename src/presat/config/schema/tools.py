@@ -8,11 +8,17 @@ from typing import Literal
 from pydantic import Field, model_validator
 from tyro.conf import Positional
 
-from presat.config.schema.base import ModelConfig, ServerConfig, Settings, TaskConfig, VerifyConfig, _distinct
+from presat.config.schema.base import (
+    DrawConfig,
+    ModelConfig,
+    Settings,
+    TaskConfig,
+    _distinct,
+)
 from presat.config.schema.training import CptConfig, SftConfig, TrainConfig
 
 
-class EvalConfig(Settings):
+class EvalConfig(DrawConfig):
     """How good a model or a checkpoint is, on named problem sets."""
 
     run: Path = Path("runs/eval")
@@ -38,22 +44,8 @@ class EvalConfig(Settings):
     """Responses per problem for avg@k, pass@k and maj@k."""
     greedy: bool = True
     """Also decode greedily once per problem."""
-    temperature: float = Field(default=1.0, ge=0)
-    """Sampling temperature."""
-    max_prompt_tokens: int = Field(default=2048, ge=1)
-    """Longer prompts are dropped, and counted."""
-    max_new_tokens: int = Field(default=2048, ge=1)
-    """Response length limit in tokens."""
-    verify: VerifyConfig = Field(default_factory=VerifyConfig)
-    """How answers are checked."""
-    engine: Literal["auto", "small", "transformers", "vllm", "server"] = "auto"
-    """Rollout engine, as in training; or a `server`: it has the weights, and of `model` only the tokenizer is read."""
-    server: ServerConfig = Field(default_factory=ServerConfig)
-    """The server of `engine: server`."""
     save_rollouts: bool = True
     """Keep every response under `rollouts/eval`."""
-    threads: int = Field(default=0, ge=0)
-    """CPU threads; 0 leaves torch's choice."""
     seed: int = 0
     """Seed of the draws; a training run's seed repeats the evaluation of that run."""
 
