@@ -12,8 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from presat.config.schema import EvalConfig, TaskConfig
 from presat.errors import ConfigError, ModelError
 from presat.metrics import Interval, avg_at_k, bootstrap_interval, maj_at_k, mean_pass_at_k
@@ -23,6 +21,7 @@ from presat.tasks import load_task
 from presat.tasks.benchmarks import MissingBenchmarkError, benchmark_names, size_note
 from presat.tracking import RunWriter
 from presat.training.checkpoints import checkpoint_step, list_checkpoints
+from presat.training.cpu import use_cpu
 from presat.training.engines import open_engine
 from presat.training.evaluate import Evaluation, evaluate_problems
 from presat.training.libraries import quiet_libraries
@@ -94,8 +93,7 @@ def evaluate_model(config: EvalConfig, quiet: bool = False) -> EvalReport:
         DataError, ModelError, RunError: problems, model or run directory cannot be used.
     """
     report = EvalReport(config.run)
-    if config.threads:
-        torch.set_num_threads(config.threads)
+    use_cpu(config.threads, config.onednn)
     models = _models(config)
     verify = config.verify
     with quiet_libraries():  # before the run directory is opened: what cannot be read is no failed run there

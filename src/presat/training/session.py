@@ -8,11 +8,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
 from presat.config.schema import CptConfig, SftConfig, TrainConfig
 from presat.tracking import RunWriter
 from presat.training.checkpoints import checkpoint_step, discard_partial, newest_checkpoint
+from presat.training.cpu import use_cpu
 from presat.training.libraries import quiet_libraries
 from presat.training.progress import Progress
 
@@ -58,8 +57,7 @@ def open_session(config: TrainConfig | CptConfig | SftConfig, command: str, quie
         RunError: the directory is busy, cannot be written, or holds a run and `resume` is not set.
     """
     first = os.environ.get("RANK", "0") == "0"
-    if config.threads:
-        torch.set_num_threads(config.threads)
+    use_cpu(config.threads, config.onednn)
     checkpoints = config.run / "checkpoints"
     with contextlib.ExitStack() as stack:
         stack.enter_context(quiet_libraries())

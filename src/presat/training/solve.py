@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import polars as pl
-import torch
 
 from presat.config.schema import ModelConfig, SampleConfig, VerifyConfig
 from presat.errors import DataError, RunError
@@ -24,6 +23,7 @@ from presat.rollouts.batching import BatchEngine
 from presat.tasks import load_task
 from presat.tracking import RunWriter
 from presat.tracking.files import read_json, rollout_files, write_atomically
+from presat.training.cpu import use_cpu
 from presat.training.engines import open_engine
 from presat.training.evaluate import score_groups
 from presat.training.libraries import quiet_libraries
@@ -123,8 +123,7 @@ def open_sampler(config: SampleConfig, command: str, quiet: bool = False) -> Ite
     for problem in problems:
         if problem.gold is None and problem.verifier != "reasoning_gym":
             raise DataError(f"Problem {problem.id} has no gold answer, so nobody can say how often it is solved.")
-    if config.threads:
-        torch.set_num_threads(config.threads)
+    use_cpu(config.threads, config.onednn)
     verify = config.verify
     with (
         quiet_libraries(),

@@ -10,8 +10,10 @@ from pydantic import Field, model_validator
 from presat.config.schema.base import (
     LoraConfig,
     ModelConfig,
+    OneDnn,
     Settings,
     TaskConfig,
+    Threads,
     VerifyConfig,
     YamlMapping,
     _distinct,
@@ -171,8 +173,8 @@ class TrainConfig(Settings):
     """Keep the training responses of every this many steps; 0 keeps none."""
     engine: Literal["auto", "small", "transformers", "vllm"] = "auto"
     """Rollout engine: our small-model decoder where it runs the model, else transformers; `vllm`: see vllm.md."""
-    threads: int = Field(default=0, ge=0)
-    """CPU threads; 0 leaves torch's choice."""
+    threads: Threads = 0
+    onednn: OneDnn = False
     seed: int = 0
     """Seed of the schedule, the rollouts and the update."""
     report_to: list[str] = Field(default_factory=list)
@@ -246,8 +248,8 @@ class SupervisedConfig(Settings):
     """Newest checkpoints kept; 0 keeps all."""
     log_every: int = Field(default=10, ge=1)
     """Steps between two log lines."""
-    threads: int = Field(default=0, ge=0)
-    """CPU threads; 0 leaves torch's choice."""
+    threads: Threads = 0
+    onednn: OneDnn = False
     seed: int = 0
     """Seed of the order of the data and of training."""
     report_to: list[str] = Field(default_factory=list)
