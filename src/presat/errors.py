@@ -8,6 +8,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+MOST_LISTED = 20
+"""Most names a message lists: a folder may hold thousands of files, a run hundreds of metrics."""
+
 
 class PresatError(Exception):
     """Base of every error a user can cause or mend."""
@@ -38,9 +41,10 @@ class RunError(PresatError):
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """Return `" Did you mean 'x'?"` for the known name closest to `word`, or the whole list when none is close."""
+    """Return `" Did you mean 'x'?"` for the known name closest to `word`, or a list of them when none is close."""
     names = sorted(known)
     close = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
     if close:
         return f" Did you mean '{close[0]}'?"
-    return f" Known: {', '.join(names)}." if names else ""
+    more = f" and {len(names) - MOST_LISTED} more" if len(names) > MOST_LISTED else ""
+    return f" Known: {', '.join(names[:MOST_LISTED])}{more}." if names else ""

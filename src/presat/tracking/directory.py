@@ -36,15 +36,16 @@ def read_presat(path: Path) -> Run:
         provenance=provenance,
         status=state,
         status_reason=reason,
-        notes=notes + more + _model_notes(provenance),
+        notes=notes + more + _notes(provenance),
     )
 
 
-def _model_notes(provenance: Mapping[str, Any]) -> list[str]:
-    """What is to be said beside any score of the run's model, 4-bit weights for instance."""
-    model = provenance.get("model")
+def _notes(provenance: Mapping[str, Any]) -> list[str]:
+    """What is to be said beside any score of the run: 4-bit weights of its model, a setting that costs accuracy."""
+    model, own = provenance.get("model"), provenance.get("notes")
     note = model.get("note") if isinstance(model, Mapping) else None
-    return [note] if isinstance(note, str) else []
+    said = [note, *own] if isinstance(own, list) else [note]
+    return [item for item in said if isinstance(item, str)]
 
 
 def _read_config(path: Path) -> dict[str, Any]:

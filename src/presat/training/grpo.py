@@ -21,7 +21,6 @@ from trl.trainer.grpo_config import GRPOConfig
 from trl.trainer.grpo_trainer import GRPOTrainer
 
 from presat.config.schema import TrainConfig
-from presat.errors import ConfigError
 from presat.metrics import OnlineSaturation
 from presat.models import load_model_and_tokenizer
 from presat.models.adapters import peft_config
@@ -33,10 +32,11 @@ from presat.tasks import load_task
 from presat.tracking import open_run
 from presat.training.callbacks import EvalSet, Evaluator, Monitor, RolloutSink
 from presat.training.groups import GroupRollouts, StepRollouts, place_key, reward_function
+from presat.training.launch import process_count
 from presat.training.problems import describe, describe_model, drop_too_long, refuse_unlabelled
 from presat.training.safe import SafeTrainer
 from presat.training.schedule import Batches, make_schedule, plan_batches
-from presat.training.session import Session, open_session, process_count
+from presat.training.session import Session, open_session
 from presat.types import Problem, Reward, Sampling
 from presat.verify import Verifier
 
@@ -179,10 +179,6 @@ def make_trainer(
         # TRL puts the adapters into `model` itself, which the engine samples from; with them off it is the KL reference
         peft_config=peft_config(model, config.lora),
     )
-    if config.lora.rank and trainer.is_fsdp_enabled:
-        raise ConfigError(
-            "FSDP splits a model with adapters in a way that cannot be sampled: use DDP or DeepSpeed ZeRO-2."
-        )
     trainer.baseline = BASELINES[config.advantage]
     trainer.remove_callback(PrinterCallback)
     return trainer

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,8 +13,11 @@ from presat.config.schema import CptConfig, SftConfig, TrainConfig
 from presat.tracking import RunWriter
 from presat.training.checkpoints import checkpoint_step, discard_partial, newest_checkpoint
 from presat.training.cpu import use_cpu
+from presat.training.launch import launch_notes, process_count, refuse_contradictions
 from presat.training.libraries import quiet_libraries
 from presat.training.progress import Progress
+
+LOG = logging.getLogger("presat")
 
 
 @dataclass(frozen=True)
@@ -37,16 +41,12 @@ class Session:
     done: int
 
 
-def process_count() -> int:
-    """Return how many processes train together (`torchrun` says so)."""
-    return int(os.environ.get("WORLD_SIZE", "1"))
-
-
 @contextlib.contextmanager
 def open_session(config: TrainConfig | CptConfig | SftConfig, command: str, quiet: bool) -> Iterator[Session]:
     """Open the run directory and, when resuming, forget everything after the newest complete checkpoint.
 
-    Under `torchrun` process 0 alone writes. Leaving the block records how the run ended.
+    Under `torchrun` process 0 alone writes. Leaving the block records how the run ended. What the user should know
+    about the run is logged as a warning, and kept in `provenance.json` as `notes`.
 
     Args:
         config: the resolved configuration.
@@ -54,8 +54,10 @@ def open_session(config: TrainConfig | CptConfig | SftConfig, command: str, quie
         quiet: show no progress line.
 
     Raises:
+        ConfigError: the launcher was told something that contradicts the configuration.
         RunError: the directory is busy, cannot be written, or holds a run and `resume` is not set.
     """
+    refuse_contradictions(config)
     first = os.environ.get("RANK", "0") == "0"
     use_cpu(config.threads, config.onednn)
     checkpoints = config.run / "checkpoints"
@@ -68,4 +70,8 @@ def open_session(config: TrainConfig | CptConfig | SftConfig, command: str, quie
         if writer is not None and config.resume:
             discard_partial(checkpoints)
             writer.truncate_after(done if resume_from else -1)
+        if writer is not None and (notes := launch_notes(config)):
+            writer.note_provenance(notes=notes)
+            for note in notes:
+                LOG.warning("%s", note)
         yield Session(checkpoints, process_count(), writer, progress, resume_from, done)
