@@ -7,20 +7,9 @@ import copy
 import pytest
 import torch
 
-from presat.config.schema import ModelConfig, OptimConfig, TrainConfig
-from presat.models.lab import make_lab_model
-from presat.rollouts import make_engine
-from presat.tasks.lab import lab_problems
-from presat.training.groups import GroupRollouts
-from presat.training.grpo import load_model_and_tokenizer, make_trainer
-from presat.training.libraries import quiet_libraries
-from presat.training.schedule import make_schedule, plan_batches
-from presat.types import Sampling
-from presat.verify import Verifier
+from .updates import LIMIT, hand_adamw, logprobs, train
 
-from .test_grpo_objective import Parity, hand_adamw, logprobs
-
-P, G, STEPS, LIMIT = 4, 4, 2, 24
+STEPS = 2
 
 
 def hand_loss(model, reference, drawn, b, beta):
@@ -38,50 +27,9 @@ def hand_loss(model, reference, drawn, b, beta):
     return torch.stack(losses).mean() / LIMIT
 
 
-def train(folder, advantage):
-    """Two steps through TRL; per step what was drawn, the weights before, and the log line."""
-    config = TrainConfig(
-        run=folder / "run",
-        model=ModelConfig(name=str(make_lab_model(folder / "model", 0))),
-        optim=OptimConfig(lr=1e-3, weight_decay=0.1, max_grad_norm=0.05),
-        advantage=advantage,
-        beta=0.5,
-        steps=STEPS,
-        prompts_per_step=P,
-        group_size=G,
-        micro_batch=8,
-        max_new_tokens=LIMIT,
-    )
-    torch.set_num_threads(1)
-    with quiet_libraries():
-        model, _ = load_model_and_tokenizer(config.model.name, "float32")
-        with torch.no_grad():  # a peaked start, so that responses end at different lengths
-            model.lm_head.weight.mul_(8)
-        model.save_pretrained(folder / "model")
-        model, tokenizer = load_model_and_tokenizer(config.model.name, "float32")
-        drawn, before = [], []
-        rollouts = GroupRollouts(
-            lab_problems("chains", P, seed=1),
-            make_schedule(P, STEPS, P, 0),
-            make_engine(model, tokenizer),
-            Verifier("boxed"),
-            Parity(),
-            Sampling(1.0, LIMIT, 64),
-            G,
-            None,
-            seed=0,
-            sink=lambda d: (drawn.append(d), before.append(copy.deepcopy(model.state_dict()))),
-        )
-        trainer = make_trainer(config, plan_batches(config, 1), model, tokenizer, rollouts, folder / "checkpoints")
-        trainer.train()
-        reference, _ = load_model_and_tokenizer(config.model.name, "float32")
-    logs = [line for line in trainer.state.log_history if "loss" in line]
-    return config, drawn, [*before, copy.deepcopy(model.state_dict())], logs, reference
-
-
 @pytest.mark.parametrize(("advantage", "b"), [("grpo_pos", 0.0), ("grpo_neg", 1.0)])
 def test_losses_and_updates_are_those_of_a_constant_baseline(tmp_path, advantage, b):
-    config, drawn, weights, logs, reference = train(tmp_path, advantage)
+    config, drawn, weights, logs, reference = train(tmp_path, STEPS, advantage=advantage)
     model = copy.deepcopy(reference)
     mine = {name: w.clone() for name, w in weights[0].items()}
     moments: dict = {}

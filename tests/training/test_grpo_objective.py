@@ -9,33 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from presat.config.schema import ModelConfig, OptimConfig, TrainConfig
-from presat.models.lab import make_lab_model
-from presat.rollouts import make_engine
-from presat.tasks.lab import lab_problems
-from presat.training.groups import GroupRollouts
-from presat.training.grpo import load_model_and_tokenizer, make_trainer
-from presat.training.libraries import quiet_libraries
-from presat.training.schedule import make_schedule, plan_batches
-from presat.types import Sampling
-from presat.verify import Verifier
+from .updates import G, hand_adamw, logprobs, train
 
-P, G, STEPS = 4, 4, 3
-
-
-class Parity:
-    """A reward with every kind of group: mixed, all equal, one missing, all missing."""
-
-    name = "parity"
-
-    def __call__(self, group, scores):
-        rewards = [float(sum(c.token_ids) % 2) for c in group.completions]
-        kind = int(group.problem.id.rpartition("-")[2]) % 4
-        if kind == 1:
-            return [1.0] * len(rewards)
-        if kind == 2:
-            return [None, *rewards[1:]]
-        return [None] * len(rewards) if kind == 3 else rewards
+STEPS = 3
 
 
 def hand_advantages(rewards_G):
@@ -45,12 +21,6 @@ def hand_advantages(rewards_G):
         return [0.0] * len(rewards_G)
     std = math.sqrt(((known - known.mean()) ** 2).sum() / (len(known) - 1))
     return [0.0 if r is None else (r - known.mean()) / (std + 1e-4) for r in rewards_G]
-
-
-def logprobs(model, prompt, response):
-    ids = torch.tensor([[*prompt, *response]])
-    out = model(input_ids=ids).logits[0, len(prompt) - 1 : -1].log_softmax(-1)
-    return out.gather(1, ids[0, len(prompt) :, None])[:, 0]
 
 
 def hand_loss(model, reference, drawn, config):
@@ -69,61 +39,10 @@ def hand_loss(model, reference, drawn, config):
     return torch.stack(losses).mean(), torch.cat(kls).mean()
 
 
-def hand_adamw(weights, gradients, moments, step, config):
-    """Clip to the global norm, then one AdamW update with decoupled decay (not on norms)."""
-    norm = math.sqrt(sum(float((g.double() ** 2).sum()) for g in gradients.values()))
-    scale = min(1.0, config.optim.max_grad_norm / (norm + 1e-6))
-    for name, w in weights.items():
-        g = gradients[name] * scale
-        m, v = moments.setdefault(name, (torch.zeros_like(w), torch.zeros_like(w)))
-        m.mul_(0.9).add_(0.1 * g)
-        v.mul_(0.999).add_(0.001 * g * g)
-        decay = 0.0 if "norm" in name else config.optim.weight_decay
-        update = (m / (1 - 0.9**step)) / ((v / (1 - 0.999**step)).sqrt() + 1e-8)
-        w.mul_(1 - config.optim.lr * decay).sub_(config.optim.lr * update)
-    return norm
-
-
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """Three steps through TRL; per step what was drawn, the weights before, and the log line."""
-    folder = tmp_path_factory.mktemp("objective")
-    config = TrainConfig(
-        run=folder / "run",
-        model=ModelConfig(name=str(make_lab_model(folder / "model", 0))),
-        optim=OptimConfig(lr=1e-3, weight_decay=0.1, max_grad_norm=0.05),
-        beta=0.5,
-        steps=STEPS,
-        prompts_per_step=P,
-        group_size=G,
-        micro_batch=8,
-        max_new_tokens=24,
-    )
-    torch.set_num_threads(1)
-    with quiet_libraries():
-        model, tokenizer = load_model_and_tokenizer(config.model.name, "float32")
-        with torch.no_grad():  # a peaked start, so that responses end at different lengths
-            model.lm_head.weight.mul_(8)
-        model.save_pretrained(folder / "model")
-        model, tokenizer = load_model_and_tokenizer(config.model.name, "float32")
-        drawn, before = [], []
-        rollouts = GroupRollouts(
-            lab_problems("chains", P, seed=1),
-            make_schedule(P, STEPS, P, 0),
-            make_engine(model, tokenizer),
-            Verifier("boxed"),
-            Parity(),
-            Sampling(1.0, config.max_new_tokens, 64),
-            G,
-            G,
-            seed=0,
-            sink=lambda d: (drawn.append(d), before.append(copy.deepcopy(model.state_dict()))),
-        )
-        trainer = make_trainer(config, plan_batches(config, 1), model, tokenizer, rollouts, folder / "checkpoints")
-        trainer.train()
-        reference, _ = load_model_and_tokenizer(config.model.name, "float32")
-    logs = [line for line in trainer.state.log_history if "loss" in line]
-    return config, drawn, [*before, copy.deepcopy(model.state_dict())], logs, reference
+    """Three steps through TRL."""
+    return train(tmp_path_factory.mktemp("objective"), STEPS)
 
 
 def test_loss_and_kl_are_the_papers_at_every_step(trained):
