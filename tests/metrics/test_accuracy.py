@@ -95,6 +95,8 @@ def test_majority_ties_missing_votes_and_missing_verdicts():
     assert maj_at_k([["2", "1"]], [[0, 1]], ties="first") == 0.0
     assert maj_at_k([["1", "2", "2"]], [[1, 0, 0]], k=1) == 1.0
     assert maj_at_k([[None, None]], [[0, 0]]) == 0.0
+    assert maj_at_k([["1/3", "0.5", "1/3", "1/2", "2/4"]], [[0, 1, 0, 1, 1]]) == 0.0  # by text
+    assert maj_at_k([[0, 1, 0, 1, 1]], [[0, 1, 0, 1, 1]]) == 1.0  # by class of equivalent answers
     assert maj_at_k([["1", "1"]], [[None, None]]) is None
     assert maj_at_k([["1", "1"], ["2"]], [[None, None], [0]]) == 0.0  # the problem without a verdict is left out
     with pytest.raises(DataError, match="tie rule"):

@@ -60,6 +60,12 @@ def test_a_reward_below_the_floor_never_saturates():
     assert OnlineSaturation.replay([0.4] * 30, patience=5, min_reward=0.3).t_sat == 1
 
 
+def test_a_reward_that_is_never_positive_neither_saturates_nor_stops():
+    state = OnlineSaturation.replay([-2.0, -1.0] + [-0.5] * 30, patience=5)  # negative entropy, for instance
+    assert (state.candidate, state.t_sat, state.stop_reason()) == (None, None, None)
+    assert state.smoothed_reward == -0.5
+
+
 def test_steps_left_out_are_missing_and_the_last_word_wins():
     state = OnlineSaturation(patience=2)
     state.observe(3, 0.5)

@@ -66,11 +66,15 @@ def test_a_missing_step_is_neither_the_maximum_nor_t_sat():
     assert find_saturation([]).step is None
 
 
-@pytest.mark.parametrize("curve", [[0.0] * 20, [-1.0, -0.5, -0.2]])
-def test_a_reward_that_is_never_positive_has_no_saturation(curve):
+@pytest.mark.parametrize(("curve", "top"), [([0.0] * 20, "0"), ([-1.0, -0.5, -0.2] + [-0.2] * 20, "-0.2")])
+def test_a_reward_that_is_never_positive_has_no_saturation(curve, top):
     found = find_saturation(curve, tail=0)
-    assert found.step is None
-    assert "unless it is positive" in found.reason
+    assert (found.step, found.rapid) == (None, None)
+    assert found.reason == f"the highest reward is {top}; a share of the highest means nothing unless it is positive"
+
+
+def test_negative_steps_do_no_harm_under_a_positive_maximum():
+    assert saturation_step([-1.0, -0.5, 0.5, 0.795, 0.8, 0.8], tail=0) == 4
 
 
 def test_default_tail_is_the_papers_fifty_or_a_tenth():

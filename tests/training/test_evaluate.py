@@ -13,10 +13,12 @@ import pytest
 from presat.config.schema import EvalConfig, ModelConfig, TaskConfig, VerifyConfig
 from presat.errors import ConfigError, RunError
 from presat.models import load_model_and_tokenizer
+from presat.rewards import MajorityVote
 from presat.rollouts import make_engine
 from presat.tasks import load_task
 from presat.training import evaluate_problems, run_eval, solve_counts
-from presat.types import Sampling
+from presat.training.evaluation import intervals
+from presat.types import Completion, Problem, RolloutGroup, Sampling
 from presat.verify import Verifier
 
 from .runs import lines, status
@@ -51,12 +53,9 @@ def draws(right: list[bool], k: int) -> float:
 
 
 def majority(answers: list[str | None], right: list[bool]) -> float:
-    """Expected accuracy of the most frequent answer, ties shared."""
+    """Whether the most frequent answer is right, of equally frequent ones the first."""
     counts = Counter(answer for answer in answers if answer is not None)
-    if not counts:
-        return 0.0
-    best = [answer for answer, n in counts.items() if n == max(counts.values())]
-    return sum(any(r for a, r in zip(answers, right, strict=True) if a == answer) for answer in best) / len(best)
+    return float(bool(counts) and right[answers.index(counts.most_common(1)[0][0])])
 
 
 def test_every_metric_is_what_the_stored_responses_say(evaluated):
@@ -86,6 +85,38 @@ def test_every_metric_is_what_the_stored_responses_say(evaluated):
     assert logged["valid_trace"] == pytest.approx(rows["valid_trace"].mean())
     assert rows["score"].to_list() == [float(r) for p in rows["problem_id"].unique(maintain_order=True).to_list()
                                        for _, right in [groups[list(problems).index(p)]] for r in right]  # fmt: skip
+
+
+class Script:
+    """An engine that answers as it is told."""
+
+    def __init__(self, *answers_PG: list[str]) -> None:
+        self.answers_PG = answers_PG
+
+    def generate(self, problems, n, sampling, seeds):
+        return [
+            RolloutGroup(problem, (1,), tuple(Completion(rf"\boxed{{{a}}}", (1,), None, True) for a in answers))
+            for problem, answers in zip(problems, self.answers_PG, strict=True)
+        ]
+
+
+def test_maj_at_k_counts_equivalent_answers_as_one():
+    rows = [
+        ["1/3", "1/3", "1/2", "0.5", r"\frac{1}{2}"],  # right, though its commonest text is wrong
+        ["0.5", "1/2", "2", "2.0", r"\frac{4}{2}"],  # wrong, though each wrong text is rarer than the right answer
+        ["3", "1/2", "0.5", "3.0", "x"],  # a tie: the answer that appeared first
+        ["1/2", "3", "0.5", "3.0", "x"],
+    ]
+    vote = MajorityVote(votes=5)
+    for verifier_name, expected in (("math", 2 / 4), ("lab", 1 / 4)):  # lab answers go by their text, as in a vote
+        problems = [Problem(str(p), (), "1/2", "math", verifier_name) for p in range(len(rows))]
+        with Verifier() as verifier:
+            found = evaluate_problems(Script(*rows), verifier, problems, 5, Sampling(1.0, 8, 8), 0, greedy=False)
+        assert [vote.vote(group).label for group in found.groups] == (
+            ["1/2", "2", "3", "1/2"] if verifier_name == "math" else ["1/3", "0.5", "3", "1/2"]
+        )
+        assert found.metrics["maj@5"] == expected
+        assert intervals(found)["maj@5"].estimate == expected
 
 
 def test_each_set_and_the_model_are_noted(evaluated):

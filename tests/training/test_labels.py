@@ -69,6 +69,11 @@ def test_parts_are_averaged_over_the_responses_that_train() -> None:
     assert math.isnan(found["rewards/b/c/mean"])
 
 
+def test_right_answers_agree_however_they_are_written() -> None:
+    rows = [[Score(1.0, "1/2"), Score(1.0, "0.5"), Score(0.0, "1"), Score(0.0, "2")]]
+    assert metrics(rows, [Outcome([0.0] * 4)], group_size=4)["labels/majority_share"] == 2 / 4
+
+
 def test_answers_written_alike_agree() -> None:
     rows = [[Score(0.0, " 07 "), Score(0.0, "7"), Score(0.0, "$7$"), Score(0.0, "8")]]
     assert metrics(rows, [Outcome([0.0] * 4)], group_size=4)["labels/majority_share"] == 3 / 4

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from collections import Counter
+
 from hypothesis import given
 from hypothesis import strategies as st
 
+from presat.types import Score
 from presat.verify import Verifier
-from presat.verify.equivalence import equivalence_classes, normal_form
+from presat.verify.equivalence import equivalence_classes, judged_classes, normal_form
 
 
 def test_math_answers_that_say_the_same_are_one_class(boxed: Verifier) -> None:
@@ -33,6 +36,64 @@ def test_whole_numbers_fall_into_their_values(answers: list[str | None]) -> None
     classes = equivalence_classes(answers, "math", Verifier())  # needs no worker
     values = [answer for answer in dict.fromkeys(answers) if answer is not None]
     assert classes == [None if answer is None else values.index(answer) for answer in answers]
+
+
+def right(*answers: str) -> list[Score]:
+    return [Score(1.0, answer) for answer in answers]
+
+
+def wrong(*answers: str | None) -> list[Score]:
+    return [Score(0.0, answer) for answer in answers]
+
+
+def test_right_answers_are_one_class_without_a_comparison() -> None:
+    judge = Verifier()
+    scores = [*wrong("3/4"), *right("1/2", "0.5"), *wrong("", None), *right(r"\frac{1}{2}")]
+    assert judged_classes(scores, "math", judge) == [0, 1, 1, None, None, 1]  # three right ones outvote one wrong one
+    assert judged_classes(scores, "lab", judge) == [0, 1, 2, None, None, 3]  # texts, as in a vote
+    assert judge.counts["cache_hits"] == 0
+    assert judge._pool is None
+
+
+def test_wrong_answers_are_compared_where_they_could_outvote_the_right_ones(boxed: Verifier) -> None:
+    scores = [*right("3", "3"), *wrong("1/2", "0.5", r"\frac{1}{2}", "0.25")]
+    assert judged_classes(scores, "math", boxed) == [0, 0, 1, 1, 1, 2]
+    assert judged_classes(scores, "math") == [0, 0, 1, 2, 3, 4]  # nobody to compare them
+    alone = Verifier()
+    assert judged_classes(wrong("1/2", "0.5"), "math", alone) == [0, 1]  # wrong whichever wins
+    assert alone._pool is None
+
+
+def test_an_answer_that_could_not_be_judged_keeps_its_text() -> None:
+    judge = Verifier(timeout_s=0.01)
+    late = [Score(None, "9^{9^{9^9}}", "timeout")] * 2
+    assert judged_classes([*late, Score(None, "8", "timeout"), *right("5")], "math", judge) == [0, 0, 1, 2]
+    assert judge._pool is None
+
+
+HALVES = {"1/2", "0.5", "0.50", "4/8"}
+
+
+@given(st.lists(st.sampled_from([*sorted(HALVES), "3", "x", None]), max_size=9))
+def test_the_verdicts_save_comparisons_and_change_no_winner(answers: list[str | None]) -> None:
+    """Whichever gold answer is meant, the vote by verdicts is right exactly when the full vote is."""
+    for gold in (HALVES, {"3"}):
+        scores = [Score(float(answer in gold), answer) for answer in answers]
+        quick = judged_classes(scores, "math", _Halves())
+        full = equivalence_classes(answers, "math", _Halves())
+        assert _winner_is_right(quick, scores) == _winner_is_right(full, scores)
+
+
+class _Halves(Verifier):
+    """A judge that knows the ways of writing a half."""
+
+    def equivalent(self, pairs) -> list[bool]:  # type: ignore[no-untyped-def]
+        return [set(pair) <= HALVES for pair in pairs]
+
+
+def _winner_is_right(classes: list[int | None], scores: list[Score]) -> bool | None:
+    votes = Counter(number for number in classes if number is not None)
+    return scores[classes.index(votes.most_common(1)[0][0])].value == 1.0 if votes else None
 
 
 def test_normal_form_leaves_what_matters() -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from typing import Literal, TypeVar
 
 from presat.errors import DataError
@@ -73,16 +73,17 @@ def greedy(scores_P: Sequence[float | None]) -> float | None:
 
 
 def maj_at_k(
-    answers_PG: Sequence[Sequence[str | None]], scores_PG: Scores, k: int | None = None, ties: Ties = "expected"
+    answers_PG: Sequence[Sequence[Hashable]], scores_PG: Scores, k: int | None = None, ties: Ties = "expected"
 ) -> float | None:
     """Accuracy of the most frequent answer among the first k samples of each problem, averaged over the problems.
 
     Args:
-        answers_PG: extracted answers; None has no vote. Equal strings are one answer.
+        answers_PG: what each sample says; None has no vote. Equal values are one answer: pass classes of equivalent
+            answers (`presat.verify.equivalence`) where `1/2` and `0.5` should be one.
         scores_PG: score of each sample; an answer's score is the mean over its judged samples.
         k: samples that vote; all when None.
         ties: `expected` averages the tied answers' scores (what a fair draw earns on average; the default),
-            `first` takes the one seen first.
+            `first` takes the one seen first, as the majority-vote reward does.
 
     Returns:
         The mean over the problems; a problem where nothing was extracted counts 0 (a vote without votes is not right),
@@ -103,7 +104,7 @@ def maj_at_k(
     return _mean([value for value in values if value is not None])
 
 
-def _majority_score(answers: Sequence[str | None], scores: Sequence[float | None], ties: Ties) -> float | None:
+def _majority_score(answers: Sequence[Hashable], scores: Sequence[float | None], ties: Ties) -> float | None:
     votes = Counter(answer for answer in answers if answer is not None)
     if not votes:
         return 0.0

@@ -2,8 +2,9 @@
 
 The paper's definition (section 4.1) applied to the run so far: with `patience` as the tail, t_sat is the first step
 whose smoothed reward is within `threshold` of the best so far, provided that `patience` steps have followed it. A
-later, clearly better reward moves it again. What is returned depends on the rewards and scores seen and on nothing
-else, so a resumed run that replays its log decides exactly as an unbroken one.
+later, clearly better reward moves it again; while no reward is above 0 there is none, as in `find_saturation`, and no
+stop. What is returned depends on the rewards and scores seen and on nothing else, so a resumed run that replays its log
+decides exactly as an unbroken one.
 """
 
 from __future__ import annotations

@@ -9,8 +9,10 @@ The paper is silent on four things, which are explicit choices here:
 - **Smoothing.** The paper does not smooth, neither does `saturation_step`. Pass `smooth(rewards_T, window)` to smooth.
 - **Short runs.** A tail of 50 leaves nothing of a short run: `default_tail(T)` is 50, or 10% of T where that is less.
 - **Missing steps.** A NaN is a step whose reward was not recorded. It is never t_sat and takes no part in rmax.
-- **Rewards without a positive maximum.** `threshold * rmax` is a share of the way from 0 to rmax. Where rmax is 0 every
-  step would qualify, and where it is negative none could. There is no saturation step then, and the reason says so.
+- **Rewards without a positive maximum.** The paper's rewards are 0 or 1, and `threshold * rmax` is a share of the way
+  from 0 to rmax. Where rmax is 0 every such step would qualify, and where it is negative (negative entropy) no step
+  could, not even the best. There is no saturation step then, and the reason says so. Shifting the reward to make it
+  positive would make t_sat depend on the shift: the zero of such a reward means nothing to begin with.
 """
 
 from __future__ import annotations
@@ -124,7 +126,7 @@ def find_saturation(
     if top is None:
         return missing("no step has a recorded reward")
     if top <= 0.0:
-        return missing(f"the highest reward is {top:g}: a share of the maximum means nothing unless it is positive")
+        return missing(f"the highest reward is {top:.3g}; a share of the highest means nothing unless it is positive")
     if tail >= steps:
         return missing(f"a tail of {tail} leaves nothing of a run of {steps} steps")
     reached = np.flatnonzero(curve_T[: steps - tail] >= threshold * top)  # a NaN compares false

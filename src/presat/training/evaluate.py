@@ -3,6 +3,8 @@
 Problem i of a set always gets the same random numbers (a function of the seed and i), at every step and in every
 process: two evaluations differ by what the model does, not by the draw, and `presat eval` on a checkpoint repeats the
 number its training logged.
+
+maj@k votes as the majority-vote reward does: equivalent answers are one, ties go to the answer that appeared first.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from presat.metrics import avg_at_k, maj_at_k, mean_pass_at_k
 from presat.metrics import greedy as greedy_accuracy
 from presat.rollouts import seed_for
 from presat.types import Engine, Problem, RolloutGroup, Sampling, Score
+from presat.verify.equivalence import judged_classes
 
 if TYPE_CHECKING:
     from presat.verify import Verifier
@@ -34,6 +37,7 @@ class Evaluation(NamedTuple):
         scores_PG: the verdicts.
         extra_PG: further columns for the rollout store (`valid_trace` for lab problems).
         greedy_P: the value of each problem's greedy response; None where missing or not decoded.
+        classes_PG: for each response which of its problem's answers it gives, equivalent ones being one; None for none.
     """
 
     metrics: dict[str, float | None]
@@ -41,6 +45,7 @@ class Evaluation(NamedTuple):
     scores_PG: list[list[Score]]
     extra_PG: dict[str, list[list[bool]]]
     greedy_P: list[float | None]
+    classes_PG: list[list[int | None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +55,7 @@ class _Record:
     index: int
     group: RolloutGroup
     scores_G: list[Score]
+    classes_G: list[int | None]
     greedy: Score | None
 
 
@@ -97,11 +103,15 @@ def _judge(
     seeds = [seed_for(seed, "eval", i) for i in indices]
     groups = engine.generate(problems, samples, sampling, seeds)
     scores_PG = score_groups(verifier, groups)
+    classes_PG = [
+        judged_classes(scores, group.problem.verifier, verifier)
+        for group, scores in zip(groups, scores_PG, strict=True)
+    ]
     once: list[Score | None] = [None] * len(problems)
     if greedy:
         likeliest = Sampling(0.0, sampling.max_new_tokens, sampling.max_prompt_tokens)
         once = [row[0] for row in score_groups(verifier, engine.generate(problems, 1, likeliest, seeds))]
-    return [_Record(*row) for row in zip(indices, groups, scores_PG, once, strict=True)]
+    return [_Record(*row) for row in zip(indices, groups, scores_PG, classes_PG, once, strict=True)]
 
 
 def score_groups(verifier: Verifier, groups: Sequence[RolloutGroup]) -> list[list[Score]]:
@@ -116,13 +126,13 @@ def summarise(records: Sequence[_Record]) -> Evaluation:
     groups = [record.group for record in records]
     scores_PG = [record.scores_G for record in records]
     values_PG = [[score.value for score in row] for row in scores_PG]
-    answers_PG = [[score.extracted for score in row] for row in scores_PG]
+    classes_PG = [record.classes_G for record in records]
     greedy_P = [record.greedy.value if record.greedy else None for record in records]
     flat = [value for row in values_PG for value in row]
     k = len(values_PG[0]) if values_PG else 0
     metrics: dict[str, float | None] = {f"avg@{k}": avg_at_k(values_PG)}
     metrics.update({f"pass@{n}": mean_pass_at_k(values_PG, n) for n in PASS_K if n <= k})
-    metrics[f"maj@{k}"] = maj_at_k(answers_PG, values_PG)
+    metrics[f"maj@{k}"] = maj_at_k(classes_PG, values_PG, ties="first")
     if records and records[0].greedy is not None:
         metrics["greedy"] = greedy_accuracy(greedy_P)
     metrics["missing"] = sum(value is None for value in flat) / len(flat) if flat else None
@@ -132,7 +142,7 @@ def summarise(records: Sequence[_Record]) -> Evaluation:
     if groups and all(group.problem.domain == "lab" for group in groups):
         extra_PG["valid_trace"] = valid_traces(groups)
         metrics.update(_trace_metrics(extra_PG["valid_trace"], values_PG))
-    return Evaluation(metrics, groups, scores_PG, extra_PG, greedy_P)
+    return Evaluation(metrics, groups, scores_PG, extra_PG, greedy_P, classes_PG)
 
 
 def valid_traces(groups: Sequence[RolloutGroup]) -> list[list[bool]]:

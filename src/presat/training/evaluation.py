@@ -154,10 +154,9 @@ def intervals(found: Evaluation, seed: int = 0) -> dict[str, Interval]:
         seed: of the bootstrap.
     """
     values_PG = [[score.value for score in row] for row in found.scores_PG]
-    answers_PG = [[score.extracted for score in row] for row in found.scores_PG]
     own: dict[str, Callable[[int], float | None]] = {
         "avg": lambda p: avg_at_k([values_PG[p]]),
-        "maj": lambda p: maj_at_k([answers_PG[p]], [values_PG[p]]),
+        "maj": lambda p: maj_at_k([found.classes_PG[p]], [values_PG[p]], ties="first"),
         "greedy": lambda p: found.greedy_P[p],
     }
     done: dict[str, Interval] = {}

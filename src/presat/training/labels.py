@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from presat.rewards import Outcome, label_is_right
 from presat.tasks.rows import original_gold
 from presat.types import RolloutGroup, Score
-from presat.verify.equivalence import normal_form
+from presat.verify.equivalence import judged_classes
 
 if TYPE_CHECKING:
     from presat.verify import Verifier
@@ -118,11 +118,12 @@ def _vote(scores_N: Sequence[Score], outcome: Outcome) -> dict[str, float]:
 
 
 def _agreement(scores_G: Sequence[Score], verifier: str) -> float:
-    """Share of the responses with the most frequent answer, by how it is written: without a vote it is worth no more.
+    """Share of the responses with the most frequent answer. Right ones are one answer, wrong ones go by their text.
 
-    Comparing by Math-Verify, as a vote does, may cost seconds for an answer that hangs it.
+    Comparing wrong answers with each other, as a vote does, may cost seconds for one that hangs Math-Verify, at every
+    step: too much for a number that is only logged.
     """
-    answers = Counter(normal_form(score.extracted, verifier) for score in scores_G if score.extracted)
+    answers = Counter(number for number in judged_classes(scores_G, verifier) if number is not None)
     return max(answers.values(), default=0) / len(scores_G)
 
 

@@ -1,15 +1,17 @@
 """Which answers say the same thing: classes of equivalent answers, for votes and for counting distinct answers.
 
-Math answers are compared by Math-Verify (each class's most frequent form stands for it), Reasoning Gym and lab answers
-by their plain text. Nothing here looks at a gold answer.
+Math answers are compared by Math-Verify (each class's most frequent form stands for it), Reasoning Gym, lab and
+multiple-choice answers by their plain text. Nothing here looks at a gold answer; `judged_classes` uses the verdicts of
+answers that were judged already.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 
+from presat.types import Score
 from presat.verify.reasoning_gym import plain
 from presat.verify.verifier import Verifier
 
@@ -29,22 +31,65 @@ def equivalence_classes(answers_N: Sequence[str | None], verifier: str, judge: V
 
     Args:
         answers_N: extracted answers.
-        verifier: the verifier of the problem they answer: `math`, `reasoning_gym` or `lab`.
+        verifier: the verifier of the problem they answer: `math`, `reasoning_gym`, `lab` or `choice`.
         judge: compares math answers; a comparison that times out counts as different.
     """
-    forms = [normal_form(answer, verifier) if answer and answer.strip() else None for answer in answers_N]
-    counts = Counter(form for form in forms if form is not None)  # in order of first appearance
-    left = sorted(counts, key=lambda form: -counts[form])
+    forms_N = [_form(answer, verifier) for answer in answers_N]
+    if verifier != "math":
+        return _numbered(forms_N)
+    leader = _leaders(Counter(form for form in forms_N if form is not None), judge)
+    return _numbered([None if form is None else leader[form] for form in forms_N])
+
+
+def judged_classes(scores_N: Sequence[Score], verifier: str, judge: Verifier | None = None) -> list[int | None]:
+    """Return the class of each judged answer, as `equivalence_classes` does, with the help of the verdicts.
+
+    Right math answers equal the gold answer: they are one class, and no wrong one is in it. A missing verdict leaves an
+    answer to its text, for what could not be compared with the gold answer in time is no faster with another. Wrong
+    answers are compared with each other, and only where that can decide whether the most frequent answer is right:
+    where there are others, none of which has more votes than all the wrong ones together.
+
+    Args:
+        scores_N: verdicts on the answers to one problem.
+        verifier: as in `equivalence_classes`.
+        judge: compares wrong math answers; None leaves them to their text.
+    """
+    forms_N = [_form(score.extracted, verifier) for score in scores_N]
+    if verifier != "math":
+        return _numbered(forms_N)
+    names_N = [
+        None if form is None else (score.value, "" if score.value == 1.0 else form)
+        for form, score in zip(forms_N, scores_N, strict=True)
+    ]
+    votes = Counter(name for name in names_N if name is not None)
+    wrong = Counter({form: count for (value, form), count in votes.items() if value == 0.0})
+    rival = max((count for (value, _), count in votes.items() if value != 0.0), default=0)
+    if judge is None or not 0 < rival <= wrong.total():
+        return _numbered(names_N)
+    leader = _leaders(wrong, judge)
+    return _numbered([(0.0, leader[name[1]]) if name and name[0] == 0.0 else name for name in names_N])
+
+
+def _form(answer: str | None, verifier: str) -> str | None:
+    return normal_form(answer, verifier) if answer and answer.strip() else None
+
+
+def _leaders(counts: Counter[str], judge: Verifier) -> dict[str, str]:
+    """The form that stands for each form's class: its most frequent one, of equally frequent ones the first."""
+    left = sorted(counts, key=lambda form: -counts[form])  # a counter keeps the order of first appearance
     leader: dict[str, str] = {}
     while left:
         first, *left = left
         leader[first] = first
-        if verifier != "math":
-            continue
         rivals = [form for form in left if not (_INTEGER.fullmatch(first) and _INTEGER.fullmatch(form))]
         same = judge.equivalent([(first, form) for form in rivals])
         members = {form for form, is_same in zip(rivals, same, strict=True) if is_same}
         leader.update(dict.fromkeys(members, first))
         left = [form for form in left if form not in members]
-    numbers: dict[str, int] = {}
-    return [None if form is None else numbers.setdefault(leader[form], len(numbers)) for form in forms]
+    return leader
+
+
+def _numbered(names_N: Sequence[Hashable | None]) -> list[int | None]:
+    """Number names by first appearance; None stays."""
+    numbers: dict[Hashable, int] = {}
+    return [None if name is None else numbers.setdefault(name, len(numbers)) for name in names_N]
