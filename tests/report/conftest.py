@@ -51,7 +51,10 @@ MakeRun = Callable[..., Path]
 
 @pytest.fixture
 def make_run(tmp_path: Path) -> MakeRun:
-    """Write a run directory of ours: rewards from the first to the second value, evaluations likewise."""
+    """Write a run directory of ours: rewards from the first to the second value, evaluations likewise.
+
+    `levels` says instead how good the five evaluations of the held-out set are.
+    """
 
     def make(
         name: str = "run",
@@ -64,6 +67,7 @@ def make_run(tmp_path: Path) -> MakeRun:
         steps: int = 40,
         status: str = "finished",
         reason: str = "",
+        levels: tuple[float, ...] = (),
     ) -> Path:
         folder = tmp_path / name
         sets = [{"name": set_name} for set_name, on in (("held_out", held_out), ("ood", ood)) if on]
@@ -80,6 +84,8 @@ def make_run(tmp_path: Path) -> MakeRun:
                     for set_name, ends in (("held_out", held_out), ("ood", ood)):
                         if ends:
                             level = ends[0] + share * (ends[1] - ends[0])
+                            if levels and set_name == "held_out":
+                                level = levels[step // (steps // 4)]
                             _evaluate(folder, writer, step, set_name, level, spread, valid)
             writer.finish(status, reason)
         return folder

@@ -163,6 +163,15 @@ def test_the_view_fits_80_columns_and_says_what_is_going_on(make_run):
     assert "t_sat 24 (mean of 5 steps: 27), last 4 steps left out" in " ".join(shown(run, width=120).split())
 
 
+def test_a_run_without_a_t_sat_says_why(make_run):
+    flat = open_run(make_run("flat", rewards=(0.5, 0.52)))
+    assert "no t_sat: the train reward ended about where it began, or below" in shown(flat, width=120)
+    negative = open_run(make_run("negative", rewards=(-2.0, -0.5)))
+    assert "no t_sat: the highest reward is -0.5;" in shown(negative, width=120)
+    negative.status = "running"
+    assert "no reward above 0 yet, and t_sat is a share of the highest" in shown(negative, width=120)
+
+
 def test_true_accuracy_is_shown_only_where_it_is_not_the_reward(make_run):
     assert "true accuracy" not in shown(open_run(make_run(rewards=(0.3, 0.9), gold=(0.3, 0.9))))
 

@@ -149,6 +149,15 @@ def test_a_first_evaluation_after_training_began_is_not_called_before(make_run, 
     assert "before training" not in words
 
 
+def test_why_there_is_no_t_sat_and_where_the_score_peaked(make_run, tmp_path):
+    flat = make_run("flat", rewards=(0.5, 0.52), held_out=(0.3, 0.3))
+    page = page_of([flat, make_run("peak", levels=(0.3, 0.6, 0.9, 0.85, 0.6))], tmp_path)
+    assert "no t_sat the train reward ended about where it began, or below" in page.words
+    cards = page.words.partition("All numbers")[0]
+    assert "Held-out avg@8 peaked at step 20 (0." in cards
+    assert "widened for the choice of the best of 3" in cards
+
+
 def test_repeats_have_a_section(make_run, tmp_path):
     paths = [make_run(name, held_out=(0.3, 0.8)) for name in ("s1", "s2")]
     page = page_of(paths, tmp_path, groups=["thinking", "thinking"])

@@ -7,9 +7,11 @@ import numpy as np
 import polars as pl
 import pytest
 
+from presat.diagnosis import alarms
 from presat.errors import DataError
 from presat.metrics import large_small_gap
 from presat.report import summarise
+from presat.report.peak import find_peak
 from presat.report.summary import Choices, headline_metric
 from presat.tracking import open_run
 
@@ -148,6 +150,80 @@ def test_the_large_small_gap_of_opened_runs(make_run):
 )
 def test_the_headline_score(names, expected):
     assert headline_metric(names) == expected
+
+
+def test_a_reward_that_did_not_rise_has_no_t_sat(make_run):
+    flat = summarise(open_run(make_run("flat", rewards=(0.52, 0.5), held_out=(0.5, 0.4))))
+    assert flat.verdict.label == "did not train"
+    assert (flat.t_sat, flat.t_sat_smoothed, flat.rapid) == (None, None, None)
+    assert flat.t_sat_reason == "the train reward ended about where it began, or below"
+    for gains in (flat.main_set.gains, flat.main_set.smoothed_gains):
+        assert (gains.t_sat, *gains, gains.saturation_score, gains.best_score_after) == (None,) * 5
+        assert gains.reason == "the train reward ended about where it began, or below"
+    assert flat.alarms == []  # `rapid_saturation` and `held_out_flat` speak of a saturation that was none
+    assert {alarm.name for alarm in alarms(open_run(flat.path))} == {"rapid_saturation", "held_out_flat"}
+    full = summarise(open_run(make_run("full", rewards=(0.96, 0.97))))
+    assert (full.verdict.label, full.t_sat) == ("nothing to learn", 1)
+
+
+def test_a_reward_below_zero_has_no_t_sat_and_says_why(make_run):
+    summary = summarise(open_run(make_run("entropy", rewards=(-2.0, -0.5), held_out=(0.3, 0.8))))
+    assert (summary.t_sat, summary.t_sat_smoothed, summary.main_set.gains.pre_saturation_gain) == (None, None, None)
+    assert "means nothing unless it is positive" in summary.t_sat_reason
+    assert summary.verdict.label.startswith("learned")  # the verdict does without
+
+
+def test_a_peak_in_between_is_found_with_an_interval_that_allows_for_the_choice(make_run):
+    folder = make_run(levels=(0.3, 0.6, 0.9, 0.85, 0.6))
+    summary = summarise(open_run(folder))
+    peak = summary.main_set.peak
+    assert (peak.step, peak.among) == (20, 3)
+    assert (peak.change.before, peak.change.after) == (summary.main_set.scores[2], summary.main_set.scores[-1])
+    assert f"Held-out avg@8 peaked at step 20 ({peak.change.before:.2f}) and has fallen since" in (
+        summary.verdict.sentence
+    )
+    means = [
+        dict(responses(folder, "held_out", step).group_by("problem_id").agg(pl.col("score").mean()).iter_rows())
+        for step in (20, 40)
+    ]
+    moves = np.array([means[1][problem] - means[0][problem] for problem in means[0]])
+    spread = 2.394 * moves.std() / math.sqrt(moves.size)  # the normal quantile of 1 - 0.05 / 3 / 2
+    assert peak.change.interval.low == pytest.approx(moves.mean() - spread, abs=0.015)
+    assert peak.change.interval.high == pytest.approx(moves.mean() + spread, abs=0.015)
+
+
+@pytest.mark.parametrize(
+    "levels",
+    [(0.3, 0.4, 0.5, 0.6, 0.7), (0.9, 0.8, 0.7, 0.6, 0.5), (0.5, 0.5, 0.5, 0.5, 0.5), (0.3, 0.6, 0.62, 0.6, 0.6)],
+    ids=["rises", "falls", "flat", "noise"],
+)
+def test_where_there_is_no_peak_none_is_named(make_run, levels):
+    summary = summarise(open_run(make_run(levels=levels)))
+    assert summary.main_set.peak is None
+    assert "peaked" not in summary.verdict.sentence
+
+
+def test_chance_alone_makes_a_peak_in_few_runs():
+    """Ten evaluations of one model: the best of them is above the last in most runs, clearly so in one of twenty."""
+    rng = np.random.default_rng(0)
+    chances = rng.uniform(0.1, 0.9, 60)
+    named = ahead = 0
+    for _ in range(100):
+        scores_EPG = (rng.random((10, 60, 8)) < chances[:, None]).astype(float)
+        frames = {
+            step: pl.DataFrame({"problem_id": np.repeat(np.arange(60), 8), "score": scores_EPG[step].ravel()})
+            for step in range(10)
+        }
+        scores = scores_EPG.mean(axis=(1, 2)).tolist()
+        ahead += max(scores) > scores[-1]
+        named += find_peak("avg@8", range(10), scores, frames.get) is not None
+    assert ahead > 80
+    assert named <= 10
+
+
+def test_a_peak_needs_saved_responses(tmp_path):
+    (tmp_path / "run.csv").write_text("step,reward,math/avg@4\n0,,0.2\n1,0.2,0.9\n2,0.9,0.4\n")
+    assert summarise(open_run(tmp_path / "run.csv")).main_set.peak is None
 
 
 def test_transfer_is_the_held_out_rise_per_unit_of_reward(make_run):

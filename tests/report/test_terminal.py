@@ -64,6 +64,20 @@ def test_the_table_fits_80_columns_without_colour(make_run):
     assert all(piece in text.replace("\n", "") for piece in ("held_out", "greedy", "pass@8", "ood"))
 
 
+def test_why_there_is_no_t_sat_and_where_the_score_peaked(make_run):
+    runs = {
+        "flat": make_run("flat", rewards=(0.5, 0.52), held_out=(0.3, 0.3)),
+        "entropy": make_run("entropy", rewards=(-2.0, -0.5)),
+        "peak": make_run("peak", levels=(0.3, 0.6, 0.9, 0.85, 0.6)),
+    }
+    text = printed(summary_table([summarise(open_run(path), name=name) for name, path in runs.items()]))
+    assert "  no t_sat: the train reward ended about where it began, or below\n" in text
+    words = " ".join(text.split())
+    assert "no t_sat: the highest reward is -0.5; a share of the highest means nothing unless" in words
+    assert words.count("no t_sat") == 2
+    assert "Held-out avg@8 peaked at step 20 (0." in words
+
+
 def test_a_hostile_name_is_text(make_run):
     name = "[bold red]x[/] [link=file:///etc/passwd]y[/link]"
     assert name in printed(summary_table([summarise(open_run(make_run()), name=name)]), width=200)

@@ -1,10 +1,13 @@
 """Every rule of `verdict.py`, each with a case on either side of it."""
 
+from dataclasses import replace
+
 import pytest
 
 from presat.metrics import Interval, saturation_gains
 from presat.report import RunSummary, SetSummary, Verdict
 from presat.report.estimates import Change
+from presat.report.peak import Peak
 from presat.report.summary import Choices
 from presat.report.verdict import _MEANING, judge, signed
 
@@ -75,6 +78,19 @@ CASES = {
     "5: fell": ("memorised", summary(sets=[scores(DOWN)])),
     "5: flat": ("memorised", summary(sets=[scores(FLAT)])),
     "5: flat, no interval": ("memorised", summary(sets=[scores(change(0.3, 0.32))])),
+    "6: breadth lost, the average unclear": (
+        "lost breadth", summary((0.33, 0.52), [scores(change(0.3, 0.3, 0.18), pass_at_4=change(0.71, 0.33, 0.25))])
+    ),
+    "6: breadth lost, no intervals": (
+        "lost breadth", summary((0.3, 0.4), [scores(change(0.3, 0.34), pass_at_4=change(0.7, 0.6))])
+    ),
+    "6: breadth unclear too": (
+        "unclear", summary((0.33, 0.52), [scores(change(0.3, 0.3, 0.18), pass_at_4=change(0.71, 0.6, 0.25))])
+    ),
+    "6: breadth rose": (
+        "unclear", summary((0.33, 0.52), [scores(change(0.3, 0.3, 0.18), pass_at_4=change(0.5, 0.9, 0.25))])
+    ),
+    "6: decided without breadth": ("memorised", summary(sets=[scores(FLAT, pass_at_4=change(0.71, 0.33, 0.25))])),
     "6: too wide": ("unclear", summary(sets=[scores(change(0.3, 0.35, 0.3))])),
     "6: under the bare margin, over its due": ("unclear", summary((0.3, 0.4), [scores(change(0.3, 0.34))])),
 }  # fmt: skip
@@ -108,6 +124,27 @@ def test_the_sentence_has_the_numbers_it_rests_on():
     bare = judge(summary(sets=[scores(change(0.3, 0.5))])).sentence
     assert "+0.20, no interval" in bare
     assert judge(summary(None, loss=(2.0, 1.25))).sentence.endswith("the loss went from 2 to 1.25.")
+
+
+def test_lost_breadth_says_what_fell():
+    found = judge(CASES["6: breadth lost, the average unclear"][1]).sentence
+    assert found.endswith(
+        "(+0.00, 95% interval -0.18 to +0.18); pass@4 fell from 0.71 to 0.33 (-0.38, 95% interval -0.63 to -0.13): "
+        "fewer problems are solved by any of several samples."
+    )
+
+
+@pytest.mark.parametrize("given", [
+    summary(sets=[scores(UP)]), summary((0.3, 0.34), [scores(UP)]), summary((0.4, 0.97), [scores(UP)], gold=(0.4, 0.4)),
+])  # fmt: skip
+def test_a_peak_is_named_under_every_verdict_and_decides_none(given):
+    (item,) = given.sets
+    for among, words in ((5, "-0.15 to -0.05, widened for the choice of the best of 5"), (1, "-0.15 to -0.05")):
+        peaked = replace(item, peak=Peak(100, change(0.8, 0.7, 0.05), among))
+        found = judge(replace(given, sets=[peaked]))
+        assert found.label == judge(given).label
+        sentence = f"Held-out avg@16 peaked at step 100 (0.80) and has fallen since (-0.10, 95% interval {words})."
+        assert found.sentence == f"{judge(given).sentence} {sentence}"
 
 
 def test_nothing_is_written_as_minus_nothing():

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 LEVEL = 0.95
 RESAMPLES = 4000
+MEANS = ("avg", "score", "accuracy", "acc")
+"""Scores that are the mean over a problem's samples, averaged over problems."""
 Z = 1.959964  # normal quantile of LEVEL
 
 
@@ -86,6 +88,8 @@ def paired_change(
     rows_before: dict[str, list[float]],
     rows_after: dict[str, list[float]],
     of_problem: Callable[[list[float]], float | None],
+    level: float = LEVEL,
+    resamples: int = RESAMPLES,
 ) -> Change:
     """A change with its bootstrap over the problems that both evaluations have.
 
@@ -95,6 +99,8 @@ def paired_change(
         rows_before: values of each problem's samples before, by problem id.
         rows_after: the same after.
         of_problem: the metric of one problem.
+        level: coverage of the intervals.
+        resamples: bootstrap draws.
     """
     pairs = []
     for problem, values in rows_before.items():
@@ -106,9 +112,9 @@ def paired_change(
     return Change(
         before,
         after,
-        interval=_interval([b - a for a, b in pairs]),
-        before_interval=_interval([a for a, _ in pairs]),
-        after_interval=_interval([b for _, b in pairs]),
+        interval=bootstrap_interval([b - a for a, b in pairs], level, resamples),
+        before_interval=bootstrap_interval([a for a, _ in pairs], level, resamples),
+        after_interval=bootstrap_interval([b for _, b in pairs], level, resamples),
         problems=len(pairs),
     )
 
@@ -132,10 +138,6 @@ def proportion_change(before: float, after: float, problems: int | None) -> Chan
         after_interval=_wilson(after, problems),
         problems=problems,
     )
-
-
-def _interval(values: list[float]) -> Interval:
-    return bootstrap_interval(values, LEVEL, RESAMPLES)
 
 
 def _wilson(share: float, n: int) -> Interval:

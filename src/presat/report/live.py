@@ -18,8 +18,9 @@ from presat.errors import RunError
 from presat.metrics import OnlineSaturation, default_tail, find_saturation, smooth
 from presat.report.follow import Follower, follow, planned_steps
 from presat.report.naming import printable
-from presat.report.summary import WINDOW, headline_metric, metric_of, ordered_sets
+from presat.report.summary import WINDOW, ends, headline_metric, metric_of, ordered_sets
 from presat.report.terminal import short, sparkline
+from presat.report.verdict import NOT_RISEN, did_not_train, is_share
 from presat.tracking import Run
 
 if TYPE_CHECKING:
@@ -188,14 +189,14 @@ def _saturation_lines(run: Run, rewards_T: np.ndarray, window: int, patience: in
     if not (~np.isnan(rewards_T)).any():
         return []
     if run.status in FINAL:
-        return [("saturation", _final_saturation(rewards_T, window))]
+        return [("saturation", _final_saturation(run, rewards_T, window))]
     stop = run.config.get("stop")
     own = stop.get("patience") if isinstance(stop, Mapping) else None
     patience = patience or own or max(1, default_tail(planned_steps(run) or len(rewards_T)))
     state = OnlineSaturation.replay(rewards_T, _main_scores(run), window=window, patience=patience)
     step = state.candidate
     if step is None:
-        return [("saturation", "no reward above 0 yet")]
+        return [("saturation", "no reward above 0 yet, and t_sat is a share of the highest")]
     after = state.steps - step
     if state.t_sat is None:
         text = f"not yet: near its best since step {step}, {after} of {patience} steps ago"
@@ -207,8 +208,11 @@ def _saturation_lines(run: Run, rewards_T: np.ndarray, window: int, patience: in
     return lines
 
 
-def _final_saturation(rewards_T: np.ndarray, window: int) -> str:
+def _final_saturation(run: Run, rewards_T: np.ndarray, window: int) -> str:
     """t_sat of a run that has ended, as the report gives it."""
+    reward = ends(run, "reward", window)
+    if reward is not None and did_not_train(reward, is_share(rewards_T)):
+        return f"no t_sat: {NOT_RISEN}"
     logged, smoothed = find_saturation(rewards_T, tail=None), find_saturation(smooth(rewards_T, window), tail=None)
     if logged.step is None:
         return f"no t_sat: {logged.reason}"

@@ -19,6 +19,7 @@ from presat.metrics import Interval, SaturationGains, bootstrap_interval, find_s
 from presat.metrics.gains import Grid, Reading
 from presat.report.estimates import (
     LEVEL,
+    MEANS,
     RESAMPLES,
     Change,
     avg_of,
@@ -28,7 +29,8 @@ from presat.report.estimates import (
     proportion_change,
 )
 from presat.report.naming import printable
-from presat.report.verdict import MIN_REWARD_RISE, Verdict, is_share, judge
+from presat.report.peak import Peak, find_peak
+from presat.report.verdict import MIN_REWARD_RISE, NOT_RISEN, Verdict, did_not_train, is_share, judge
 
 if TYPE_CHECKING:
     import polars as pl
@@ -37,8 +39,6 @@ if TYPE_CHECKING:
     from presat.tracking import Run
 
 WINDOW = 5
-MEANS = ("avg", "score", "accuracy", "acc")
-"""Scores that are the mean over a problem's samples, averaged over problems."""
 NO_SCORES = frozenset(
     ("missing", "length", "finished", "valid_trace", "valid_given_right", "loss", "entropy", "kl", "reward_std",
      "frac_reward_zero_std", "epoch")
@@ -81,6 +81,7 @@ class SetSummary:
         gains: D_sat and D_post of the headline score, with the reasons for what is missing.
         smoothed_gains: the same with t_sat from the smoothed reward.
         changes: first to last evaluation, by metric name, the headline score first.
+        peak: the best evaluation in between, where the headline score has clearly fallen since.
     """
 
     name: str
@@ -93,6 +94,7 @@ class SetSummary:
     gains: SaturationGains
     smoothed_gains: SaturationGains
     changes: Mapping[str, Change]
+    peak: Peak | None = None
 
     @property
     def headline(self) -> Change:
@@ -128,7 +130,7 @@ class RunSummary:
         loss: the training loss, likewise.
         t_sat: the paper's saturation step, on the reward as logged.
         t_sat_smoothed: the same on the trailing mean.
-        t_sat_reason: why `t_sat` is None.
+        t_sat_reason: why `t_sat` is None; a run that did not train has none.
         rapid: whether t_sat is below 100/496 of the run, which the paper calls rapid.
         tail: the tail that was used.
         choices: how everything was read.
@@ -209,9 +211,9 @@ def summarise(run: Run, choices: Choices | None = None, name: str | None = None)
         steps=len(rewards_T) or _last_step(run),
         rewards_T=[float(value) for value in rewards_T],
         gold_T=_by_step(run, GOLD, len(rewards_T)),
-        reward=_ends(run, "reward", choices.window),
-        gold=_ends(run, GOLD, choices.window),
-        loss=_ends(run, "loss", choices.window),
+        reward=ends(run, "reward", choices.window),
+        gold=ends(run, GOLD, choices.window),
+        loss=ends(run, "loss", choices.window),
         t_sat=saturation.step,
         t_sat_smoothed=smoothed.step,
         t_sat_reason=saturation.reason,
@@ -222,7 +224,29 @@ def summarise(run: Run, choices: Choices | None = None, name: str | None = None)
         notes=list(run.notes),
         alarms=alarms(run),
     )
+    if summary.reward is not None and did_not_train(summary.reward, is_share(summary.rewards_T)):
+        summary = _without_saturation(summary)
     return replace(summary, verdict=judge(summary))
+
+
+def _without_saturation(summary: RunSummary) -> RunSummary:
+    """Leave out what rests on t_sat, for a reward that ended about where it began, or below."""
+
+    def bare(gains: SaturationGains) -> SaturationGains:
+        nothing = dict.fromkeys(
+            ("t_sat", "pre_saturation_gain", "post_saturation_residual", "saturation_score", "best_score_after")
+        )
+        return replace(gains, **nothing, reason=NOT_RISEN)
+
+    return replace(
+        summary,
+        t_sat=None,
+        t_sat_smoothed=None,
+        t_sat_reason=NOT_RISEN,
+        rapid=None,
+        sets=[replace(s, gains=bare(s.gains), smoothed_gains=bare(s.smoothed_gains)) for s in summary.sets],
+        alarms=[alarm for alarm in summary.alarms if alarm.name not in ("rapid_saturation", "held_out_flat")],
+    )
 
 
 def ordered_sets(run: Run) -> list[str]:
@@ -282,6 +306,7 @@ def _summarise_set(run: Run, name: str, choices: Choices, responses: pl.DataFram
         gains=both[0],
         smoothed_gains=both[1],
         changes=_changes(run, name, [metric, *(m for m in metrics if m != metric)], first, last, responses),
+        peak=find_peak(metric, steps.tolist(), scores.tolist(), lambda step: evaluation(responses, name, step)),
     )
 
 
@@ -331,7 +356,7 @@ def evaluation(frame: pl.DataFrame | None, set_name: str, step: int) -> pl.DataF
     return found if found.height else None
 
 
-def _ends(run: Run, name: str, window: int) -> Change | None:
+def ends(run: Run, name: str, window: int) -> Change | None:
     """Mean of the first and of the last `window` logged values after step 0; None when the run logged none."""
     if name not in run.values:
         return None

@@ -69,6 +69,8 @@ def summary_table(summaries: Sequence[RunSummary]) -> RenderableType:
         if summary.alarms:
             names = ", ".join(alarm.name.replace("_", " ") for alarm in summary.alarms)
             lines.append(Text(f"  ! alarms: {names}"))
+        if summary.reward and summary.t_sat is None and summary.t_sat_smoothed is None:
+            lines.append(Text(f"  no t_sat: {summary.t_sat_reason}"))
         lines += [Text(f"  note: {note}") for note in summary.notes]
     if measured:
         legend = LEGEND + (T_SAT_LEGEND if any(summary.reward for summary in summaries) else "")

@@ -19,25 +19,32 @@ change must be at least `MIN_CHANGE_BARE`. A *share* is a series that stays with
    half of what was missing to 1 where that is less, and `MIN_CHANGE` at least.
 5. It rose by less than its due: **mostly memorised**. It fell, or even the upper end of its interval is below its due:
    **memorised**.
-6. Otherwise: **unclear**, the evaluation is too small to say.
+6. Otherwise the evaluation is too small to tell by this score alone. If pass@k fell: **lost breadth**, for whatever the
+   score did, fewer problems are solved by any of several samples; else **unclear**.
+
+Where the best evaluation in between was clearly above the last one, a sentence says so, whatever the verdict (see
+`presat.report.peak`).
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from presat.report.estimates import Change
 
 if TYPE_CHECKING:
+    from presat.report.peak import Peak
     from presat.report.summary import RunSummary, SetSummary
 
 MIN_CHANGE = 0.02
 MIN_CHANGE_BARE = 0.05
 MIN_REWARD_RISE = 0.05
 FULL = 0.95
+NOT_RISEN = "the train reward ended about where it began, or below"
+"""Why a run that did not train has no t_sat."""
 MIN_TRANSFER = 0.2
 HACKING_GAP = 0.2
 VALID_SHARE = 0.5
@@ -54,6 +61,7 @@ _MEANING: dict[str, tuple[Tone, str]] = {
     "hacked its reward": ("bad", "the reward rose, the true accuracy did not"),
     "did not train": ("bad", "the reward did not rise"),
     "nothing to learn": ("open", "it was solved from the start"),
+    "lost breadth": ("bad", "the reward rose, and fewer problems are solved by any of several samples"),
     "unclear": ("open", "the evaluation is too small to tell"),
 }
 
@@ -93,6 +101,30 @@ def is_share(values: Iterable[float]) -> bool:
 
 def judge(summary: RunSummary) -> Verdict:
     """Apply the rules of the module docstring."""
+    verdict, item = _by_rule(summary), summary.main_set
+    if item is None or item.peak is None or not is_share(item.scores):
+        return verdict
+    return replace(verdict, sentence=f"{verdict.sentence} {_peaked(item, item.peak)}")
+
+
+def did_not_train(reward: Change, share: bool) -> bool:
+    """Whether a reward did not rise and had not begun at the top (rule 1).
+
+    Its highest step is then a lucky batch, or was lost again: neither is a saturation, so it has no t_sat either.
+
+    Args:
+        reward: its first and last steps.
+        share: whether all its steps lie within 0 and 1.
+    """
+    return _flat(reward, share) and not (share and reward.before >= FULL)
+
+
+def _flat(reward: Change, share: bool) -> bool:
+    size = 1.0 if share else max(abs(reward.before), abs(reward.after))
+    return reward.difference <= MIN_REWARD_RISE * size
+
+
+def _by_rule(summary: RunSummary) -> Verdict:
     reward = summary.reward
     if reward is None:
         return Verdict("no verdict", f"No train reward was logged{_instead(summary)}.")
@@ -114,10 +146,9 @@ def _instead(summary: RunSummary) -> str:
 
 def _by_reward(reward: Change, share: bool, steps: int) -> Verdict | None:
     """Rule 1."""
-    size = 1.0 if share else max(abs(reward.before), abs(reward.after))
-    if reward.difference > MIN_REWARD_RISE * size:
+    if not _flat(reward, share):
         return None
-    if share and reward.before >= FULL:
+    if not did_not_train(reward, share):
         return Verdict("nothing to learn", f"The train reward was {reward.before:.2f} from the start.")
     return Verdict(
         "did not train", f"The train reward went from {reward.before:.2f} to {reward.after:.2f} in {steps} steps."
@@ -155,7 +186,7 @@ def _by_held_out(item: SetSummary | None, reward: Change, trained: Change | None
     highest = change.interval.high if change.interval is not None else change.difference
     if moved < 0 or highest < due:
         return Verdict("memorised", f"{numbers}.")
-    return Verdict("unclear", f"{numbers}: the evaluation is too small to tell.")
+    return _undecided(item, numbers)
 
 
 def _due(change: Change, trained: Change | None) -> float:
@@ -176,6 +207,25 @@ def _risen(item: SetSummary, numbers: str) -> Verdict:
         ending = "the samples moved to what greedy decoding and the best of several already reached"
         return Verdict("sharpened", f"{numbers}{moves}: {ending}.")
     return Verdict("improved", f"{numbers}{moves}.")
+
+
+def _undecided(item: SetSummary, numbers: str) -> Verdict:
+    """Rule 6: what pass@k says where the headline score is too uncertain."""
+    found = item.change("pass")
+    if found is None or direction(found[1]) >= 0:
+        return Verdict("unclear", f"{numbers}: the evaluation is too small to tell.")
+    name, change = found
+    numbers = f"{numbers}; {name} fell from {change.before:.2f} to {change.after:.2f} ({_interval(change)})"
+    return Verdict("lost breadth", f"{numbers}: fewer problems are solved by any of several samples.")
+
+
+def _peaked(item: SetSummary, peak: Peak) -> str:
+    """The sentence on an evaluation in between that was clearly above the last one."""
+    widened = f", widened for the choice of the best of {peak.among}" if peak.among > 1 else ""
+    return (
+        f"Held-out {item.metric} peaked at step {peak.step} ({peak.change.before:.2f}) and has fallen since "
+        f"({_interval(peak.change)}{widened})."
+    )
 
 
 def _reasoning(item: SetSummary) -> tuple[str, str]:
