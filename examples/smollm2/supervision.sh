@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Three kinds of supervision on one real model and task: the SmolLM2-135M that `presat sft --config smollm2-sft` made,
-# 64 problems, with gold answers (verifiable) and without (majority vote, self-certainty). About 40 minutes of one CPU
-# core each; started again, finished runs are kept and unfinished ones go on.
+# 64 problems, 4 a step, with gold answers (verifiable) and without (majority vote, self-certainty). About 15 minutes of
+# one free CPU core each; started again, finished runs are kept and unfinished ones go on.
 #
 #     bash examples/smollm2/supervision.sh runs/smollm2 verifiable majority_vote self_certainty
 set -euo pipefail
@@ -10,5 +10,6 @@ shift
 for source in "$@"; do
   run="$folder/rl-$source"
   presat train --config smollm2-train --model.name "$folder/sft" --data.source "$folder/data/train-64.parquet" \
-    --reward.source "$source" --steps 30 --eval.samples 8 --run "$run" $(test -d "$run" && echo --resume || true)
+    --reward.source "$source" --prompts-per-step 4 --eval.every 10 --run "$run" \
+    $(test -d "$run" && echo --resume || true)
 done
