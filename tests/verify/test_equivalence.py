@@ -61,6 +61,7 @@ def test_wrong_answers_are_compared_where_they_could_outvote_the_right_ones(boxe
     assert judged_classes(scores, "math") == [0, 0, 1, 2, 3, 4]  # nobody to compare them
     alone = Verifier()
     assert judged_classes(wrong("1/2", "0.5"), "math", alone) == [0, 1]  # wrong whichever wins
+    assert judged_classes([*right("3"), *wrong("4", "4", "1/2", "0.5")], "math", alone) == [0, 1, 1, 2, 3]  # so too
     assert alone._pool is None
 
 

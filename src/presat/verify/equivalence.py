@@ -46,8 +46,8 @@ def judged_classes(scores_N: Sequence[Score], verifier: str, judge: Verifier | N
 
     Right math answers equal the gold answer: they are one class, and no wrong one is in it. A missing verdict leaves an
     answer to its text, for what could not be compared with the gold answer in time is no faster with another. Wrong
-    answers are compared with each other, and only where that can decide whether the most frequent answer is right:
-    where there are others, none of which has more votes than all the wrong ones together.
+    answers are compared with each other, and only as far as that can decide whether the most frequent answer is right:
+    where the best of the others has at least as many votes as any wrong text, and no more than all of them together.
 
     Args:
         scores_N: verdicts on the answers to one problem.
@@ -64,9 +64,9 @@ def judged_classes(scores_N: Sequence[Score], verifier: str, judge: Verifier | N
     votes = Counter(name for name in names_N if name is not None)
     wrong = Counter({form: count for (value, form), count in votes.items() if value == 0.0})
     rival = max((count for (value, _), count in votes.items() if value != 0.0), default=0)
-    if judge is None or not 0 < rival <= wrong.total():
+    if judge is None or not rival or not max(wrong.values(), default=0) <= rival <= wrong.total():
         return _numbered(names_N)
-    leader = _leaders(wrong, judge)
+    leader = _leaders(wrong, judge, least=rival)
     return _numbered([(0.0, leader[name[1]]) if name and name[0] == 0.0 else name for name in names_N])
 
 
@@ -74,13 +74,15 @@ def _form(answer: str | None, verifier: str) -> str | None:
     return normal_form(answer, verifier) if answer and answer.strip() else None
 
 
-def _leaders(counts: Counter[str], judge: Verifier) -> dict[str, str]:
-    """The form that stands for each form's class: its most frequent one, of equally frequent ones the first."""
+def _leaders(counts: Counter[str], judge: Verifier, least: int = 1) -> dict[str, str]:
+    """The form that stands for each form's class: its most frequent one, of equally frequent ones the first.
+
+    Forms that together have fewer than `least` votes are not compared any more: each stands for itself.
+    """
     left = sorted(counts, key=lambda form: -counts[form])  # a counter keeps the order of first appearance
-    leader: dict[str, str] = {}
-    while left:
+    leader = {form: form for form in left}
+    while sum(counts[form] for form in left) >= least:
         first, *left = left
-        leader[first] = first
         rivals = [form for form in left if not (_INTEGER.fullmatch(first) and _INTEGER.fullmatch(form))]
         same = judge.equivalent([(first, form) for form in rivals])
         members = {form for form, is_same in zip(rivals, same, strict=True) if is_same}
