@@ -1,4 +1,7 @@
 import json
+import shutil
+import socket
+import time
 from pathlib import Path
 
 import pytest
@@ -135,10 +138,70 @@ def test_an_unknown_attention_implementation(lab_model):
 
 def test_no_chat_template(lab_model):
     (lab_model / "chat_template.jinja").unlink()
-    with pytest.raises(ModelError, match=r"no chat template.*chat_template\.jinja"):
+    with pytest.raises(ModelError, match=r"no chat template.*`model\.chat_template`"):
         load_model_and_tokenizer(str(lab_model))
     _, tokenizer = load_model_and_tokenizer(str(lab_model), chat=False)
     assert tokenizer.chat_template is None
+
+
+def test_a_chat_template_from_a_file_or_another_model_is_saved_with_the_tokenizer(lab_model, tmp_path):
+    other = make_lab_model(tmp_path / "other", seed=2)
+    own = (lab_model / "chat_template.jinja").read_text()
+    (tmp_path / "asks.jinja").write_text("{% for turn in messages %}<user> {{ turn.content }}{% endfor %} <assistant>")
+    (other / "chat_template.jinja").unlink()
+    for source, text in ((tmp_path / "asks.jinja", (tmp_path / "asks.jinja").read_text()), (lab_model, own)):
+        _, tokenizer = load_model_and_tokenizer(str(other), template=str(source))
+        assert tokenizer.chat_template == text
+        tokenizer.save_pretrained(tmp_path / "saved")
+        assert (tmp_path / "saved" / "chat_template.jinja").read_text() == text
+    _, tokenizer = load_model_and_tokenizer(str(lab_model), template=str(tmp_path / "asks.jinja"))
+    assert tokenizer.chat_template != own  # what is set comes before what the model has
+
+
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [
+        ("absent.jinja", "There is no file 'absent.jinja'"),
+        ("broken.jinja", "cannot be used"),
+        ("bare", "has no chat template either"),
+        ("./absent", "no model folder"),
+    ],
+)
+def test_chat_templates_that_cannot_be_used(lab_model, tmp_path, monkeypatch, source, says):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "broken.jinja").write_text("{% for turn in messages %}")
+    (make_lab_model(tmp_path / "bare", seed=2) / "chat_template.jinja").unlink()
+    with pytest.raises(ModelError, match=says):
+        load_model_and_tokenizer(str(lab_model), template=source)
+
+
+def in_hub_cache(model: Path, cache: Path, name: str) -> None:
+    """Lay a model out as the hub's client does after a download."""
+    folder = cache / f"models--{name.replace('/', '--')}"
+    (folder / "refs").mkdir(parents=True)
+    (folder / "refs" / "main").write_text("0" * 40)
+    shutil.copytree(model, folder / "snapshots" / ("0" * 40))
+
+
+def test_without_a_hub_the_cache_alone_is_asked_at_once(lab_model, tmp_path, monkeypatch):
+    from huggingface_hub import constants
+
+    with socket.socket() as taken:  # a port where nobody listens
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{port}")
+    monkeypatch.setattr(
+        constants, "HUGGINGFACE_CO_URL_TEMPLATE", constants.ENDPOINT + "/{repo_id}/{revision}/{filename}"
+    )
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    in_hub_cache(lab_model, tmp_path / "cache", "somebody/lab")
+    began = time.monotonic()
+    model, tokenizer = load_model_and_tokenizer("somebody/lab")
+    assert (model.dtype, tokenizer.eos_token) == (torch.float32, "<eos>")
+    with pytest.raises(ModelError, match="could not be had from the Hugging Face hub"):
+        load_model_and_tokenizer("nobody/nothing")
+    assert time.monotonic() - began < 10  # the client's own patience is three times as long
 
 
 def test_no_padding_token_pads_with_the_end_of_sequence(lab_model):
@@ -161,6 +224,15 @@ def test_the_note_follows_a_model_trained_from_a_packaged_one(lab_model, tmp_pat
     note = model_note(str(tmp_path / "trained"))
     assert note == model_note("smollm2-135m")
     assert "4-bit" in (note or "")
+
+
+def test_the_note_follows_adapters_to_their_base(lab_model, tmp_path):
+    edit_json(lab_model / "config.json", presat_origin="smollm2-135m")
+    for name, base in (("one", "qwen2.5-coder-1.5b"), ("two", str(lab_model)), ("three", str(tmp_path / "two"))):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": base}))
+    assert model_note(str(tmp_path / "one")) == model_note("qwen2.5-coder-1.5b")
+    assert model_note(str(tmp_path / "two")) == model_note(str(tmp_path / "three")) == model_note("smollm2-135m")
 
 
 def test_no_note_on_a_hub_id():

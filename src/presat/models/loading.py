@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 from presat.errors import ModelError, nearest
 from presat.models.adapters import base_of, is_adapter, merged_folder
-from presat.models.packaged import PACKAGED, packaged_folder, quiet
+from presat.models.hub import reachable
+from presat.models.packaged import ORIGIN_KEY, PACKAGED, packaged_folder, quiet
 
 _NO_TEMPLATE = (
-    "The tokenizer of '{name}' has no chat template, so prompts cannot be written. Put a `chat_template.jinja` into "
-    "the model's folder, for instance that of the instruct model of the same family."
+    "The tokenizer of '{name}' has no chat template, so prompts cannot be written. Set `model.chat_template` to the "
+    "instruct model of the same family, or to a Jinja file."
 )
 
 
@@ -54,8 +56,24 @@ def _holds_model(path: Path) -> bool:
     return (path / "config.json").is_file() or is_adapter(path)
 
 
+def model_note(name: str) -> str | None:
+    """Return what to say beside the scores of a model, None when there is nothing to say.
+
+    Args:
+        name: a packaged name, or a folder; for a folder the note follows models and adapters trained from a packaged
+            one.
+    """
+    if name in PACKAGED:
+        return PACKAGED[name].note
+    try:
+        origin = json.loads((Path(name) / "config.json").read_text("utf-8")).get(ORIGIN_KEY, "")
+    except (OSError, ValueError):
+        return model_note(base_of(name)) if is_adapter(name) else None
+    return PACKAGED[origin].note if origin in PACKAGED else None
+
+
 def load_model_and_tokenizer(
-    name: str, dtype: str = "float32", attention: str = "sdpa", chat: bool = True
+    name: str, dtype: str = "float32", attention: str = "sdpa", chat: bool = True, template: str = ""
 ) -> tuple[Any, Any]:
     """Load a causal language model and its tokenizer, or say in a sentence why that is not possible.
 
@@ -66,12 +84,13 @@ def load_model_and_tokenizer(
         dtype: type of the weights in memory, `float32` or `bfloat16`.
         attention: attention implementation (`sdpa`, `eager`, `flash_attention_2`).
         chat: whether a chat template is needed (pre-training on plain text does without).
+        template: see `load_tokenizer`.
 
     Raises:
         ModelError: not found, not a causal language model, damaged or incomplete weights, an attention implementation
             that is not available, or as `load_tokenizer`.
     """
-    tokenizer = load_tokenizer(name, chat)
+    tokenizer = load_tokenizer(name, chat, template)
     folder = resolve_model(name)
     model = _load_model(name, _ordinary(folder), dtype, attention)
     model.name_or_path = _lasting(name, folder)  # what adapters trained on it will name as their base
@@ -93,7 +112,7 @@ def _lasting(name: str, folder: str) -> str:
     return str(Path(folder).resolve()) if Path(folder).is_dir() else folder
 
 
-def load_tokenizer(name: str, chat: bool = True) -> Any:
+def load_tokenizer(name: str, chat: bool = True, template: str = "") -> Any:
     """Load a model's tokenizer alone.
 
     One without a padding token pads with its end-of-sequence token: every loss and mask here goes by lengths.
@@ -101,11 +120,14 @@ def load_tokenizer(name: str, chat: bool = True) -> Any:
     Args:
         name: see `resolve_model`.
         chat: whether a chat template is needed.
+        template: the chat template to use in place of the model's own: a Jinja file, or a model that has one.
 
     Raises:
-        ModelError: not found, damaged, no end-of-sequence token, or no chat template.
+        ModelError: not found, damaged, no end-of-sequence token, or no chat template, or one that cannot be used.
     """
     tokenizer = _load_tokenizer(name, resolve_model(name))
+    if template:
+        _set_template(tokenizer, template)
     if chat and not tokenizer.chat_template:
         raise ModelError(_NO_TEMPLATE.format(name=name))
     if tokenizer.pad_token_id is None:
@@ -113,9 +135,29 @@ def load_tokenizer(name: str, chat: bool = True) -> Any:
     return tokenizer
 
 
+def _set_template(tokenizer: Any, source: str) -> None:
+    """Give the tokenizer the chat template of a Jinja file or of another model; it is saved with it from then on."""
+    from jinja2 import TemplateError
+
+    path = Path(source).expanduser()
+    try:
+        if path.is_file():
+            tokenizer.chat_template = path.read_text(encoding="utf-8")
+        elif path.suffix == ".jinja":
+            raise ModelError(f"There is no file '{source}' (`model.chat_template`).")
+        else:
+            tokenizer.chat_template = _load_tokenizer(source, resolve_model(source)).chat_template
+        if not tokenizer.chat_template:
+            raise ModelError(f"'{source}' (`model.chat_template`) has no chat template either.")
+        tokenizer.apply_chat_template([{"role": "user", "content": "?"}], tokenize=False, add_generation_prompt=True)
+    except (OSError, UnicodeDecodeError, TemplateError) as error:
+        raise ModelError(f"The chat template of '{source}' (`model.chat_template`) cannot be used: {error}.") from error
+
+
 def _load_tokenizer(name: str, folder: str) -> Any:
     from transformers import AutoTokenizer
 
+    folder = reachable(folder)
     try:
         tokenizer: Any = AutoTokenizer.from_pretrained(folder)
     except (OSError, ValueError, KeyError, TypeError, ImportError) as error:
@@ -133,6 +175,7 @@ def _load_model(name: str, folder: str, dtype: str, attention: str) -> Any:
     from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
 
+    folder = reachable(folder)
     try:
         with quiet():
             loaded: Any = AutoModelForCausalLM.from_pretrained(

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import importlib.util
 import io
-import json
 import os
 import shutil
 import sys
@@ -104,20 +103,6 @@ PACKAGED: dict[str, Packaged] = {
 def cache_folder() -> Path:
     """Where converted models are kept: `PRESAT_CACHE`, else `~/.cache/presat`."""
     return Path(os.environ.get("PRESAT_CACHE") or "~/.cache/presat").expanduser()
-
-
-def model_note(name: str) -> str | None:
-    """Return what to say beside the scores of a model, None when there is nothing to say.
-
-    Args:
-        name: a packaged name, or a folder; for a folder the note follows models trained from a packaged one.
-    """
-    if name not in PACKAGED:
-        try:
-            name = json.loads((Path(name) / "config.json").read_text("utf-8")).get(ORIGIN_KEY, "")
-        except (OSError, ValueError):
-            return None
-    return PACKAGED[name].note if name in PACKAGED else None
 
 
 def packaged_folder(name: str, dtype: DType = "bfloat16") -> Path:

@@ -40,7 +40,7 @@ def run_cpt(config: CptConfig, quiet: bool = False) -> Path:
     """
     with open_session(config, "cpt", quiet) as run:
         model, tokenizer = load_model_and_tokenizer(
-            config.model.name, config.model.dtype, attention=config.model.attention, chat=False
+            config.model.name, config.model.dtype, config.model.attention, False, config.model.chat_template
         )
         rows, held_out = corpus_rows(config, tokenizer)
         steps = config.steps or len(rows) // config.batch

@@ -26,7 +26,10 @@ def open_engine(config: EvalConfig | SampleConfig, name: str) -> tuple[BatchEngi
     if config.engine == "server":
         from presat.rollouts.server import ServerEngine
 
-        engine = ServerEngine(load_tokenizer(name), config.server)
+        engine = ServerEngine(load_tokenizer(name, template=config.model.chat_template), config.server)
         return engine, {"name": f"{engine.served} at {config.server.url}"}
-    model, tokenizer = load_model_and_tokenizer(name, config.model.dtype, attention=config.model.attention)
+    settings = config.model
+    model, tokenizer = load_model_and_tokenizer(
+        name, settings.dtype, settings.attention, template=settings.chat_template
+    )
     return make_engine(model, tokenizer, config.engine), describe_model(model)

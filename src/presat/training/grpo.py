@@ -106,7 +106,10 @@ def _train(config: TrainConfig, batches: Batches, run: Session, verifier: Verifi
     if "verifiable" in config.reward.sources:
         refuse_unlabelled(asked)
     reward = reward_of(config)
-    model, tokenizer = load_model_and_tokenizer(config.model.name, config.model.dtype, attention=config.model.attention)
+    policy = config.model
+    model, tokenizer = load_model_and_tokenizer(
+        policy.name, policy.dtype, policy.attention, template=policy.chat_template
+    )
     engine = make_engine(model, tokenizer, config.engine)
     problems, dropped = drop_too_long(engine, asked, config.max_prompt_tokens)
     sets = [EvalSet(name, *drop_too_long(engine, own, config.max_prompt_tokens)) for name, own in held_out.items()]

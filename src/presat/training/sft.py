@@ -46,7 +46,7 @@ def run_sft(config: SftConfig, quiet: bool = False) -> Path:
     with open_session(config, "sft", quiet) as run:
         examples = read_examples(config.data, config.thinking)  # what is quick to refuse comes before the model
         model, tokenizer = load_model_and_tokenizer(
-            config.model.name, config.model.dtype, attention=config.model.attention
+            config.model.name, config.model.dtype, config.model.attention, template=config.model.chat_template
         )
         rows = [tokenised(messages, response, tokenizer) for messages, response in examples]
         kept = [item for item in rows if len(item.input_ids) <= config.max_length]

@@ -58,7 +58,8 @@ def solve_counts(
     A response whose verdict is missing is not right: the count says how often the reward would be 1.
     """
     with quiet_libraries(), Verifier(verify.extraction, verify.workers, verify.timeout_s) as verifier:
-        engine = make_engine(*load_model_and_tokenizer(model.name, model.dtype, attention=model.attention))
+        loaded = load_model_and_tokenizer(model.name, model.dtype, model.attention, template=model.chat_template)
+        engine = make_engine(*loaded)
         seeds = [seed_for(seed, "solve", index) for index in range(len(problems))]
         scores_PG = score_groups(verifier, engine.generate(problems, samples, sampling, seeds))
     return [sum(score.value == 1.0 for score in row) for row in scores_PG]
@@ -149,6 +150,7 @@ def _same_draws(config: SampleConfig, identity: dict[str, str | None]) -> None:
     names = ("samples", "temperature", "max_new_tokens", "seed")
     model = identity.get("sha256") or identity.get("revision") or identity.get("name")
     now = {"model": model, "dtype": config.model.dtype, "extraction": config.verify.extraction}
+    now |= {"chat_template": config.model.chat_template}
     now |= {name: getattr(config, name) for name in names}
     before = read_json(config.run / DRAWN_WITH)
     for name, value in before.items():

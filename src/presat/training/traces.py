@@ -82,7 +82,7 @@ def run_traces(config: TracesConfig) -> TraceSets:
         quiet_libraries(),
         Verifier(config.verify.extraction, config.verify.workers, config.verify.timeout_s) as verifier,
     ):
-        tokenizer = load_tokenizer(config.model.name)
+        tokenizer = load_tokenizer(config.model.name, template=config.model.chat_template)
         with _Writer(config, tokenizer) as writer:
             for chunk in _chunks(itertools.chain([first], rows)):
                 writer.add(chunk, verifier)

@@ -109,6 +109,9 @@ class ModelConfig(Settings):
     of the size AdamW makes at these learning rates. For evaluation, and under adapters, `bfloat16` is fine."""
     attention: str = "sdpa"
     """Attention implementation: `sdpa`, `eager`, `flash_attention_2`."""
+    chat_template: str = ""
+    """A Jinja file, or a model whose chat template to use: for base models, which have none. It is saved with what is
+    trained; empty keeps the model's own."""
 
 
 class LoraConfig(Settings):
