@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import importlib.util
 import inspect
+import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
 import presat.rewards.verl as installed
 from presat.errors import ConfigError, DataError
 from presat.rewards.verl import compute_score
-from presat.tasks import load_problems
+from presat.tasks import load_problems, save_problems
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "verl_reward" / "reward.py"
 
@@ -73,6 +75,33 @@ def test_published_rows_are_judged_as_presat_judges_them(sample_data: Path) -> N
             assert call(compute_score, r"\boxed{certainly not}", **fields)["score"] == 0.0
             seen.add(problem.verifier)
     assert seen == {"math", "reasoning_gym"}
+
+
+@pytest.mark.parametrize(
+    ("source", "right", "wrong"),
+    [
+        ("lab/chains", "{gold}", "{gold} + 0"),  # which Math-Verify calls right
+        ("choices", "the second", "2"),
+        ("reasoning_gym/quantum_lock", "{gold}", "{gold} → A"),
+        ("reasoning_gym/graph_color", None, "1"),  # no gold answer: its metadata judge
+    ],
+)
+def test_saved_problems_are_judged_by_their_own_verifier(source: str, right: str, wrong: str, tmp_path: Path) -> None:
+    """By the very fields verl would pass, with what it adds to them."""
+    if source == "choices":
+        source = str(tmp_path / "rows.jsonl")
+        row = {"question": "Which?", "options": ["the first", "the second"], "answer_letter": "B"}
+        Path(source).write_text(json.dumps(row) + "\n")
+    problems = load_problems(source)[:3]
+    rows = pq.read_table(save_problems(problems, tmp_path / "saved.parquet")).to_pylist()
+    for problem, row in zip(problems, rows, strict=True):
+        extra = {**row["extra_info"], "num_turns": None}
+        fields = {"gold": row["reward_model"]["ground_truth"], "extra": extra, "source": row["data_source"]}
+        if right:
+            found = call(compute_score, f"\\boxed{{{right.format(gold=problem.gold)}}}", **fields)
+            assert found == {"score": 1.0, "acc": 1.0, "missing": 0.0}
+        found = call(compute_score, f"\\boxed{{{wrong.format(gold=problem.gold)}}}", **fields)
+        assert found == {"score": 0.0, "acc": 0.0, "missing": 0.0}
 
 
 def test_what_cannot_be_judged_is_counted_and_not_called_right() -> None:

@@ -68,7 +68,8 @@ def save_problems(problems: Sequence[Problem], path: str | Path) -> Path:
     """Write problems as parquet in the verl record format, so that loading gives the same problems back.
 
     Columns they were loaded with are kept where all problems share them; what the format has no place for goes into
-    one more column, `presat`. A problem that stood several times in its source (`repeats`) is written as often.
+    `extra_info`, or into one more column, `presat` (see `EXTRA_COLUMN`). A problem that stood several times in its
+    source (`repeats`) is written as often.
 
     Raises:
         DataError: nothing to write, metadata that cannot be stored, or no write access.
@@ -78,13 +79,11 @@ def save_problems(problems: Sequence[Problem], path: str | Path) -> Path:
     if not problems:
         raise DataError(f"There are no problems to write to {path}.")
     repeats = [int(problem.metadata.get("repeats", 1)) for problem in problems]
-    ordered = [
-        problem for turn in range(max(repeats)) for problem, n in zip(problems, repeats, strict=True) if turn < n
-    ]
-    table = _table([row_of(problem) for problem in ordered])
+    order = [place for turn in range(max(repeats)) for place, n in enumerate(repeats) if turn < n]
+    table = _table([row_of(problems[place], index=place) for place in order])
     if table is None:
-        table = _table([row_of(problem, plain=True) for problem in ordered])
-    assert table is not None  # noqa: S101  (plain rows hold texts alone)
+        table = _table([row_of(problems[place], plain=True, index=place) for place in order])
+    assert table is not None  # noqa: S101  (plain rows have the same columns of the same types)
     path = Path(path)
     partial = path.with_name(path.name + ".partial")
     try:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from numbers import Number
 from typing import Any
 
@@ -21,7 +22,8 @@ from presat.types import Message, Problem
 Row = Mapping[str, Any]
 
 EXTRA_COLUMN = "presat"
-"""Column of files we write, for what verl has no column for: JSON with id, gold, domain, verifier, metadata."""
+"""What verl has no column for, as JSON: id, gold, domain and verifier. A column of its own beside the columns of a verl
+row; a key of `extra_info`, which verl hands to rewards, in rows of any other make, whose metadata it holds too."""
 QUESTION_COLUMNS = ("question", "problem", "query", "instruction", "input", "prompt")
 ANSWER_COLUMNS = ("answer", "gold", "ground_truth", "final_answer", "target", "solution")
 ROLES = ("question", "answer", "id")
@@ -85,8 +87,6 @@ def problem_of_verl(row: Row, where: str, domain: str = "") -> Problem:
     Raises:
         DataError: a needed field is missing or of the wrong kind.
     """
-    if row.get(EXTRA_COLUMN):
-        return _problem_of_ours(row, where)
     messages = _messages(row["prompt"], where, "prompt")
     reward_model = row["reward_model"]
     if not isinstance(reward_model, Mapping) or "ground_truth" not in reward_model:
@@ -96,8 +96,11 @@ def problem_of_verl(row: Row, where: str, domain: str = "") -> Problem:
     metadata = {name: value for name, value in row.items() if name not in ("prompt", EXTRA_COLUMN)}
     if isinstance(row.get("extra_info"), str) and not extra_info(metadata):
         raise DataError(f"{where}: field 'extra_info' is a string but not a JSON object: {row['extra_info'][:80]!r}.")
-    domain, verifier = _domain_of(metadata, domain)
     gold = _gold(reward_model["ground_truth"], where, "reward_model.ground_truth")
+    record = row.get(EXTRA_COLUMN) or extra_info(row).get(EXTRA_COLUMN)
+    if record:
+        return _restored(Problem("", messages, gold, "", "", metadata), record, reward_model["ground_truth"], where)
+    domain, verifier = _domain_of(metadata, domain)
     return Problem(content_id(messages), messages, gold, domain, verifier, metadata)
 
 
@@ -143,12 +146,13 @@ def problem_of_plain(
     return Problem(identity, messages, gold, domain, _domain_of(metadata, domain)[1], metadata)
 
 
-def row_of(problem: Problem, plain: bool = False) -> dict[str, Any]:
+def row_of(problem: Problem, plain: bool = False, index: int = 0) -> dict[str, Any]:
     """Return a problem as a verl row; the columns it came with are kept, its messages and gold are its own.
 
     Args:
         problem: the problem.
-        plain: write the columns of verl alone, and the metadata as JSON, so that rows of any sources fit one table.
+        plain: write the columns of verl alone, and the rest as JSON, so that rows of any sources fit one table.
+        index: `extra_info.index`, verl's number of a problem, of a row that did not come with one.
 
     Raises:
         DataError: its metadata cannot be stored.
@@ -161,18 +165,16 @@ def row_of(problem: Problem, plain: bool = False) -> dict[str, Any]:
         kept = raw["ground_truth"]
         gold = kept if _gold(kept, problem.id, "ground_truth") == problem.gold else problem.gold
         row |= {"prompt": messages, "reward_model": {**raw, "ground_truth": gold}}
-        if _same(problem_of_verl(row, problem.id), problem):
-            return row
-        return row | {EXTRA_COLUMN: _dump(problem, {})}
-    extra = metadata.get("extra_info", metadata)
-    row = {
+        read = problem_of_verl(row, problem.id)
+        if read.verifier == problem.verifier:  # else it has to travel where rewards in verl see it
+            return row if _same(read, problem) else row | {EXTRA_COLUMN: _dump(problem, {})}
+    return {
         "data_source": str(metadata.get("data_source", metadata.get("source_dataset", problem.domain))),
         "prompt": messages,
         "ability": problem.domain,
         "reward_model": {"ground_truth": problem.gold, "style": "rule"},
-        "extra_info": extra if isinstance(extra, str) else json.dumps(extra, ensure_ascii=False, default=str),
+        "extra_info": {"index": index, EXTRA_COLUMN: _dump(problem, {"metadata": metadata})},
     }
-    return row | {EXTRA_COLUMN: _dump(problem, {"metadata": metadata})}
 
 
 def _same(a: Problem, b: Problem) -> bool:
@@ -189,16 +191,18 @@ def _dump(problem: Problem, more: Mapping[str, Any]) -> str:
         ) from error
 
 
-def _problem_of_ours(row: Row, where: str) -> Problem:
+def _restored(read: Problem, record: Any, gold: Any, where: str) -> Problem:
+    """The problem that `_dump` wrote `record` of; `read` is what its row says without it, `gold` as it stands there.
+
+    The row's gold counts, as it does for every other reader, but nothing is unwrapped that was the gold itself.
+    """
     try:
-        record = json.loads(row[EXTRA_COLUMN])
-        identity, gold, domain, verifier = (record[name] for name in ("id", "gold", "domain", "verifier"))
-    except (TypeError, ValueError, KeyError) as error:
+        known = json.loads(record)
+        names = {name: known[name] for name in ("id", "domain", "verifier")}
+        gold = known["gold"] if gold == known["gold"] else read.gold
+        return replace(read, **names, gold=gold, metadata=known.get("metadata", read.metadata))
+    except (TypeError, ValueError, KeyError, AttributeError) as error:
         raise DataError(f"{where}: field '{EXTRA_COLUMN}' is not what presat writes there.") from error
-    metadata = record.get("metadata")
-    if metadata is None:
-        metadata = {name: value for name, value in row.items() if name not in ("prompt", EXTRA_COLUMN)}
-    return Problem(identity, _messages(row["prompt"], where, "prompt"), gold, domain, verifier, metadata)
 
 
 def _messages(value: Any, where: str, field: str) -> tuple[Message, ...]:
