@@ -54,7 +54,8 @@ def test_the_counts_are_what_the_stored_responses_say(filtered):
     )
     kept = load_problems(config.out)
     assert {p.id: p.metadata["solve"]["right"] for p in kept} == {i: n for i, n in counted.items() if 1 <= n <= 15}
-    assert {p.metadata["solve"]["samples"] for p in kept} == {16}
+    told = [{name: p.metadata["solve"][name] for name in ("samples", "model", "extraction")} for p in kept]
+    assert told == [{"samples": 16, "model": config.model.name, "extraction": "boxed"}] * len(kept)
     assert found.histogram == [Counter(counted.values())[n] for n in range(17)]
     assert (found.problems, found.kept, found.never) == (40, len(kept), found.histogram[0])
     assert 0 < found.kept < 40  # else nothing was filtered
@@ -109,6 +110,35 @@ def test_samples_that_were_drawn_otherwise_are_not_mixed_in(filtered, change, na
         run_filter(config.model_copy(update=change), quiet=True)
 
 
+def test_samples_that_were_drawn_with_another_prompt_are_not_taken_for_its_own(toy_model, tmp_path):
+    """An `id` column, or a prompt style, keeps a problem's id where the model is asked something else."""
+
+    def draw(*turns: list[dict[str, str]]) -> tuple[list[str], int]:
+        """Filter, and return the problems of the newest file of samples, and how many files there are."""
+        rows = [{"id": f"p{i}", "messages": turn, "answer": "7"} for i, turn in enumerate(turns)]
+        (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        data = TaskConfig(source=str(tmp_path / "rows.jsonl"), columns={"id": "id"})
+        run_filter(settings(toy_model, tmp_path, data=data, lowest=0, highest=16), quiet=True)
+        files = sorted((tmp_path / "run" / "rollouts" / "solve").glob("*.parquet"))
+        return pl.read_parquet(files[-1])["problem_id"].unique(maintain_order=True).to_list(), len(files)
+
+    one, two, three = ([{"role": "user", "content": text}] for text in ("1 a +2", "3 a +4 b -2", "5 a +5"))
+    assert draw(one, two) == (["p0", "p1"], 1)
+    assert draw(one, two) == (["p0", "p1"], 1)
+    assert draw(one, three) == (["p1"], 2)
+    assert draw([{"role": "system", "content": "1"}, *one], three) == (["p0"], 3)
+    assert draw(one, two) == (["p0"], 3)  # the first samples are there still, and nothing is drawn
+
+
+def test_samples_that_do_not_say_their_prompt_are_drawn_anew(toy_model, tmp_path):
+    config = settings(toy_model, tmp_path, data=DATA.model_copy(update={"count": 3}), lowest=0, highest=16)
+    found = run_filter(config, quiet=True)
+    (file,) = (config.run / "rollouts" / "solve").glob("*.parquet")
+    pl.read_parquet(file).drop("prompt_id").write_parquet(file)
+    assert run_filter(config, quiet=True).histogram == found.histogram
+    assert len(list((config.run / "rollouts" / "solve").glob("*.parquet"))) == 2
+
+
 def test_problems_without_gold_and_bounds_nothing_meets_are_refused(filtered, toy_model, tmp_path):
     config, _ = filtered
     with pytest.raises(DataError, match="None of 40 problems is solved 16 to 16 times out of 16"):
@@ -134,6 +164,8 @@ def test_labels_are_the_most_frequent_incorrect_answers(noisy):
     assert (done.corrupted, done.gamma, done.problems) == (28, 0.7, 40)
     assert len(wrong) == 28
     assert {p.id: original_gold(p) for p in problems} == {p.id: p.gold for p in load_problems(DATA)}
+    note = {"samples": 16, "model": config.model.name, "extraction": "boxed"}
+    assert [p.metadata["noise"] for p in problems] == [note] * 40
     rows = responses(config.run)
     for problem in wrong:
         answers = [a.strip() for a in rows.filter(pl.col("problem_id") == problem.id)["extracted"].to_list() if a]

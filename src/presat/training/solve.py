@@ -3,6 +3,7 @@
 `open_sampler` is what the data verbs draw with: responses are judged chunk by chunk and each chunk is one file of the
 run directory (`rollouts/solve`), so that a run that is killed and started again goes on, and a finished one costs
 nothing to repeat. A problem's draws are a function of the seed and its id: they do not depend on the other problems.
+They serve the very problem they were drawn for: one with another prompt or gold answer is drawn anew.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from presat.models import load_model_and_tokenizer
 from presat.rollouts import RolloutStore, make_engine, seed_for
 from presat.rollouts.batching import BatchEngine
 from presat.tasks import load_task
+from presat.tasks.rows import content_id
 from presat.tracking import RunWriter
 from presat.tracking.files import read_json, rollout_files, write_atomically
 from presat.training.cpu import use_cpu
@@ -36,6 +38,11 @@ SPLIT = "solve"
 """Folder of the samples below `rollouts`."""
 DRAWN_WITH = "samples.json"
 """What decides the samples of a run directory; another run's are not mixed with them."""
+PROMPT = "prompt_id"
+"""Column of the samples: a hash of the prompt, which the id of a problem does not tell (styles, columns of ids)."""
+
+_Key = tuple[str, str | None, str]
+"""What samples belong to: a problem's id, gold answer and prompt."""
 
 
 class Samples(NamedTuple):
@@ -84,7 +91,7 @@ class Sampler:
     writer: RunWriter
     engine: BatchEngine
     progress: Progress
-    known: dict[tuple[str, str | None], Samples] = field(default_factory=dict)
+    known: dict[_Key, Samples] = field(default_factory=dict)
 
     def draw(self, problems: Sequence[Problem]) -> list[Samples]:
         """Return the samples of each problem, drawing those that are not on disk yet."""
@@ -100,7 +107,8 @@ class Sampler:
         groups = self.engine.generate(problems, config.samples, sampling, seeds)
         scores_PG = score_groups(self.verifier, groups)
         number = 1 + max((step for step, _ in rollout_files(config.run, SPLIT)), default=-1)
-        RolloutStore(config.run / "rollouts").write(SPLIT, number, groups, scores_PG)
+        prompts_PG = [[content_id(problem.messages)] * config.samples for problem in problems]
+        RolloutStore(config.run / "rollouts").write(SPLIT, number, groups, scores_PG, extra_PG={PROMPT: prompts_PG})
         for problem, scores in zip(problems, scores_PG, strict=True):
             self.known[_key(problem)] = Samples([s.extracted for s in scores], [s.value for s in scores])
         rate = sum(samples.right for samples in self.known.values()) / (config.samples * len(self.known))
@@ -136,13 +144,14 @@ def open_sampler(config: SampleConfig, command: str, quiet: bool = False) -> Ite
         _same_draws(config, identity)
         fitting, too_long = drop_too_long(engine, problems, config.max_prompt_tokens)
         writer.note_provenance(model=identity, problems={"data": describe(fitting, too_long)})
-        known = _read(config)
-        progress.start(sum(_key(problem) in known for problem in fitting), len(fitting))
+        wanted = {_key(problem) for problem in fitting}
+        known = {key: samples for key, samples in _read(config).items() if key in wanted}
+        progress.start(len(known), len(fitting))
         yield Sampler(config, fitting, too_long, verifier, writer, engine, progress, known)
 
 
-def _key(problem: Problem) -> tuple[str, str | None]:
-    return problem.id, problem.gold
+def _key(problem: Problem) -> _Key:
+    return problem.id, problem.gold, content_id(problem.messages)
 
 
 def _same_draws(config: SampleConfig, identity: dict[str, str | None]) -> None:
@@ -162,12 +171,16 @@ def _same_draws(config: SampleConfig, identity: dict[str, str | None]) -> None:
     write_atomically(config.run / DRAWN_WITH, json.dumps(now, indent=2))
 
 
-def _read(config: SampleConfig) -> dict[tuple[str, str | None], Samples]:
-    """The samples on disk."""
+def _read(config: SampleConfig) -> dict[_Key, Samples]:
+    """The samples on disk; those that do not say which prompt they were drawn with are nobody's."""
     known = {}
     for _, file in rollout_files(config.run, SPLIT):
-        rows = pl.read_parquet(file, columns=["problem_id", "gold", "sample", "extracted", "score"])
-        for (identity, gold), part in rows.group_by("problem_id", "gold", maintain_order=True):
+        if PROMPT not in pl.read_parquet_schema(file):
+            continue
+        rows = pl.read_parquet(file, columns=["problem_id", "gold", PROMPT, "sample", "extracted", "score"])
+        for (identity, gold, prompt), part in rows.group_by("problem_id", "gold", PROMPT, maintain_order=True):
             ordered = part.sort("sample")
-            known[str(identity), gold] = Samples(ordered["extracted"].to_list(), ordered["score"].to_list())
+            known[str(identity), gold, str(prompt)] = Samples(
+                ordered["extracted"].to_list(), ordered["score"].to_list()
+            )
     return known
