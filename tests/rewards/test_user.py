@@ -11,12 +11,13 @@ from tests.rewards.conftest import MakeGroup
 
 from presat.config.schema import RewardConfig
 from presat.errors import ConfigError, RunError
-from presat.rewards import Gated, SelfCertainty, WeightedSum, make_reward, needs_of, votes_of
+from presat.rewards import Gated, SelfCertainty, WeightedSum, judge, make_reward, needs_of, votes_of
+from presat.training.labels import count_labels, label_metrics
 from presat.types import Score
 
 SOURCE = '''
 from dataclasses import dataclass
-from presat.rewards import SelfCertainty
+from presat.rewards import MajorityVote, Outcome, SelfCertainty, Vote
 
 def short(group, scores, limit=3):
     return [len(c.text) <= limit for c in group.completions]
@@ -43,6 +44,32 @@ class Agrees:
 
     def __call__(self, group, scores):
         return [None if s.value is None else self.factor * s.value for s in scores]
+
+class OwnVote:
+    """Majority vote, worth ten, with what is known of the vote."""
+    votes = 3
+
+    def __init__(self):
+        self.vote = MajorityVote(votes=3)
+
+    def __call__(self, group, scores):
+        return self.outcome(group, scores).values_N
+
+    def outcome(self, group, scores):
+        found = self.vote.outcome(group, scores)
+        return Outcome([10 * value for value in found.values_N], {"ten": found.values_N}, found.vote)
+
+class NoOutcome(OwnVote):
+    def outcome(self, group, scores):
+        return [1.0] * len(group.completions)
+
+class ShortOutcome(OwnVote):
+    def outcome(self, group, scores):
+        return Outcome([1.0])
+
+class ShortVote(OwnVote):
+    def outcome(self, group, scores):
+        return Outcome([1.0] * len(group.completions), vote=Vote("1", (True,), 1.0, False, (1.0,)))
 
 NUMBER = 3
 '''
@@ -75,6 +102,38 @@ def test_a_class_is_made_with_its_options(group: MakeGroup) -> None:
     reward = make_reward("own_rewards:Agrees", factor=3.0)
     assert reward(group(["a", "b"]), [Score(1.0), Score(None)]) == [3.0, None]
     assert (reward.name, votes_of(reward), needs_of(reward)) == ("agreement", 5, SelfCertainty().needs)
+
+
+@pytest.mark.parametrize("gate", ["none", "boxed"])
+def test_its_own_vote_is_logged(gate: str, group: MakeGroup) -> None:
+    reward = make_reward("own_rewards:OwnVote", gate)
+    made = group([r"\boxed{7}", r"\boxed{8}", "no answer"])
+    outcome = judge(reward, made, [])
+    assert outcome.values_N == [10.0, 0.0, 0.0]
+    assert outcome.vote is not None
+    assert (outcome.vote.label, outcome.vote.tied) == ("7", True)
+    found = label_metrics(count_labels([made], [[Score(0.0), Score(1.0), Score(0.0)]], [outcome], 3))
+    assert (found["labels/ties"], found["labels/label_accuracy"]) == (1.0, 0.0)
+    assert found["labels/majority_share"] == pytest.approx(1 / 3)
+    assert (found.get("rewards/ten/mean") == pytest.approx(1 / 3)) is (gate == "none")  # a gate keeps the vote
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("NoOutcome", r"`outcome` of the reward NoOutcome returned list, not a presat\.rewards\.Outcome"),
+        ("ShortOutcome", "ShortOutcome returned 1 values for 2 responses"),
+        ("ShortVote", "vote of the reward ShortVote has 1 verdicts .* for 2 responses"),
+    ],
+)
+def test_its_outcome_is_checked(name: str, message: str, group: MakeGroup) -> None:
+    with pytest.raises(RunError, match=message):
+        judge(make_reward(f"own_rewards:{name}"), group(["a", "b"]), [])
+
+
+def test_without_an_outcome_its_values_are_all_there_is(group: MakeGroup) -> None:
+    outcome = judge(make_reward("own_rewards:short"), group(["ab", "abcd"]), [])
+    assert (outcome.values_N, dict(outcome.parts), outcome.vote) == ([1.0, 0.0], {}, None)
 
 
 def test_an_entry_point_names_it_too(group: MakeGroup) -> None:

@@ -2,7 +2,7 @@
 
 The one signature is `(group, scores) -> one number or None per response`, with `group` a `RolloutGroup` and `scores`
 the verifier's verdicts. A class is made with the reward's options first, and its instance called; a function gets the
-options as keyword arguments.
+options as keyword arguments. What else a reward may carry (`presat.rewards.outcome`) is passed on.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import inspect
 import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import entry_points
 from numbers import Real
 from pathlib import Path
@@ -20,6 +20,7 @@ from typing import Any
 
 from presat.errors import ConfigError, RunError, nearest
 from presat.rewards.certainty import Statistic
+from presat.rewards.outcome import Outcome, needs_of, votes_of
 from presat.types import RolloutGroup, Score
 
 ENTRY_POINTS = "presat.rewards"
@@ -54,12 +55,12 @@ class UserReward:
     @property
     def votes(self) -> int | None:
         """How many responses it asks to see: its own attribute `votes`."""
-        return getattr(self.function, "votes", None)
+        return votes_of(self.function)
 
     @property
     def needs(self) -> tuple[Statistic, ...]:
         """Statistics of the policy it reads: its own attribute `needs`."""
-        return tuple(getattr(self.function, "needs", ()))
+        return needs_of(self.function)
 
     def __call__(self, group: RolloutGroup, scores: Sequence[Score]) -> list[float | None]:
         """Call it and check what it returns.
@@ -67,7 +68,31 @@ class UserReward:
         Raises:
             RunError: not one number or None per response.
         """
-        values = self.function(group, scores, **self.options)
+        return self._checked(self.function(group, scores, **self.options), group)
+
+    def outcome(self, group: RolloutGroup, scores: Sequence[Score]) -> Outcome:
+        """Its own `outcome`, where it has one: the rewards with the vote and the parts they come from.
+
+        Raises:
+            RunError: no `Outcome`, or not one number or None (of a vote: one verdict) per response.
+        """
+        own = getattr(self.function, "outcome", None)
+        if own is None:
+            return Outcome(self(group, scores))
+        found = own(group, scores, **self.options)
+        if not isinstance(found, Outcome):
+            raise RunError(
+                f"`outcome` of the reward {self.name} returned {type(found).__name__}, not a presat.rewards.Outcome."
+            )
+        if found.vote is not None and len(found.vote.agrees_N) != len(group.completions):
+            raise RunError(
+                f"The vote of the reward {self.name} has {len(found.vote.agrees_N)} verdicts (`agrees_N`) for "
+                f"{len(group.completions)} responses."
+            )
+        parts = {name: self._checked(values_N, group) for name, values_N in found.parts.items()}
+        return replace(found, values_N=self._checked(found.values_N, group), parts=parts)
+
+    def _checked(self, values: Any, group: RolloutGroup) -> list[float | None]:
         if not isinstance(values, Sequence) or len(values) != len(group.completions):
             got = f"{len(values)} values" if isinstance(values, Sequence) else type(values).__name__
             raise RunError(f"The reward {self.name} returned {got} for {len(group.completions)} responses.")
