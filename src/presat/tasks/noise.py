@@ -1,7 +1,7 @@
 """Noisy rewards: which problems get a wrong label, and which label (METHOD section 3).
 
 The true answer stays beside the label as `original_ground_truth`, in `extra_info` where the row has one (a mapping or a
-JSON string), as in the published files. It stands in every row, corrupted or not.
+JSON string), as in the published files. It stands in every row, corrupted or not. So does the column `noise`.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from presat.tasks.rows import extra_info, unwrap_gold
 from presat.types import Problem
 
 ORIGINAL = "original_ground_truth"
+NOISE_COLUMN = "noise"
+"""Column that says what the wrong labels come from: {samples, model, extraction}."""
 
 
 def corruption_order(count: int, seed: int) -> list[int]:
@@ -65,6 +67,12 @@ def keep_original(problem: Problem) -> Problem:
     else:
         metadata[ORIGINAL] = truth
     return replace(problem, metadata=metadata)
+
+
+def with_noise_note(problem: Problem, samples: int, model: str, extraction: str) -> Problem:
+    """Return the problem with a note of what its set's wrong labels come from, in the column `noise`."""
+    found = {"samples": samples, "model": model, "extraction": extraction}
+    return replace(problem, metadata={**problem.metadata, NOISE_COLUMN: found})
 
 
 def refuse_corrupted(problems: Sequence[Problem]) -> None:

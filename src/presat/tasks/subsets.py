@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from presat.config.schema import SubsetConfig
 
 COUNT_COLUMN = "solve"
-"""Column the filter writes: {right, samples, model}."""
+"""Column the filter writes: {right, samples, model, extraction}."""
 
 
 def usable(solve_counts_P: Sequence[int], samples: int = 16) -> list[int]:
@@ -77,9 +77,17 @@ def _enough(solve_counts_P: Sequence[int], n: int, samples: int) -> list[int]:
     return candidates
 
 
-def with_solve_count(problem: Problem, right: int, samples: int, model: str) -> Problem:
-    """Return the problem with its solve count in the column `solve`; a `difficulty` of its own stays as it is."""
-    found = {"right": right, "samples": samples, "model": model}
+def with_solve_count(problem: Problem, right: int, samples: int, model: str, extraction: str) -> Problem:
+    """Return the problem with its solve count in the column `solve`; a `difficulty` of its own stays as it is.
+
+    Args:
+        problem: the problem.
+        right: right responses.
+        samples: of so many.
+        model: the model that was sampled.
+        extraction: the mode their answers were read in (`verify.extraction`).
+    """
+    found = {"right": right, "samples": samples, "model": model, "extraction": extraction}
     return replace(problem, metadata={**problem.metadata, COUNT_COLUMN: found})
 
 

@@ -12,7 +12,14 @@ from typing import Any
 from presat.config.schema import CorruptConfig, FilterConfig
 from presat.errors import DataError
 from presat.tasks import save_problems
-from presat.tasks.noise import corrupted, corruption_order, keep_original, refuse_corrupted, wrong_labels
+from presat.tasks.noise import (
+    corrupted,
+    corruption_order,
+    keep_original,
+    refuse_corrupted,
+    with_noise_note,
+    wrong_labels,
+)
 from presat.tasks.subsets import with_solve_count
 from presat.training.solve import Samples, open_sampler
 from presat.types import Problem
@@ -68,7 +75,7 @@ def run_filter(config: FilterConfig, quiet: bool = False) -> Filtered:
         samples_P = sampler.draw(sampler.problems)
         counts = [samples.right for samples in samples_P]
         kept = [
-            with_solve_count(problem, count, k, config.model.name)
+            with_solve_count(problem, count, k, config.model.name, config.verify.extraction)
             for problem, count in zip(sampler.problems, counts, strict=True)
             if config.lowest <= count <= highest
         ]
@@ -164,6 +171,7 @@ def run_corrupt(config: CorruptConfig, quiet: bool = False) -> Corrupted:
             corrupted(problem, labels[index]) if index in labels else keep_original(problem)
             for index, problem in enumerate(sampler.problems)
         ]
+        noisy = [with_noise_note(p, config.samples, config.model.name, config.verify.extraction) for p in noisy]
         achieved = len(labels) / len(noisy)
         sampler.writer.append(0, {"data/problems": len(noisy), "data/corrupted": len(labels), "data/gamma": achieved,
                                   "data/incorruptible": len(incorruptible)})  # fmt: skip

@@ -33,7 +33,13 @@ from presat.tracking import open_run
 from presat.training.callbacks import EvalSet, Evaluator, Monitor, RolloutSink
 from presat.training.groups import GroupRollouts, StepRollouts, place_key, reward_function
 from presat.training.launch import process_count
-from presat.training.problems import describe, describe_model, drop_too_long, refuse_unlabelled
+from presat.training.problems import (
+    describe,
+    describe_model,
+    drop_too_long,
+    refuse_unlabelled,
+    warn_of_other_extraction,
+)
 from presat.training.safe import SafeTrainer
 from presat.training.schedule import Batches, make_schedule, plan_batches
 from presat.training.session import Session, open_session
@@ -105,6 +111,8 @@ def _train(config: TrainConfig, batches: Batches, run: Session, verifier: Verifi
     asked, held_out = load_task(config.data), {task.label(): load_task(task) for task in config.eval.sets}
     if "verifiable" in config.reward.sources:
         refuse_unlabelled(asked)
+    if run.writer is not None:
+        warn_of_other_extraction(asked, config.verify.extraction)
     reward = reward_of(config)
     policy = config.model
     model, tokenizer = load_model_and_tokenizer(

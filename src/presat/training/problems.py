@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from presat.errors import DataError
 from presat.models import model_note
 from presat.rollouts.batching import BatchEngine
+from presat.tasks.noise import NOISE_COLUMN
+from presat.tasks.subsets import COUNT_COLUMN
 from presat.tracking import hash_problems, model_identity
 from presat.types import Problem
+
+LOG = logging.getLogger("presat")
 
 
 def drop_too_long(engine: BatchEngine, problems: Sequence[Problem], limit: int) -> tuple[list[Problem], int]:
@@ -48,3 +53,21 @@ def refuse_unlabelled(problems: Sequence[Problem]) -> None:
             f"{len(bare)} of {len(problems)} training problems have no gold answer (the first: {bare[0]}), which the "
             "verifiable reward needs. Name the answer's column in `data.columns`, or use a reward without labels."
         )
+
+
+def warn_of_other_extraction(problems: Sequence[Problem], extraction: str) -> None:
+    """Warn, once, of problems whose solve counts or wrong labels were read in another mode than this run reads in.
+
+    Lab and multiple-choice answers are read the same in both modes, and files that say nothing are let be.
+    """
+    for column, what in ((COUNT_COLUMN, "solve counts"), (NOISE_COLUMN, "wrong labels")):
+        notes = [p.metadata.get(column) for p in problems if p.verifier in ("math", "reasoning_gym")]
+        modes = {note["extraction"] for note in notes if isinstance(note, Mapping) and note.get("extraction")}
+        other = sorted(modes - {extraction})
+        if other:
+            LOG.warning(
+                "The %s of the training problems (column `%s`) come from answers read with verify.extraction: %s, and "
+                "this run reads with %s. Make them anew with --verify.extraction %s, or train with %s.",
+                what, column, other[0], extraction, extraction, other[0],
+            )  # fmt: skip
+            return
