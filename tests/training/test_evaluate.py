@@ -103,17 +103,18 @@ class Script:
 def test_maj_at_k_counts_equivalent_answers_as_one():
     rows = [
         ["1/3", "1/3", "1/2", "0.5", r"\frac{1}{2}"],  # right, though its commonest text is wrong
+        ["x", "0.5", "x", "0.50", "1/2"],  # likewise
         ["0.5", "1/2", "2", "2.0", r"\frac{4}{2}"],  # wrong, though each wrong text is rarer than the right answer
         ["3", "1/2", "0.5", "3.0", "x"],  # a tie: the answer that appeared first
         ["1/2", "3", "0.5", "3.0", "x"],
     ]
     vote = MajorityVote(votes=5)
-    for verifier_name, expected in (("math", 2 / 4), ("lab", 1 / 4)):  # lab answers go by their text, as in a vote
+    for verifier_name, expected in (("math", 3 / 5), ("lab", 1 / 5)):  # lab answers go by their text, as in a vote
         problems = [Problem(str(p), (), "1/2", "math", verifier_name) for p in range(len(rows))]
         with Verifier() as verifier:
             found = evaluate_problems(Script(*rows), verifier, problems, 5, Sampling(1.0, 8, 8), 0, greedy=False)
         assert [vote.vote(group).label for group in found.groups] == (
-            ["1/2", "2", "3", "1/2"] if verifier_name == "math" else ["1/3", "0.5", "3", "1/2"]
+            ["1/2", "0.5", "2", "3", "1/2"] if verifier_name == "math" else ["1/3", "x", "0.5", "3", "1/2"]
         )
         assert found.metrics["maj@5"] == expected
         assert intervals(found)["maj@5"].estimate == expected
