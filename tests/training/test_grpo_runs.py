@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from presat.config.schema import ModelConfig, OptimConfig, StopConfig, TaskConfig
+from presat.config.schema import EvalConfig, ModelConfig, OptimConfig, StopConfig, TaskConfig
 from presat.errors import ConfigError, DataError, RunError
 from presat.training import run_eval, run_train
 from presat.training.schedule import plan_batches
@@ -32,7 +32,8 @@ def test_a_run_leaves_a_whole_directory(unbroken):
     rows = lines(run)
     assert [row["step"] for row in rows] == list(range(8))
     assert status(run)["status"] == "finished"
-    assert sorted(p.name for p in (run / "checkpoints").iterdir()) == ["step_6", "step_7"]
+    assert sorted(p.name for p in (run / "checkpoints").iterdir()) == ["step_3", "step_6", "step_7"]
+    assert [(run / "checkpoints" / f"step_{s}" / "optimizer.pt").exists() for s in (3, 6, 7)] == [False, True, True]
     evaluated = [row["step"] for row in rows if "eval/held_out/avg@4" in row]
     assert evaluated == [0, 4, 7]
     assert {"eval/held_out/pass@4", "eval/held_out/maj@4", "eval/held_out/greedy", "eval/held_out/valid_trace"} <= set(
@@ -70,8 +71,6 @@ def test_the_last_checkpoint_is_an_ordinary_model_folder(unbroken):
 
 
 def test_evaluating_the_checkpoint_repeats_the_runs_numbers(unbroken, tmp_path):
-    from presat.config.schema import EvalConfig
-
     config = EvalConfig(
         run=tmp_path / "eval",
         model=ModelConfig(name=str(unbroken.run / "checkpoints" / "step_7")),
@@ -84,6 +83,17 @@ def test_evaluating_the_checkpoint_repeats_the_runs_numbers(unbroken, tmp_path):
     (row,) = without_clock(lines(tmp_path / "eval"))
     assert row["step"] == 7
     assert {name: value for name, value in row.items() if name.startswith("eval/")} == logged
+
+
+def test_every_saved_step_can_be_evaluated_and_repeats_what_was_logged_there(unbroken, toy_model, tmp_path):
+    config = unbroken.model_copy(update={"run": tmp_path / "run", "save_every": 4, "keep_checkpoints": 1})
+    run_train(config, quiet=True)
+    checked = EvalConfig(run=tmp_path / "eval", model=ModelConfig(name=str(config.run)), sets=config.eval.sets,
+                         every_checkpoint=True, samples=4, max_new_tokens=16)  # fmt: skip
+    run_eval(checked, quiet=True)
+    score = "eval/held_out/avg@4"
+    logged = {row["step"]: row[score] for row in lines(config.run) if score in row}
+    assert {row["step"]: row[score] for row in lines(checked.run)} == {step: logged[step] for step in (4, 7)}
 
 
 def test_a_killed_run_resumes_to_the_same_weights(unbroken, toy_model, tmp_path):
@@ -198,7 +208,7 @@ def test_two_processes_train_as_one(unbroken, toy_model, tmp_path):
             assert name not in b or a[name] == pytest.approx(b[name], rel=1e-3, abs=1e-5)
     assert largest_gap(config.run, unbroken.run) < 1e-3
     assert len(pl.read_parquet(config.run / "rollouts" / "train" / "step_000003.parquet")) == 8
-    assert sorted(p.name for p in (config.run / "checkpoints").iterdir()) == ["step_6", "step_7"]
+    assert sorted(p.name for p in (config.run / "checkpoints").iterdir()) == ["step_3", "step_6", "step_7"]
 
 
 def test_a_step_that_does_not_divide_over_processes_is_refused(toy_config):

@@ -3,8 +3,17 @@
 from __future__ import annotations
 
 from presat.tracking.open import open_run
-from presat.tracking.provenance import hash_path, hash_problems, model_identity
+from presat.tracking.provenance import RESUME_STATE, hash_path, hash_problems, model_identity
 from presat.tracking.run import Run
 from presat.tracking.writer import RunWriter, Status
 
-__all__ = ["Run", "RunWriter", "Status", "hash_path", "hash_problems", "model_identity", "open_run"]
+__all__ = [
+    "RESUME_STATE",
+    "Run",
+    "RunWriter",
+    "Status",
+    "hash_path",
+    "hash_problems",
+    "model_identity",
+    "open_run",
+]

@@ -7,8 +7,9 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
+from fnmatch import fnmatch
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,14 @@ PACKAGES = (
     "presat", "torch", "transformers", "trl", "accelerate", "peft", "datasets", "tokenizers", "safetensors", "numpy",
     "polars", "math-verify", "reasoning-gym", "vllm",
 )  # fmt: skip
+
+RESUME_STATE = (
+    "rng_state*.pth",  # of every process, under every launcher: while one is there, the state is whole
+    "optimizer.pt", "optimizer.bin", "scheduler.pt", "scaler.pt",
+    "pytorch_model_fsdp*",  # FSDP's own copy of the weights
+    "global_step*", "latest", "zero_to_fp32.py",  # DeepSpeed
+)  # fmt: skip
+"""What a checkpoint holds beside the model, so that training can go on from it; no part of which model it is."""
 
 
 def collect(config: Mapping[str, Any], command: str) -> dict[str, Any]:
@@ -77,8 +86,12 @@ def machine() -> dict[str, Any]:
     }
 
 
-def hash_path(path: Path | str) -> str:
+def hash_path(path: Path | str, ignore: Sequence[str] = ()) -> str:
     """SHA-256 of a file, or of a folder's files with their relative names (hidden files left out).
+
+    Args:
+        path: the file or folder.
+        ignore: patterns of the names in the folder that are left out too.
 
     Raises:
         RunError: nothing is there, or it cannot be read.
@@ -91,7 +104,7 @@ def hash_path(path: Path | str) -> str:
     for file in files:
         if path.is_dir():
             name = file.relative_to(path)
-            if any(part.startswith(".") for part in name.parts):
+            if any(part.startswith(".") for part in name.parts) or any(fnmatch(name.parts[0], own) for own in ignore):
                 continue
             digest.update(name.as_posix().encode() + b"\0")
         try:
@@ -103,9 +116,12 @@ def hash_path(path: Path | str) -> str:
 
 
 def model_identity(name: str) -> dict[str, str | None]:
-    """What a model is exactly: its folder's hash, or the commit of a hub model in the local cache (None: unknown)."""
+    """What a model is exactly: its folder's hash, or the commit of a hub model in the local cache (None: unknown).
+
+    A checkpoint is the same model when it can no longer be resumed from.
+    """
     if Path(name).is_dir():
-        return {"name": name, "sha256": hash_path(name)}
+        return {"name": name, "sha256": hash_path(name, RESUME_STATE)}
     from huggingface_hub import try_to_load_from_cache
 
     cached = try_to_load_from_cache(name, "config.json")

@@ -1,7 +1,8 @@
 """Checkpoints of a run: `checkpoints/step_N`, complete or not there at all.
 
 TRL writes `checkpoint-N`; once everything is in it, it is renamed to `step_N`. A run killed in between leaves a
-`checkpoint-N`, which is never resumed from and is removed by the next run.
+`checkpoint-N`, which is never resumed from and is removed by the next run. The newest checkpoints are kept whole; an
+older one loses what only resuming needs and stays an ordinary Hugging Face folder, to be evaluated.
 """
 
 from __future__ import annotations
@@ -11,9 +12,12 @@ import shutil
 from pathlib import Path
 
 from presat.errors import RunError
+from presat.tracking import RESUME_STATE
 
 _COMPLETE = re.compile(r"step_(\d+)")
 _PARTIAL = "checkpoint-*"
+_WEIGHTS = ("model*.safetensors", "adapter_model*.safetensors")
+"""Weights that transformers and PEFT load."""
 
 
 def checkpoint_step(folder: Path) -> int | None:
@@ -29,13 +33,28 @@ def list_checkpoints(folder: Path) -> list[Path]:
 
 
 def newest_checkpoint(folder: Path) -> Path | None:
-    """Return the newest complete checkpoint, or None."""
+    """Return the newest complete checkpoint, to go on from; None when there is none.
+
+    Raises:
+        RunError: it holds the model alone (whoever deletes the newest ones comes upon such a one).
+    """
     found = list_checkpoints(folder)
+    if found and not any(found[-1].glob(RESUME_STATE[0])):
+        raise RunError(
+            f"{found[-1]} holds the model without the optimiser's state, so the run cannot go on from it. Start "
+            "another run with it as `model.name`."
+        )
     return found[-1] if found else None
 
 
-def complete_checkpoint(folder: Path, step: int, keep: int) -> Path:
-    """Give TRL's finished `checkpoint-STEP` its final name, and drop all but the `keep` newest (0 keeps all).
+def complete_checkpoint(folder: Path, step: int, keep: int, keep_weights: bool) -> Path:
+    """Give TRL's finished `checkpoint-STEP` its final name, and make room.
+
+    Args:
+        folder: the run's checkpoints.
+        step: the update after which it was written.
+        keep: how many of the newest can be resumed from; 0 leaves all as they are.
+        keep_weights: keep the weights of the older ones; otherwise they are deleted.
 
     Raises:
         RunError: the folder cannot be renamed.
@@ -45,7 +64,10 @@ def complete_checkpoint(folder: Path, step: int, keep: int) -> Path:
         _drop(target)
         (folder / f"checkpoint-{step}").rename(target)
         for old in list_checkpoints(folder)[:-keep] if keep else []:
-            _drop(old)
+            if keep_weights:
+                _drop_state(old)
+            else:
+                _drop(old)
     except OSError as error:
         raise RunError(f"Cannot finish checkpoint {target}: {error.strerror}. Check space and rights.") from error
     return target
@@ -62,6 +84,18 @@ def discard_partial(folder: Path) -> None:
             shutil.rmtree(path)
         except OSError as error:
             raise RunError(f"Cannot remove the half-written {path}: {error.strerror}. Check your rights.") from error
+
+
+def _drop_state(checkpoint: Path) -> None:
+    """Leave only the model of a checkpoint, where its weights stand beside the state and not in it (FSDP's parts)."""
+    if not any(any(checkpoint.glob(name)) for name in _WEIGHTS):
+        return
+    for name in RESUME_STATE:  # in this order: a kill on the way leaves no checkpoint that passes for a whole one
+        for path in checkpoint.glob(name):
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
 
 
 def _drop(checkpoint: Path) -> None:

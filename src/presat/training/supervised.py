@@ -260,4 +260,5 @@ class _Monitor(TrainerCallback):
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Give the finished checkpoint its name."""
         if state.is_world_process_zero:
-            complete_checkpoint(self.run.checkpoints, state.global_step, self.config.keep_checkpoints)
+            keep, keep_weights = self.config.keep_checkpoints, self.config.keep_weights
+            complete_checkpoint(self.run.checkpoints, state.global_step, keep, keep_weights)

@@ -168,7 +168,9 @@ class TrainConfig(Settings):
     save_every: int = Field(default=50, ge=0)
     """Checkpoint every this many steps, and at the end."""
     keep_checkpoints: int = Field(default=2, ge=0)
-    """Newest checkpoints kept with optimiser state; 0 keeps all."""
+    """Newest checkpoints kept with optimiser state, to resume from; 0 keeps that of all."""
+    keep_weights: bool = True
+    """Keep the weights of older checkpoints, to evaluate them; otherwise they are deleted."""
     save_rollouts_every: int = Field(default=1, ge=0)
     """Keep the training responses of every this many steps; 0 keeps none."""
     engine: Literal["auto", "small", "transformers", "vllm"] = "auto"
@@ -245,7 +247,9 @@ class SupervisedConfig(Settings):
     save_every: int = Field(default=0, ge=0)
     """Checkpoint every this many steps; 0 saves at the end only."""
     keep_checkpoints: int = Field(default=2, ge=0)
-    """Newest checkpoints kept; 0 keeps all."""
+    """Newest checkpoints kept with optimiser state, to resume from; 0 keeps that of all."""
+    keep_weights: bool = True
+    """Keep the weights of older checkpoints; otherwise they are deleted."""
     log_every: int = Field(default=10, ge=1)
     """Steps between two log lines."""
     threads: Threads = 0
