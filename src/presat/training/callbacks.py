@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from transformers import TrainerCallback
 
 from presat.config.schema import TrainConfig
+from presat.errors import RunError
 from presat.metrics import OnlineSaturation
 from presat.rollouts import RolloutStore, seed_for
 from presat.training.checkpoints import complete_checkpoint
@@ -58,6 +59,20 @@ class Evaluator:
     engine: Engine
     verifier: Verifier
     store: RolloutStore | None
+
+    def refuse_other_sets(self, trainer: Any) -> None:
+        """Refuse processes with different sets, which would wait for each other for ever: each loads for itself.
+
+        Raises:
+            RunError: a set was left out in one process and not in another.
+        """
+        names = tuple(item.name for item in self.sets)
+        everywhere = _gather([names]) if trainer.accelerator.num_processes > 1 else [names]
+        if other := [own for own in everywhere if own != names]:
+            raise RunError(
+                f"Processes found different evaluation sets: {', '.join(names)} here, {', '.join(other[0])} there. Put "
+                "the files where every machine sees them (PRESAT_BENCHMARKS), or set `eval.skip_missing: false`."
+            )
 
     def due(self, step: int, last: bool) -> bool:
         """Whether to evaluate at the end of `step`."""
@@ -153,6 +168,7 @@ class Monitor(TrainerCallback):
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Evaluate the model as it comes, unless the run is resumed."""
         self.run.progress.start(state.global_step, self.config.steps)
+        self.evaluator.refuse_other_sets(self.trainer)
         if state.global_step == 0 and self.evaluator.sets:
             metrics = self.evaluator(0, self.trainer)
             self._observe_score(0, metrics)

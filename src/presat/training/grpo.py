@@ -43,6 +43,7 @@ from presat.training.problems import (
 from presat.training.safe import SafeTrainer
 from presat.training.schedule import Batches, make_schedule, plan_batches
 from presat.training.session import Session, open_session
+from presat.training.sets import load_sets, warn_of_left_out
 from presat.types import Problem, Reward, Sampling
 from presat.verify import Verifier
 
@@ -108,7 +109,7 @@ def _train(config: TrainConfig, batches: Batches, run: Session, verifier: Verifi
     if run.done and config.stop.when == "saturated" and saturation.stop_reason():
         return saturation.stop_reason()
     # what is quick to refuse comes before the model
-    asked, held_out = load_task(config.data), {task.label(): load_task(task) for task in config.eval.sets}
+    asked, (held_out, left_out) = load_task(config.data), load_sets(config.eval.sets, config.eval.skip_missing)
     if "verifiable" in config.reward.sources:
         refuse_unlabelled(asked)
     if run.writer is not None:
@@ -122,9 +123,10 @@ def _train(config: TrainConfig, batches: Batches, run: Session, verifier: Verifi
     problems, dropped = drop_too_long(engine, asked, config.max_prompt_tokens)
     sets = [EvalSet(name, *drop_too_long(engine, own, config.max_prompt_tokens)) for name, own in held_out.items()]
     if run.writer is not None:
+        warn_of_left_out(left_out)
         described = {item.name: describe(item.problems, item.dropped) for item in sets}
         run.writer.note_provenance(
-            problems={"train": describe(problems, dropped), "eval": described},
+            problems={"train": describe(problems, dropped), "eval": described, "left_out": left_out},
             model=describe_model(model),
         )
     store = RolloutStore(config.run / "rollouts") if run.writer is not None else None
@@ -257,7 +259,8 @@ def _saturation(config: TrainConfig, done: int) -> OnlineSaturation:
         return OnlineSaturation(**settings)  # type: ignore[arg-type]
     run = open_run(config.run)
     scores: list[tuple[int, float]] = []
-    if config.eval.sets:
-        steps, values = run.eval_series(config.eval.sets[0].label(), f"avg@{config.eval.samples}")
+    logged = [task.label() for task in config.eval.sets if task.label() in run.eval_sets()]  # others were left out
+    if logged:
+        steps, values = run.eval_series(logged[0], f"avg@{config.eval.samples}")
         scores = [(step, value) for step, value in zip(steps.tolist(), values.tolist(), strict=True) if step <= done]
     return OnlineSaturation.replay(run.train_rewards()[:done], scores, **settings)

@@ -76,6 +76,8 @@ class EvalSettings(Settings):
 
     sets: list[TaskConfig] = Field(default_factory=list)
     """Held-out and out-of-distribution problem sets."""
+    skip_missing: bool = False
+    """Leave out benchmarks that are in no folder and cannot be had otherwise, and say which; else they are an error."""
     samples: int = Field(default=16, ge=1)
     """Responses per problem for avg@k, pass@k and maj@k."""
     greedy: bool = True

@@ -1,0 +1,48 @@
+"""The problem sets a model is evaluated on, in training and by `presat eval`: all of them, or those that can be had."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from presat.config.schema import TaskConfig
+from presat.tasks import load_task
+from presat.tasks.benchmarks import MissingBenchmarkError
+from presat.types import Problem
+
+LOG = logging.getLogger("presat")
+
+
+def load_sets(
+    tasks: Sequence[TaskConfig], skip_missing: bool = False
+) -> tuple[dict[str, list[Problem]], dict[str, str]]:
+    """Load evaluation sets; returns the problems of each by its label, and of those left out the reason.
+
+    Args:
+        tasks: the sets.
+        skip_missing: leave out benchmarks that are in no folder and cannot be had otherwise. A file that is there and
+            cannot be read is an error all the same, and so is a folder that is not there.
+
+    Raises:
+        MissingBenchmarkError: a benchmark cannot be had here and may not be left out, or not one of the sets is left.
+        ConfigError, DataError: as `load_task`.
+    """
+    found: dict[str, list[Problem]] = {}
+    left_out: dict[str, str] = {}
+    for task in tasks:
+        try:
+            found[task.label()] = load_task(task)
+        except MissingBenchmarkError as error:
+            if not skip_missing:
+                raise
+            left_out[task.label()] = str(error)
+    if left_out and not found:
+        names, reason = ", ".join(left_out), next(iter(left_out.values()))
+        raise MissingBenchmarkError(f"None of the evaluation sets can be had here ({names}). The first: {reason}")
+    return found, left_out
+
+
+def warn_of_left_out(left_out: dict[str, str]) -> None:
+    """Say once for each set why the run is not evaluated on it."""
+    for reason in left_out.values():
+        LOG.warning("Left out of the evaluation: %s", reason)
