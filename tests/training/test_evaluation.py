@@ -1,17 +1,19 @@
-"""`presat eval`: benchmarks by name, intervals, every checkpoint of a run."""
+"""`presat eval`: benchmarks by name, intervals, every checkpoint of a run, one evaluation in a place."""
 
 from __future__ import annotations
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
+from safetensors.torch import load_file, save_file
 
 from presat.cli import run
-from presat.config.schema import EvalConfig, ModelConfig, TaskConfig
-from presat.errors import ConfigError, ModelError
+from presat.config.schema import EvalConfig, ModelConfig, TaskConfig, VerifyConfig
+from presat.errors import ConfigError, DataError, ModelError, RunError
 from presat.report import summarise
 from presat.tasks.benchmarks import MissingBenchmarkError
 from presat.tracking import open_run
@@ -51,20 +53,101 @@ def test_intervals_are_bootstraps_over_problems(toy_model, tmp_path):
     assert summarise(open_run(config.run))
 
 
+def other_weights(model: Path, folder: Path) -> Path:
+    """A copy of the model that answers otherwise: its blocks' outputs are halved."""
+    shutil.copytree(model, folder)
+    file = folder / "model.safetensors"
+    halved = {name: weight / 2 if "down_proj" in name else weight for name, weight in load_file(file).items()}
+    save_file(halved, file, metadata={"format": "pt"})
+    return folder
+
+
 def test_every_checkpoint_of_a_run_is_evaluated_at_its_step(toy_model, tmp_path):
     trained = tmp_path / "trained"
-    for step in (20, 3):
-        shutil.copytree(toy_model, trained / "checkpoints" / f"step_{step}")
+    shutil.copytree(toy_model, trained / "checkpoints" / "step_20")
+    other_weights(toy_model, trained / "checkpoints" / "step_3")
     config = settings(trained, tmp_path, every_checkpoint=True, samples=2, greedy=False)
     report = evaluate_model(config, quiet=True)
     assert [item.step for item in report.results] == [3, 20]
     assert [row["step"] for row in lines(config.run)] == [3, 20]
-    assert report.results[0].metrics == report.results[1].metrics  # the same weights, the same draws
+    for item in report.results:  # each step has the numbers and the responses of its own weights
+        one = settings(
+            trained / "checkpoints" / f"step_{item.step}", tmp_path / str(item.step), samples=2, greedy=False
+        )
+        (alone,) = evaluate_model(one, quiet=True).results
+        assert (alone.step, alone.metrics) == (item.step, item.metrics)
+        files = [run / "rollouts" / "eval" / f"held_out-step_{item.step:06d}.parquet" for run in (config.run, one.run)]
+        assert pl.read_parquet(files[0]).equals(pl.read_parquet(files[1]))
+    assert report.results[0].metrics != report.results[1].metrics
     newest = config.model_copy(update={"every_checkpoint": False})
     assert [item.step for item in evaluate_model(newest, quiet=True).results] == [20]
     assert [row["step"] for row in lines(config.run)] == [3, 20, 20]
     with pytest.raises(ModelError, match="is no run directory with checkpoints"):
         evaluate_model(settings(toy_model, tmp_path, every_checkpoint=True), quiet=True)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"samples": 4}, r"\(samples 2, now 4\)"),
+        ({"temperature": 0.5}, r"\(temperature 1.0, now 0.5\)"),
+        ({"max_new_tokens": 10}, r"\(max_new_tokens 20, now 10\)"),
+        ({"seed": 1}, r"\(seed 0, now 1\)"),
+        ({"engine": "transformers"}, r"\(engine SmallEngine, now TransformersEngine\)"),
+        ({"verify": VerifyConfig(extraction="any")}, r"\(extraction boxed, now any\)"),
+        ({"model": ModelConfig(dtype="bfloat16")}, r"\(dtype float32, now bfloat16\)"),
+        ({"sets": [SET.model_copy(update={"count": 5})]}, r"\(problems \w{24}, now \w{24}\)"),
+    ],
+)
+def test_another_evaluation_does_not_overwrite_one_that_is_there(changes, message, first_evaluation):
+    config, before = first_evaluation
+    if "model" in changes:
+        changes = {"model": changes["model"].model_copy(update={"name": config.model.name})}
+    with pytest.raises(RunError, match=f"holds the evaluation of .* on held out at step 0.*{message}. .*--run"):
+        evaluate_model(config.model_copy(update=changes), quiet=True)
+    assert files_of(config.run) == before  # not even its configuration or status
+
+
+def test_another_model_does_not_overwrite_one_that_is_there(toy_model, first_evaluation, tmp_path):
+    config, before = first_evaluation
+    another = other_weights(toy_model, tmp_path / "another")
+    with pytest.raises(RunError, match=r"of \S*another would overwrite \(model \w{24}, now \w{24}\)"):
+        evaluate_model(config.model_copy(update={"model": ModelConfig(name=str(another))}), quiet=True)
+    assert files_of(config.run) == before
+    step_3 = {}  # step 3 of two runs
+    for name, model in (("one", toy_model), ("two", another)):
+        step_3[name] = shutil.copytree(model, tmp_path / name / "checkpoints" / "step_3")
+    beside = config.model_copy(update={"run": tmp_path / "run", "model": ModelConfig(name=str(tmp_path / "one"))})
+    evaluate_model(beside, quiet=True)
+    with pytest.raises(RunError, match=r"held out at step 3, .*two/checkpoints/step_3 would overwrite \(model"):
+        evaluate_model(beside.model_copy(update={"model": ModelConfig(name=str(tmp_path / "two"))}), quiet=True)
+
+
+def test_the_same_evaluation_may_be_repeated_and_others_added_beside_it(toy_model, first_evaluation, tmp_path):
+    first, _ = first_evaluation
+    config = first.model_copy(update={"run": shutil.copytree(first.run, tmp_path / "run")})
+    moved = shutil.copytree(toy_model, tmp_path / "moved")  # the same weights elsewhere are the same model
+    (moved / "optimizer.pt").write_bytes(b"state")
+    repeated = evaluate_model(config.model_copy(update={"model": ModelConfig(name=str(moved))}), quiet=True)
+    assert lines(config.run)[0]["eval/held out/avg@2"] == repeated.results[0].metrics["avg@2"]
+    other_set = config.model_copy(update={"sets": [SET.model_copy(update={"name": "other"})], "samples": 3})
+    evaluate_model(other_set, quiet=True)
+    assert [row["step"] for row in lines(config.run)] == [0, 0, 0]
+    noted = json.loads((config.run / "evaluated.json").read_text())
+    assert {label: entry["0"]["samples"] for label, entry in noted.items()} == {"held out": 2, "other": 3}
+    assert noted["held out"]["0"]["name"] == str(moved)
+
+
+@pytest.fixture(scope="module")
+def first_evaluation(toy_model, tmp_path_factory):
+    """A small evaluation, and the files it left with their content."""
+    config = settings(toy_model, tmp_path_factory.mktemp("first"), samples=2, greedy=False)
+    evaluate_model(config, quiet=True)
+    return config, files_of(config.run)
+
+
+def files_of(run: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in run.rglob("*") if path.is_file() and not path.name.startswith(".")}
 
 
 def test_benchmarks_are_named_on_the_command_line_and_results_printed(toy_model, tmp_path, capsys):
@@ -102,6 +185,9 @@ def test_benchmarks_that_cannot_be_had_are_left_out_only_when_asked(toy_model, t
     missing, made = report.notes
     assert missing.startswith("Left out: SCP-Hard is not in")
     assert made.startswith("Quantum Lock: Without a file of it the set is made by Reasoning Gym")
+    (tmp_path / "scp_hard.jsonl").write_text("not JSON")  # a file that is there is not missing
+    with pytest.raises(DataError, match=r"scp_hard\.jsonl, line 1: not JSON"):
+        evaluate_model(config.model_copy(update={"skip_missing": True}), quiet=True)
 
 
 @pytest.mark.parametrize(

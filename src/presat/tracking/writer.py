@@ -23,6 +23,7 @@ from typing import Any, Literal, Protocol, Self, SupportsFloat
 import yaml
 
 from presat.errors import RunError
+from presat.tracking.evaluated import EVALUATED
 from presat.tracking.files import mend_last_line, read_json, read_lines, rollout_files, write_atomically
 from presat.tracking.lock import RunLock
 from presat.tracking.provenance import collect
@@ -30,7 +31,7 @@ from presat.tracking.provenance import collect
 Status = Literal["running", "finished", "stopped", "failed", "interrupted"]
 
 CONFIG, PROVENANCE, METRICS, STATUS = "config.yaml", "provenance.json", "metrics.jsonl", "status.json"
-OURS = (CONFIG, PROVENANCE, METRICS, STATUS, "rollouts", "checkpoints", "logs", "report.html")
+OURS = (CONFIG, PROVENANCE, METRICS, STATUS, EVALUATED, "rollouts", "checkpoints", "logs", "report.html")
 SYNC_S = 1.0
 
 

@@ -1,5 +1,7 @@
 """`presat eval`: evaluate a model, or the checkpoints of a run, on named problem sets. Results are appended.
 
+Which model a result is of, and how its responses were drawn, is kept in `evaluated.json`.
+
 Intervals are bootstraps over problems (a problem brings all its samples), logged as `interval/SET/METRIC/low` and
 `.../high`: they say how far a number may be off because the set is a sample of problems and the responses are samples.
 """
@@ -17,9 +19,10 @@ from presat.errors import ConfigError, ModelError
 from presat.metrics import Interval, avg_at_k, bootstrap_interval, maj_at_k, mean_pass_at_k
 from presat.models import resolve_model
 from presat.rollouts import RolloutStore, seed_for
-from presat.tasks import load_task
-from presat.tasks.benchmarks import MissingBenchmarkError, benchmark_names, size_note
+from presat.rollouts.batching import BatchEngine
+from presat.tasks.benchmarks import benchmark_names, size_note
 from presat.tracking import RunWriter
+from presat.tracking.evaluated import note_evaluated, refuse_another
 from presat.training.checkpoints import checkpoint_step, list_checkpoints
 from presat.training.cpu import use_cpu
 from presat.training.engines import open_engine
@@ -27,6 +30,7 @@ from presat.training.evaluate import Evaluation, evaluate_problems
 from presat.training.libraries import quiet_libraries
 from presat.training.problems import describe, drop_too_long
 from presat.training.progress import Progress
+from presat.training.sets import load_sets
 from presat.types import Problem, Sampling
 from presat.verify import Verifier
 
@@ -90,55 +94,79 @@ def evaluate_model(config: EvalConfig, quiet: bool = False) -> EvalReport:
 
     Raises:
         ConfigError: no sets to evaluate on, two of one name, or an unknown benchmark.
-        DataError, ModelError, RunError: problems, model or run directory cannot be used.
+        DataError, ModelError, RunError: problems, model or run directory cannot be used, or the directory holds another
+            evaluation of a set at the same step.
     """
     report = EvalReport(config.run)
     use_cpu(config.threads, config.onednn)
-    models = _models(config)
+    first, *others = _models(config)
     verify = config.verify
-    with quiet_libraries():  # before the run directory is opened: what cannot be read is no failed run there
+    with quiet_libraries():  # before the run directory is opened: what is refused leaves it as it was
         asked = _problems(config, report.notes)
+        subject = _open(first, config, asked)
     with (
         quiet_libraries(),
         RunWriter(config.run, config, "eval", resume=True) as writer,
         Verifier(verify.extraction, verify.workers, verify.timeout_s) as verifier,
         Progress("eval", quiet) as progress,
     ):
-        progress.start(0, len(asked) * len(models))
-        for name in models:
-            _evaluate_one(name, config, asked, report, writer, verifier, progress)
+        progress.start(0, len(asked) * (1 + len(others)))
+        _evaluate_one(subject, config, report, writer, verifier, progress)
+        del subject  # its memory is free before the next is loaded
+        for name in others:
+            _evaluate_one(_open(name, config, asked), config, report, writer, verifier, progress)
     return report
 
 
-def _evaluate_one(
-    name: str,
-    config: EvalConfig,
-    asked: dict[str, list[Problem]],
-    report: EvalReport,
-    writer: RunWriter,
-    verifier: Verifier,
-    progress: Progress,
-) -> None:
-    """Evaluate one model on all sets."""
+@dataclass(frozen=True)
+class _Subject:
+    """A loaded model: the step it is logged at, what it is, and by set its problems and what decides the results."""
+
+    step: int
+    engine: BatchEngine
+    described: dict[str, Any]
+    problems: dict[str, list[Problem]]
+    facts: dict[str, dict[str, Any]]
+    identities: dict[str, dict[str, Any]]
+
+
+def _open(name: str, config: EvalConfig, asked: dict[str, list[Problem]]) -> _Subject:
+    """Load a model, unless the run directory holds another evaluation where this one's would be."""
     step = checkpoint_step(Path(resolve_model(name))) or 0
     engine, described = open_engine(config, name)
     fitting = {label: drop_too_long(engine, own, config.max_prompt_tokens) for label, own in asked.items()}
+    facts = {label: describe(*found) for label, found in fitting.items()}
+    drawn = {key: getattr(config, key) for key in ("samples", "temperature", "max_new_tokens", "seed")}
+    drawn |= {"dtype": config.model.dtype, "engine": type(engine).__name__, "extraction": config.verify.extraction}
+    drawn |= {"model": described.get("sha256") or described.get("revision") or described["name"]}
+    prompts = {task.label(): task.prompt for task in config.sets}  # benchmarks have the common one
+    identities = {}
+    for label in asked:
+        own = {"prompt": prompts.get(label, config.prompt), "problems": facts[label]["hash"]}
+        identities[label] = {**drawn, **own}
+        refuse_another(config.run, step, label, described["name"], identities[label])
+    return _Subject(step, engine, described, {label: own for label, (own, _) in fitting.items()}, facts, identities)
+
+
+def _evaluate_one(
+    subject: _Subject, config: EvalConfig, report: EvalReport, writer: RunWriter, verifier: Verifier, progress: Progress
+) -> None:
+    """Evaluate one model on all sets."""
+    step, described = subject.step, subject.described
     if (note := described.get("note")) and note not in report.notes:
         report.notes.append(note)
-    writer.note_provenance(
-        model=described,
-        problems={"eval": {label: describe(*found) for label, found in fitting.items()}},
-    )
+    writer.note_provenance(model=described, problems={"eval": subject.facts})
     store = RolloutStore(config.run / "rollouts")
     sampling = Sampling(config.temperature, config.max_new_tokens, config.max_prompt_tokens)
-    for label, (problems, _) in fitting.items():
+    for label, problems in subject.problems.items():
         seed = seed_for(config.seed, label)
-        found = evaluate_problems(engine, verifier, problems, config.samples, sampling, seed, config.greedy)
+        found = evaluate_problems(subject.engine, verifier, problems, config.samples, sampling, seed, config.greedy)
         result = SetResult(label, step, len(problems), found.metrics, intervals(found))
         metrics = {f"eval/{label}/{metric}": value for metric, value in found.metrics.items()}
         for metric, interval in result.intervals.items():
             metrics[f"interval/{label}/{metric}/low"] = interval.low
             metrics[f"interval/{label}/{metric}/high"] = interval.high
+        note_evaluated(config.run, step, label, described["name"], subject.identities[label])
         writer.append(step, metrics)
         if config.save_rollouts:
             store.write("eval", step, found.groups, found.scores_PG, set_name=label, extra_PG=found.extra_PG)
@@ -210,23 +238,19 @@ def _models(config: EvalConfig) -> Sequence[str]:
 def _problems(config: EvalConfig, notes: list[str]) -> dict[str, list[Problem]]:
     """The problems of every set and benchmark, by the name they are logged under; adds to `notes`."""
     names = list(dict.fromkeys(name for wanted in config.benchmarks for name in benchmark_names(wanted)))
-    asked = {task.label(): load_task(task) for task in config.sets}
-    for name in names:
-        if name in asked:
-            raise ConfigError(f"A set and a benchmark are both called '{name}'; give the set another `name`.")
-        options = {"folder": str(config.folder)} if config.folder else {}
-        task = TaskConfig(source=f"benchmark/{name}", seed=config.seed, prompt=config.prompt, options=options)
-        try:
-            problems = load_task(task)
-        except MissingBenchmarkError as error:
-            if not config.skip_missing:
-                raise
-            notes.append(f"Left out: {error}")
-            continue
+    own = [task.label() for task in config.sets]
+    if twice := [name for name in names if name in own]:
+        raise ConfigError(f"A set and a benchmark are both called '{twice[0]}'; give the set another `name`.")
+    if not own and not names:
+        raise ConfigError("There is nothing to evaluate on: give `sets` at least one task, or `benchmarks` a name.")
+    options = {"folder": str(config.folder)} if config.folder else {}
+    tasks = [TaskConfig(source=f"benchmark/{name}", seed=config.seed, prompt=config.prompt, options=options)
+             for name in names]  # fmt: skip
+    asked, left_out = load_sets([*config.sets, *tasks], config.skip_missing)
+    notes += [f"Left out: {reason}" for reason in left_out.values()]
+    for name in (name for name in names if name in asked):
+        problems = asked[name]
         notes += filter(None, [size_note(name, len(problems))])
         if config.count is not None and config.count < len(problems):
-            problems = random.Random(f"{name}/{config.seed}").sample(problems, config.count)
-        asked[name] = problems
-    if not asked:
-        raise ConfigError("There is nothing to evaluate on: give `sets` at least one task, or `benchmarks` a name.")
+            asked[name] = random.Random(f"{name}/{config.seed}").sample(problems, config.count)
     return asked
