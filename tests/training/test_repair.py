@@ -50,6 +50,16 @@ def traces(tmp_path) -> Path:
     return file
 
 
+def test_cpt_saves_the_chat_template_it_is_given(toy_model, start, tmp_path):
+    base = tmp_path / "base"
+    shutil.copytree(toy_model, base, ignore=shutil.ignore_patterns(TEMPLATE))
+    model = {"name": str(base), "chat_template": str(toy_model / TEMPLATE)}
+    text = {"source": "lab/cpt", "held_out_rows": 0}
+    assert start("cpt", run=str(tmp_path / "cpt"), model=model, data=text, sequence_length=24, batch=4, steps=1) == 0
+    saved = tmp_path / "cpt" / "checkpoints" / "step_1" / TEMPLATE
+    assert saved.read_text() == (toy_model / TEMPLATE).read_text()
+
+
 def thinking_share(folder: Path) -> float:
     """Share of the saved responses that reason between tags."""
     texts = pl.concat([pl.read_parquet(file) for file in folder.rglob("*.parquet")])["text"]
@@ -67,12 +77,12 @@ def test_the_repair_from_a_base_model_without_chat_template(toy_model, traces, s
     bits = [row["eval/held_out/bits_per_token"] for row in lines(tmp_path / "cpt") if row["step"] in (0, 40)]
     assert bits[1] < 0.8 * bits[0]
 
-    # both sets need the template, which a base model is given in its folder
+    # both sets need a template, which the base model has not; SFT saves the one it is given with its model
     capsys.readouterr()
     sets = {"data": {"source": str(traces)}, "model": model, "out": str(tmp_path / "sets"), "max_length": 100}
     assert start("data sft", **sets) == 1
-    assert "Put a `chat_template.jinja` into the model's folder" in capsys.readouterr().err
-    shutil.copy(toy_model / TEMPLATE, tmp_path / "cpt" / "checkpoints" / "step_40" / TEMPLATE)
+    assert "Set `model.chat_template`" in capsys.readouterr().err
+    model["chat_template"] = str(toy_model)
     assert start("data sft", **sets) == 0
     made = json.loads(capsys.readouterr().out)
     assert (made["kept"], made["dropped"]) == (40, {"wrong answer": 8})

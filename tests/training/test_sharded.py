@@ -17,11 +17,21 @@ import pytest
 import yaml
 
 from presat.config import dump_config
-from presat.config.schema import ModelConfig, RewardConfig, SftConfig, SupervisedOptimConfig, TaskConfig
-from presat.training import run_sft, run_train
+from presat.config.schema import (
+    CorpusConfig,
+    CptConfig,
+    LoraConfig,
+    ModelConfig,
+    RewardConfig,
+    SftConfig,
+    SupervisedOptimConfig,
+    TaskConfig,
+)
+from presat.training import run_cpt, run_sft, run_train
 
 from .runs import START, largest_gap, lines
 
+BITS = "eval/held_out/bits_per_token"
 EXAMPLE = Path(__file__).parents[2] / "examples" / "scaling" / "fsdp2.yaml"
 
 SCRIPT = """
@@ -33,6 +43,8 @@ from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor
 
 from presat.models import load_model_and_tokenizer
+from presat.rewards.certainty import Statistic
+from presat.rewards.policy import PolicyScorer
 from presat.rollouts import make_engine
 from presat.tasks.lab import lab_problems
 from presat.training.supervised import bits_per_token, row
@@ -58,8 +70,18 @@ def drawn(engine):
     return [[list(c.token_ids) for c in g.completions] for g in engine.generate(problems, 3, sampling, range(9))]
 
 
+def certainty(model, groups):  # in 6 and 15 passes of a response: what one process makes, the other need not
+    needs = [Statistic("self_certainty"), Statistic("entropy")]
+    scored = PolicyScorer(model, rows=1)(groups, needs)
+    return torch.tensor([[c.stats[need.key] for need in needs] for g in scored for c in g.completions])
+
+
 seen = []
 for update in range(3):
+    # the reward's pass may be the first after an update: weights are gathered there as well as by sampling
+    groups = engines[0].generate(problems, 3, sampling, range(9))
+    own, theirs = (certainty(model, groups) for model in (whole, split))
+    assert len(own) > 0 and (own - theirs).abs().max() < 1e-4, f"process {rank}, update {update}"
     one, other = (drawn(engine) for engine in engines)
     assert one == other, f"process {rank}, update {update}"
     bits = [bits_per_token(model, rows, 0) for model in (whole, split)]
@@ -149,6 +171,28 @@ def test_sft_with_split_weights_trains_as_on_one_process(toy_model, tmp_path):
     run_sft(one, quiet=True)
     run_split("sft", two, tmp_path)
     assert largest_gap(two.run, one.run) < 1e-5
+
+
+def test_cpt_of_adapters_with_split_weights_measures_held_out_text(toy_model, tmp_path):
+    one, two = (
+        CptConfig(
+            run=tmp_path / name,
+            model=ModelConfig(name=str(toy_model)),
+            data=CorpusConfig(source="lab/cpt", held_out_rows=6),
+            optim=SupervisedOptimConfig(lr=1e-2),
+            lora=LoraConfig(rank=4),
+            sequence_length=24,
+            batch=8,
+            steps=4,
+            threads=1,
+        )
+        for name in ("one", "two")
+    )
+    run_cpt(one, quiet=True)
+    run_split("cpt", two, tmp_path)
+    ours, theirs = ([row[BITS] for row in lines(config.run) if BITS in row] for config in (one, two))
+    assert ours == pytest.approx(theirs, abs=1e-4)
+    assert ours[1] < ours[0]
 
 
 def test_rl_with_split_weights_trains_as_on_one_process(toy_config, tmp_path):
