@@ -184,6 +184,7 @@ def test_under_noisy_labels_the_label_pays_and_the_truth_is_logged(toy_config, t
         right = [float(a == truths[i]) for i, a in rows.select("problem_id", "extracted").rows()]
         assert rows["true_score"].to_list() == right
         assert row["labels/gold_accuracy"] == pytest.approx(sum(right) / len(right))
+        assert row["labels/label_accuracy"] == 0.5
         assert row["reward"] == pytest.approx(rows["score"].mean())
         paid = [float(a == label) for label, a in rows.select("gold", "extracted").rows()]
         assert rows["reward"].to_list() == paid

@@ -8,6 +8,7 @@ from collections import Counter
 import pytest
 
 from presat.rewards import Outcome, Vote
+from presat.tasks.noise import corrupted, keep_original
 from presat.training.labels import count_labels, label_metrics
 from presat.types import Problem, RolloutGroup, Score
 
@@ -20,8 +21,10 @@ def vote(*agrees: bool, share: float = 0.5, tied: bool = False, label: str | Non
     return Vote(label, agrees, share, tied, (share,) * len(agrees))
 
 
-def metrics(rows: list[list[Score]], outcomes: list[Outcome], group_size: int) -> dict[str, float]:
-    groups = [RolloutGroup(PROBLEM, (), ())] * len(rows)
+def metrics(
+    rows: list[list[Score]], outcomes: list[Outcome], group_size: int, problems: list[Problem] | None = None
+) -> dict[str, float]:
+    groups = [RolloutGroup(problem, (), ()) for problem in problems or [PROBLEM] * len(rows)]
     whole = count_labels(groups, rows, outcomes, group_size)
     parts = [count_labels([g], [r], [o], group_size) for g, r, o in zip(groups, rows, outcomes, strict=True)]
     added: Counter[str] = Counter()
@@ -57,6 +60,13 @@ def test_votes_see_all_responses_and_know_their_label() -> None:
     assert found["labels/majority_share"] == 1.5 / 4
     assert found["labels/ties"] == 1 / 4
     assert found["labels/no_answer"] == 1 / 4
+
+
+def test_labels_that_came_with_the_problems_are_compared_with_the_true_answers_beside_them() -> None:
+    labels = [corrupted(PROBLEM, "7"), keep_original(PROBLEM), keep_original(PROBLEM), PROBLEM]
+    found = metrics([[RIGHT, WRONG]] * 4, [Outcome([0.0] * 2)] * 4, group_size=2, problems=labels)
+    assert found["labels/label_accuracy"] == 2 / 3
+    assert "labels/ties" not in found
 
 
 def test_parts_are_averaged_over_the_responses_that_train() -> None:

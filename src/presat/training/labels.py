@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from presat.rewards import Outcome, label_is_right
 from presat.tasks.rows import original_gold
-from presat.types import RolloutGroup, Score
+from presat.types import Problem, RolloutGroup, Score
 from presat.verify.equivalence import judged_classes
 
 if TYPE_CHECKING:
@@ -62,6 +62,7 @@ def count_labels(
         _add(totals, _vote(scores, outcome))
         if outcome.vote is None:
             _add(totals, {"share": _agreement(scores[:group_size], group.problem.verifier)})
+            _add(totals, _given_label(group.problem))
         for name, values_N in outcome.parts.items():
             known = [value for value in values_N[:group_size] if value is not None]
             _add(totals, {f"{_PART}{name}/sum": sum(known), f"{_PART}{name}/count": len(known)})
@@ -77,8 +78,9 @@ def label_metrics(totals: Totals) -> dict[str, float]:
         **{f"labels/{kind}": _ratio(totals[kind], groups) for kind in ("all_right", "all_wrong", "mixed")},
         "labels/majority_share": _ratio(totals["share"], groups),
     }
-    if totals["votes"]:
+    if totals["votes"] or totals["label_known"]:
         metrics["labels/label_accuracy"] = _ratio(totals["label_right"], totals["label_known"])
+    if totals["votes"]:
         metrics["labels/ties"] = totals["ties"] / totals["votes"]
         metrics["labels/no_answer"] = totals["no_answer"] / totals["votes"]
     for name in sorted(key.removeprefix(_PART).removesuffix("/sum") for key in totals if key.endswith("/sum")):
@@ -115,6 +117,12 @@ def _vote(scores_N: Sequence[Score], outcome: Outcome) -> dict[str, float]:
         "label_right": right is True,
         "label_known": right is not None,
     }
+
+
+def _given_label(problem: Problem) -> dict[str, float]:
+    """Whether the label that came with a problem is the true answer, where the problem keeps that beside it."""
+    truth = original_gold(problem)
+    return {} if truth is None else {"label_right": truth == problem.gold, "label_known": 1}
 
 
 def _agreement(scores_G: Sequence[Score], verifier: str) -> float:
