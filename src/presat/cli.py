@@ -115,6 +115,18 @@ def _traces(config: schema.TracesConfig, out: Console) -> Result:
     return done.to_json()
 
 
+def _pack(config: schema.PackConfig, out: Console) -> Result:
+    from presat.training import run_pack
+
+    done = run_pack(config)
+    out.print(f"{done.documents:,} documents, {done.tokens:,} tokens ({done.bytes / 1e9:.3g} GB) in {done.folder}")
+    out.print(
+        f"{done.rows:,} sequences of {config.sequence_length} tokens to train on, {done.held_out} held out: "
+        f"{done.steps:,} steps of {config.batch} an epoch."
+    )
+    return done.to_json()
+
+
 def _stage(name: str) -> Callable[[Any, Console], Result]:
     """A training verb: run it, then show the run as `report` would."""
 
@@ -163,6 +175,7 @@ VERBS: dict[str, Verb] = {
     "data subset": Verb("N problems across the range of difficulty.", schema.SubsetConfig, _subset),
     "data corrupt": Verb("What if a share of the labels is wrong?", schema.CorruptConfig, _corrupt),
     "data sft": Verb("Thinking and Non-Thinking SFT sets from one file of traces.", schema.TracesConfig, _traces),
+    "data pack": Verb("How many tokens of text are there, made ready for `cpt`?", schema.PackConfig, _pack),
     "cpt": Verb("Continue pre-training on domain text.", schema.CptConfig, _stage("cpt")),
     "sft": Verb("Fine-tune on worked solutions, thinking or not.", schema.SftConfig, _stage("sft")),
     "train": Verb("Train with GRPO under the supervision I have.", schema.TrainConfig, _stage("train")),

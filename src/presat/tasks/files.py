@@ -115,26 +115,57 @@ def _table(rows: Sequence[Row]) -> pa.Table | None:
 
 
 def read_rows(source: str, split: str = "train", subset: str | None = None) -> Iterator[tuple[str, Row]]:
-    """Yield (where, row) for every row of a source; rows are counted from 1.
+    """Yield (where, row) for every row of a source; rows are counted from 1. Nothing is held but a few rows.
 
     Raises:
         DataError: see `load_file_problems`.
     """
+    files = source_files(source)
+    for file in files or ():
+        yield from read_file(file)
+    if files is None:
+        yield from read_dataset(source, open_dataset(source, split, subset))
+
+
+def source_files(source: str, suffixes: Sequence[str] = SUFFIXES) -> list[Path] | None:
+    """Return the files a source stands for: the file, or those of a folder by name; None when it is a data set.
+
+    A data set is a hub id, a folder written by `save_to_disk`, or one that holds other kinds of files.
+
+    Raises:
+        DataError: a path to nothing, or an empty folder.
+    """
     path = Path(source).expanduser()
     meant_as_path = source.startswith((".", "/", "~")) or path.suffix in (*SUFFIXES, *_OTHER_SUFFIXES)
     if path.is_file():
-        yield from _read_file(path)
-    elif path.is_dir():
-        yield from _read_folder(path, split, subset)
-    elif meant_as_path or ("/" in source and path.parent.is_dir()):
+        return [path]
+    if path.is_dir():
+        if _is_saved(path):
+            return None
+        files = sorted(item for item in path.iterdir() if item.suffix in suffixes)
+        if not files and not any(path.iterdir()):
+            raise DataError(
+                f"The folder {path} is empty; it should hold {', '.join(suffixes)} files or a saved dataset."
+            )
+        return files or None
+    if meant_as_path or ("/" in source and path.parent.is_dir()):
         beside = [item.name for item in path.parent.iterdir()] if path.parent.is_dir() else []
         raise DataError(f"There is no file {source}.{nearest(path.name, beside) if beside else ''}")
-    else:
-        yield from _read_dataset(source, split, subset)
+    return None
 
 
-def _read_file(path: Path) -> Iterator[tuple[str, Row]]:
-    readers = {".parquet": _read_parquet, ".jsonl": _read_jsonl, ".csv": _read_csv}
+def _is_saved(folder: Path) -> bool:
+    """Whether `save_to_disk` of the library datasets wrote the folder."""
+    return (folder / "state.json").is_file() or (folder / "dataset_dict.json").is_file()
+
+
+def read_file(path: Path, column: str | None = None) -> Iterator[tuple[str, Row]]:
+    """Yield (where, row) for every row of a file; of a parquet file only `column`, where it is given and there.
+
+    Raises:
+        DataError: of no known kind, cannot be read, or a malformed row.
+    """
+    readers = {".parquet": lambda path: _read_parquet(path, column), ".jsonl": _read_jsonl, ".csv": _read_csv}
     if path.suffix not in readers:
         raise DataError(f"{path} is of no known kind; known are {', '.join(SUFFIXES)}.")
     try:
@@ -146,12 +177,14 @@ def _read_file(path: Path) -> Iterator[tuple[str, Row]]:
         raise DataError(f"{path} is not UTF-8 text: {error}.") from error
 
 
-def _read_parquet(path: Path) -> Iterator[Row]:
+def _read_parquet(path: Path, column: str | None) -> Iterator[Row]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        for batch in pq.ParquetFile(path).iter_batches(batch_size=1024):
+        file = pq.ParquetFile(path)
+        wanted = [column] if column in file.schema_arrow.names else None
+        for batch in file.iter_batches(batch_size=1024, columns=wanted):
             yield from batch.to_pylist()
     except pa.ArrowException as error:
         raise DataError(f"{path} is not a parquet file, or a damaged one: {error}") from error
@@ -186,34 +219,33 @@ def _read_csv(path: Path) -> Iterator[Row]:
             raise DataError(f"{path}, row {number + 1}: is not CSV ({error}).") from error
 
 
-def _read_folder(path: Path, split: str, subset: str | None) -> Iterator[tuple[str, Row]]:
-    if (path / "state.json").is_file() or (path / "dataset_dict.json").is_file():
-        yield from _read_dataset(str(path), split, subset, saved=True)
-        return
-    files = sorted(item for item in path.iterdir() if item.suffix in SUFFIXES)
-    if files:
-        for file in files:
-            yield from _read_file(file)
-    elif any(path.iterdir()):
-        yield from _read_dataset(str(path), split, subset)
-    else:
-        raise DataError(f"The folder {path} is empty; it should hold {', '.join(SUFFIXES)} files or a saved dataset.")
+def open_dataset(source: str, split: str = "train", subset: str | None = None) -> Any:
+    """Open a split of a Hugging Face dataset: a hub id, or a folder (written by `save_to_disk`, or of other files).
 
-
-def _read_dataset(source: str, split: str, subset: str | None, saved: bool = False) -> Iterator[tuple[str, Row]]:
-    """Rows of a Hugging Face dataset: a hub id, or a folder written by `save_to_disk`."""
+    Raises:
+        DataError: it cannot be loaded, or has no such split.
+    """
     import datasets
 
+    folder = Path(source).expanduser()
     try:
-        data: Any = datasets.load_from_disk(source) if saved else datasets.load_dataset(source, subset, split=split)
+        if folder.is_dir() and _is_saved(folder):
+            data: Any = datasets.load_from_disk(str(folder))
+        else:
+            data = datasets.load_dataset(str(folder) if folder.is_dir() else source, subset, split=split)
         if isinstance(data, datasets.DatasetDict):
             if split not in data:
                 raise DataError(f"{source} has no split '{split}'.{nearest(split, map(str, data))}")
             data = data[split]
     except (OSError, ValueError, RuntimeError) as error:  # the library's own errors derive from these
         known = "a path here, lab/NAME, reasoning_gym/TASK or a Hugging Face dataset that can be loaded"
-        what = "cannot be loaded as a dataset" if Path(source).is_dir() else f"is not {known}"
+        what = "cannot be loaded as a dataset" if folder.is_dir() else f"is not {known}"
         raise DataError(f"{source} {what}: {error}") from error
+    return data
+
+
+def read_dataset(source: str, data: Any) -> Iterator[tuple[str, Row]]:
+    """Yield (where, row) for every row of an opened dataset, whose texts stay on the disk."""
     for number, row in enumerate(data, start=1):
         yield f"{source}, row {number}", row
 

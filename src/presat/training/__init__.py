@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from presat.training.adopt import SaturationCallback, TRLReward
-    from presat.training.cpt import run_cpt
+    from presat.training.cpt import run_cpt, run_pack
     from presat.training.data import run_corrupt, run_filter
     from presat.training.evaluate import evaluate_problems
     from presat.training.evaluation import evaluate_model, run_eval
@@ -28,6 +28,7 @@ __all__ = [
     "run_cpt",
     "run_eval",
     "run_filter",
+    "run_pack",
     "run_sft",
     "run_traces",
     "run_train",
@@ -43,6 +44,7 @@ _HOME = {
     "run_cpt": "cpt",
     "run_eval": "evaluation",
     "run_filter": "data",
+    "run_pack": "cpt",
     "run_sft": "sft",
     "run_traces": "traces",
     "run_train": "grpo",

@@ -1,4 +1,4 @@
-"""The progress of a training verb, on stderr: a live line on a terminal, a plain line now and then in a log file."""
+"""The progress of a long verb, on stderr: a live line on a terminal, a plain line now and then in a log file."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Progress:
         self._bar.update(self._task, completed=done, total=total)
 
     def show(self, step: int, metrics: Mapping[str, float | None]) -> None:
-        """Update the line after a step."""
+        """Update the line after a training step."""
         scores = [
             (name.split("/")[1], v) for name, v in metrics.items() if name.startswith("eval/") and "/avg@" in name
         ]
@@ -55,9 +55,13 @@ class Progress:
         name = "reward" if "reward" in metrics else "loss"
         value = metrics.get(name)
         newest = "" if value is None else f"{name} {value:.2f}  "
-        self._bar.update(self._task, completed=step, numbers=newest + self._held_out)
+        self.tell(step, newest + self._held_out)
+
+    def tell(self, step: int, numbers: str) -> None:
+        """Update the line with any numbers."""
+        self._bar.update(self._task, completed=step, numbers=numbers)
         if self._plain and time.monotonic() - self._said >= LOG_EVERY_S:
-            self._say(step, newest + self._held_out)
+            self._say(step, numbers)
 
     def _say(self, step: int, numbers: str) -> None:
         """One plain line, with the time left at the pace so far."""

@@ -1,7 +1,8 @@
 """What CPT and SFT share: TRL's SFTTrainer over rows tokenised once, written to a run directory.
 
 The whole schedule of rows is laid out before training as a one-epoch data set read in order, so a resumed run sees
-exactly the rows the unbroken one would have seen.
+exactly the rows the unbroken one would have seen. Rows of a token file stay on the disk until a batch needs them: the
+schedule alone, 8 bytes a row, is in memory.
 """
 
 # ruff: noqa: ARG002  (transformers passes all of these to every hook)
@@ -14,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 import numpy as np
+import pyarrow as pa
 import torch
 from datasets import Dataset
 from torch import nn
@@ -29,6 +31,7 @@ from presat.training.checkpoints import complete_checkpoint
 from presat.training.optim import make_optimizer, make_schedule
 from presat.training.safe import SafeTrainer
 from presat.training.session import Session
+from presat.training.token_rows import TokenRows
 
 Metrics = dict[str, float]
 
@@ -44,8 +47,11 @@ class Row:
     labels: np.ndarray
 
 
-def as_dataset(rows: Sequence[Row], order: Sequence[int]) -> Dataset:
+def as_dataset(rows: Sequence[Row] | TokenRows, order: np.ndarray) -> Dataset:
     """Return the rows in the order training reads them, as the kind of data set TRL takes."""
+    if isinstance(rows, TokenRows):
+        # a name of its own: to find one, datasets would copy and hash the whole order
+        return Dataset(pa.table({"row": order}), fingerprint="schedule").with_transform(rows.batch)
     columns = {
         "input_ids": [rows[index].input_ids for index in order],
         "labels": [rows[index].labels for index in order],
@@ -81,12 +87,12 @@ class Collate:
         }
 
 
-def schedule_rows(count: int, needed: int, seed: int) -> list[int]:
-    """Return `needed` row indices: one shuffled pass over `count` rows after another."""
-    passes = math.ceil(needed / count)
-    return np.concatenate([np.random.default_rng([seed, p]).permutation(count) for p in range(passes)])[
-        :needed
-    ].tolist()
+def schedule_rows(count: int, needed: int, seed: int) -> np.ndarray:
+    """Return `needed` row indices, int64: one shuffled pass over `count` rows after another."""
+    order = np.empty(needed, dtype=np.int64)
+    for number, start in enumerate(range(0, needed, count)):
+        order[start : start + count] = np.random.default_rng([seed, number]).permutation(count)[: needed - start]
+    return order
 
 
 def bits_per_token(model: Any, rows: Sequence[Row], pad_id: int, batch: int = 32) -> float:
@@ -139,7 +145,7 @@ def fit(
     run: Session,
     model: Any,
     tokenizer: Any,
-    rows: Sequence[Row],
+    rows: Sequence[Row] | TokenRows,
     steps: int,
     batch: int,
     measure: Callable[[], Metrics] = dict,

@@ -204,8 +204,10 @@ class CorpusConfig(Settings):
     """`lab/base`, `lab/cpt`, a .jsonl, .parquet, .csv or .txt file, a folder of them, or a Hugging Face dataset id."""
     text: str = "text"
     """Column that holds a document; in a .txt file every line is one."""
+    subset: str = ""
+    """Configuration of a Hugging Face dataset that has several (`4plus` of `nvidia/Nemotron-CC-Math-v1`)."""
     seed: int = 0
-    """Seed of procedural documents and of the order of a file's."""
+    """Seed of procedural documents, and of which sequences of a file are held out."""
     held_out_rows: int = Field(default=64, ge=0)
     """Sequences set aside to measure bits per token before and after."""
     weights: dict[str, float] = Field(default_factory=dict)
@@ -277,6 +279,13 @@ class CptConfig(SupervisedConfig):
     """Sequences a step, over all processes."""
     steps: int | None = Field(default=None, ge=1)
     """Steps; None is one epoch (a procedural corpus has no end, so it needs a number)."""
+
+
+class PackConfig(CptConfig):
+    """Tokenising a `cpt` run's text beforehand, told by the run's own configuration.
+
+    Of it `data`, `model.name`, `sequence_length` and `batch` matter.
+    """
 
 
 class SftConfig(SupervisedConfig):
