@@ -148,7 +148,7 @@ def fit(
     rows: Sequence[Row] | TokenRows,
     steps: int,
     batch: int,
-    measure: Callable[[], Metrics] = dict,
+    measure: Callable[[Any], Metrics] = lambda _: {},
     counts: Mapping[str, float] | None = None,
 ) -> None:
     """Train `model` on `rows` until `steps` updates of `batch` rows are done; the last one ends in a checkpoint.
@@ -161,7 +161,8 @@ def fit(
         rows: the tokenised data.
         steps: updates.
         batch: rows an update, over all processes.
-        measure: measures the model, in every process; what it returns is logged at step 0 and at the last step.
+        measure: measures the model it is given, as it is held for training, in every process; what it returns is
+            logged at step 0 and at the last step.
         counts: what else is logged at step 0.
 
     Raises:
@@ -235,7 +236,7 @@ class _Monitor(TrainerCallback):
     config: CptConfig | SftConfig
     run: Session
     steps: int
-    measure: Callable[[], Metrics]
+    measure: Callable[[Any], Metrics]
     counts: Mapping[str, float]
     measured: Metrics = field(default_factory=dict)
 
@@ -243,7 +244,7 @@ class _Monitor(TrainerCallback):
         """Show the progress line; measure the model as it comes, unless the run is resumed."""
         self.run.progress.start(state.global_step, self.steps)
         if state.global_step == 0:
-            measured = self.measure()
+            measured = self.measure(kwargs["model"])
             if self.run.writer is not None:
                 self.run.writer.append(0, {**self.counts, **measured})
 
@@ -253,7 +254,7 @@ class _Monitor(TrainerCallback):
         control.should_save = step >= self.steps or (every > 0 and step % every == 0)
         control.should_log |= control.should_save
         if step >= self.steps:
-            self.measured = self.measure()
+            self.measured = self.measure(kwargs["model"])
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Metrics | None = None, **kwargs: Any) -> None:
         """Write a line: TRL's metrics, and at the end what was measured."""
