@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
+from tests.rewards.conftest import MakeGroup
 
-from presat.rewards import GATES, SOURCES
+from presat.rewards import GATES, SOURCES, UserReward, judge, votes_of
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -33,3 +35,16 @@ def test_the_example_for_any_framework_runs(tmp_path: Path, monkeypatch: pytest.
     exec(compile(code, "adoption.md", "exec"), names)
     assert names["rewards"] == [1.0, 1.0, 0.0, 0.0]
     assert [score.value for score in names["scores"]] == [0.0, 0.0, 0.0, 1.0]  # type: ignore[attr-defined]
+
+
+def test_the_example_of_a_vote_of_ones_own_runs(group: MakeGroup) -> None:
+    blocks = (DOCS / "rewards.md").read_text().split("## Your own")[1].split("```python\n")
+    code = next(block.split("```")[0] for block in blocks if "def outcome" in block)
+    names: dict[str, Any] = {}
+    exec(compile(code, "rewards.md", "exec"), names)
+    reward = UserReward(names["Confident"](), "confident")
+    outcome = judge(reward, group([r"\boxed{3}", r"\boxed{6/2}", r"\boxed{4}", "none"]), [])
+    assert outcome.values_N == [0.5, 0.5, 0.0, 0.0]
+    assert outcome.vote is not None
+    assert not outcome.vote.tied
+    assert votes_of(reward) == 16

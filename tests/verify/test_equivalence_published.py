@@ -98,7 +98,7 @@ EXPLAINED: dict[tuple[tuple[str, str, str], tuple[float, float]], str] = {
         )
     },
 }  # fmt: skip
-"""Every difference there is, with its reason; docs/data-formats.md says the same at more length."""
+"""Every difference there is, with its reason; docs/deviations.md says the same at more length."""
 
 
 def distinct(folder: Path, most: int | None = None) -> list[Problem]:
