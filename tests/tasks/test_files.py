@@ -379,3 +379,10 @@ def test_wrong_columns_and_options(tmp_path: Path) -> None:
         load_problems(path, colums=COLUMNS)
     with pytest.raises(ConfigError, match="No data source is given"):
         load_problems("")
+
+
+def test_a_missing_file_in_a_full_folder_lists_some_of_it(tmp_path: Path) -> None:
+    for number in range(500):
+        (tmp_path / f"part-{number:03}.parquet").touch()
+    with pytest.raises(DataError, match=r"Known: part-000\.parquet, .*, part-019\.parquet and 480 more\.$"):
+        load_problems(str(tmp_path / "zzz"))
