@@ -14,6 +14,11 @@ from presat.config.schema import EvalSettings, ModelConfig, OptimConfig, RewardC
 @pytest.fixture(scope="session")
 def toy_model(tmp_path_factory) -> Path:
     """Folder of a lab model that writes a few words and boxes any number."""
+    return make_toy_model(tmp_path_factory.mktemp("toy"))
+
+
+def make_toy_model(folder: Path, tied: bool = False) -> Path:
+    """Make such a model, its head tied to its embedding or not."""
     import torch
     from transformers import AutoTokenizer, LlamaForCausalLM
 
@@ -22,8 +27,11 @@ def toy_model(tmp_path_factory) -> Path:
 
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    folder = make_lab_model(tmp_path_factory.mktemp("toy"), seed=0)
+    folder = make_lab_model(folder, seed=0)
     model: Any = LlamaForCausalLM.from_pretrained(folder)
+    if tied:
+        model.config.tie_word_embeddings = True
+        model.lm_head.weight = model.model.embed_tokens.weight
     tokenizer = AutoTokenizer.from_pretrained(folder)
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.01)
     rng = random.Random(0)

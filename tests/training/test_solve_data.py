@@ -102,7 +102,8 @@ def test_killed_and_started_again_it_goes_on_and_ends_the_same(filtered, toy_mod
 @pytest.mark.parametrize(
     ("change", "name"),
     [({"seed": 8}, "seed"), ({"samples": 4}, "samples"), ({"temperature": 0.5}, "temperature"),
-     ({"verify": VerifyConfig(extraction="any")}, "extraction"), ({"max_new_tokens": 9}, "max_new_tokens")],
+     ({"verify": VerifyConfig(extraction="any")}, "extraction"), ({"max_new_tokens": 9}, "max_new_tokens"),
+     ({"engine": "transformers"}, "engine")],
 )  # fmt: skip
 def test_samples_that_were_drawn_otherwise_are_not_mixed_in(filtered, change, name):
     config, _ = filtered

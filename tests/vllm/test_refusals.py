@@ -5,12 +5,9 @@ from __future__ import annotations
 import importlib.util
 
 import pytest
-from pydantic import ValidationError
 
-from presat.config.schema import EvalConfig, FilterConfig, LoraConfig, ModelConfig, TaskConfig, TrainConfig
+from presat.config.schema import EvalConfig, FilterConfig, ModelConfig, TaskConfig, TrainConfig
 from presat.errors import ConfigError
-from presat.models import load_model_and_tokenizer
-from presat.rollouts import make_engine
 from presat.training import run_eval, run_filter, run_train
 
 absent = pytest.mark.skipif(importlib.util.find_spec("vllm") is not None, reason="vLLM is installed")
@@ -31,29 +28,9 @@ def test_every_verb_says_how_to_install_it(lab_folder, tmp_path):
             verb(config, quiet=True)
 
 
-def test_several_processes_are_refused(lab_folder, monkeypatch):
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(ConfigError, match="runs in one process"):
-        make_engine(*load_model_and_tokenizer(str(lab_folder)), "vllm")
-
-
-def test_adapters_are_refused_before_anything_is_loaded():
-    with pytest.raises(ValidationError, match="adapters"):
-        TrainConfig(engine="vllm", lora=LoraConfig(rank=4))
-    TrainConfig(engine="vllm")
-    TrainConfig(engine="small", lora=LoraConfig(rank=4))
-
-
 @pytest.mark.skipif(importlib.util.find_spec("openai") is not None, reason="openai is installed")
 def test_a_server_needs_openai(lab_folder, tmp_path):
     task = TaskConfig(source="lab/chains", count=2)
     config = EvalConfig(run=tmp_path / "eval", model=ModelConfig(name=str(lab_folder)), sets=[task], engine="server")
     with pytest.raises(ConfigError, match="pip install openai"):
         run_eval(config, quiet=True)
-
-
-def test_a_server_has_one_model_and_does_not_train():
-    with pytest.raises(ValidationError, match="every checkpoint"):
-        EvalConfig(engine="server", every_checkpoint=True)
-    with pytest.raises(ValidationError, match="engine"):
-        TrainConfig(engine="server")

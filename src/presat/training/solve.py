@@ -12,7 +12,7 @@ import contextlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import polars as pl
 
@@ -141,7 +141,7 @@ def open_sampler(config: SampleConfig, command: str, quiet: bool = False) -> Ite
         Progress(command, quiet) as progress,
     ):
         engine, identity = open_engine(config, config.model.name)
-        _same_draws(config, identity)
+        _same_draws(config, identity, engine)
         fitting, too_long = drop_too_long(engine, problems, config.max_prompt_tokens)
         writer.note_provenance(model=identity, problems={"data": describe(fitting, too_long)})
         wanted = {_key(problem) for problem in fitting}
@@ -154,11 +154,15 @@ def _key(problem: Problem) -> _Key:
     return problem.id, problem.gold, content_id(problem.messages)
 
 
-def _same_draws(config: SampleConfig, identity: dict[str, str | None]) -> None:
-    """Note what decides the samples, or refuse to mix them with samples that were drawn otherwise."""
+def _same_draws(config: SampleConfig, identity: dict[str, Any], engine: BatchEngine) -> None:
+    """Note what decides the samples, or refuse to mix them with samples that were drawn otherwise.
+
+    A server's model is known by the name it has there; where the server stands decides nothing.
+    """
     names = ("samples", "temperature", "max_new_tokens", "seed")
     model = identity.get("sha256") or identity.get("revision") or identity.get("name")
-    now = {"model": model, "dtype": config.model.dtype, "extraction": config.verify.extraction}
+    now = {"model": model, "engine": engine.kind, "extraction": config.verify.extraction}
+    now |= {"tokenizer": config.model.name} if config.engine == "server" else {"dtype": config.model.dtype}
     now |= {"chat_template": config.model.chat_template}
     now |= {name: getattr(config, name) for name in names}
     before = read_json(config.run / DRAWN_WITH)

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from presat.config.schema.base import (
     DrawConfig,
+    EngineConfig,
     LoraConfig,
     ModelConfig,
     ServerConfig,
     Settings,
     TaskConfig,
     VerifyConfig,
+    VllmConfig,
     YamlMapping,
 )
 from presat.config.schema.data import (
@@ -55,6 +57,7 @@ __all__ = [
     "CptConfig",
     "DemoConfig",
     "DrawConfig",
+    "EngineConfig",
     "EvalConfig",
     "EvalSettings",
     "FilterConfig",
@@ -80,6 +83,7 @@ __all__ = [
     "TracesConfig",
     "TrainConfig",
     "VerifyConfig",
+    "VllmConfig",
     "WatchConfig",
     "YamlMapping",
 ]

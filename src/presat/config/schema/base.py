@@ -138,9 +138,35 @@ class ServerConfig(Settings):
     """Most problems asked about at the same time."""
     timeout_s: float = Field(default=3600.0, gt=0)
     """Longest wait for the responses to one problem."""
+    weights: Path | None = None
+    """For `train`: folder for new weights, which the server must see under the same path; `RUN/weights` when None."""
 
 
-class DrawConfig(Settings):
+class VllmConfig(Settings):
+    """vLLM inside the process (`engine: vllm`)."""
+
+    gpu_share: float = Field(default=0.3, gt=0, le=1)
+    """Share of the GPU's memory that vLLM takes, its own copy of the weights included."""
+    dtype: Literal["", "float32", "bfloat16"] = ""
+    """Type of that copy; the model's own when empty. `bfloat16` on GPUs, beside `bf16: true`."""
+
+
+class EngineConfig(Settings):
+    """Who draws the responses: shared by every verb that samples."""
+
+    engine: Literal["auto", "small", "transformers", "vllm", "server"] = "auto"
+    """Rollout engine. `auto`: our small-model decoder (`small`) where it runs the model, else `transformers`. `vllm`:
+    inside the process. `server`: one that has the weights. See vllm.md."""
+    rows: int | None = Field(default=None, ge=1)
+    """Most responses a process decodes side by side: fewer need less memory. None: 64 with `transformers`, else 256. A
+    server decides by itself."""
+    vllm: VllmConfig = Field(default_factory=VllmConfig)
+    """Settings of `engine: vllm`."""
+    server: ServerConfig = Field(default_factory=ServerConfig)
+    """The server of `engine: server`. Verbs that only sample read of `model` the tokenizer alone."""
+
+
+class DrawConfig(EngineConfig):
     """How a verb that only samples draws its responses: shared by `eval` and the data verbs."""
 
     temperature: float = Field(default=1.0, ge=0)
@@ -151,9 +177,5 @@ class DrawConfig(Settings):
     """Response length limit in tokens."""
     verify: VerifyConfig = Field(default_factory=VerifyConfig)
     """How answers are checked."""
-    engine: Literal["auto", "small", "transformers", "vllm", "server"] = "auto"
-    """Rollout engine, as in training; or a `server`: it has the weights, and of `model` only the tokenizer is read."""
-    server: ServerConfig = Field(default_factory=ServerConfig)
-    """The server of `engine: server`."""
     threads: Threads = 0
     onednn: OneDnn = False

@@ -52,8 +52,6 @@ class EvalConfig(DrawConfig):
     @model_validator(mode="after")
     def _names(self) -> EvalConfig:
         _distinct(self.sets)
-        if self.engine == "server" and self.every_checkpoint:
-            raise ValueError("engine: server has one model, so it cannot evaluate every checkpoint")
         return self
 
 

@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from presat.config.schema.base import (
+    EngineConfig,
     LoraConfig,
     ModelConfig,
     OneDnn,
@@ -121,7 +122,7 @@ class OptimConfig(Settings):
     """Gradient clipping; the paper does not say, this is its framework's default."""
 
 
-class TrainConfig(Settings):
+class TrainConfig(EngineConfig):
     """GRPO, exactly the paper's objective (section 3)."""
 
     run: Path = Path("runs/train")
@@ -175,8 +176,6 @@ class TrainConfig(Settings):
     """Keep the weights of older checkpoints, to evaluate them; otherwise they are deleted."""
     save_rollouts_every: int = Field(default=1, ge=0)
     """Keep the training responses of every this many steps; 0 keeps none."""
-    engine: Literal["auto", "small", "transformers", "vllm"] = "auto"
-    """Rollout engine: our small-model decoder where it runs the model, else transformers; `vllm`: see vllm.md."""
     threads: Threads = 0
     onednn: OneDnn = False
     seed: int = 0
@@ -192,8 +191,6 @@ class TrainConfig(Settings):
             raise ValueError("group_size must be at least 2: the advantage compares responses within a group")
         if self.reward.votes < self.group_size and any(source in VOTES for source in self.reward.sources):
             raise ValueError("reward.votes must be at least group_size")
-        if self.engine == "vllm" and self.lora.rank:
-            raise ValueError("engine: vllm cannot sample a model with adapters; set lora.rank to 0 or use engine: auto")
         return self
 
 
