@@ -173,8 +173,8 @@ def test_benchmarks_are_named_on_the_command_line_and_results_printed(toy_model,
     shown = capsys.readouterr().out
     assert "bootstrap interval over problems" in shown
     assert "the paper's set has 198" in shown.replace("\n", " ")
-    assert run([*words, "--prompt", "plain"]) == 1
-    assert "(prompt none, now plain; problems" in capsys.readouterr().err
+    assert run([*words, "--prompt", "thinking"]) == 1
+    assert "(prompt none, now thinking; problems" in capsys.readouterr().err
 
 
 def test_benchmarks_that_cannot_be_had_are_left_out_only_when_asked(toy_model, tmp_path):
