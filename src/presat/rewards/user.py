@@ -20,7 +20,7 @@ from typing import Any
 
 from presat.errors import ConfigError, RunError, nearest
 from presat.rewards.certainty import Statistic
-from presat.rewards.outcome import Outcome, needs_of, votes_of
+from presat.rewards.outcome import Outcome
 from presat.types import RolloutGroup, Score
 
 ENTRY_POINTS = "presat.rewards"
@@ -55,12 +55,12 @@ class UserReward:
     @property
     def votes(self) -> int | None:
         """How many responses it asks to see: its own attribute `votes`."""
-        return votes_of(self.function)
+        return getattr(self.function, "votes", None)
 
     @property
     def needs(self) -> tuple[Statistic, ...]:
         """Statistics of the policy it reads: its own attribute `needs`."""
-        return needs_of(self.function)
+        return tuple(getattr(self.function, "needs", ()))
 
     def __call__(self, group: RolloutGroup, scores: Sequence[Score]) -> list[float | None]:
         """Call it and check what it returns.
