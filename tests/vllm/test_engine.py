@@ -7,8 +7,10 @@ import copy
 import pytest
 import torch
 
+from presat.config.schema import LoraConfig, VllmConfig
 from presat.errors import DataError
 from presat.models import load_model_and_tokenizer, make_lab_model
+from presat.models.adapters import peft_config
 from presat.rollouts import make_engine, seed_for
 from presat.types import Problem, Sampling
 
@@ -75,7 +77,7 @@ def test_weights_are_handed_over_when_they_changed_and_only_then(lab, lab_proble
     model, _, engine = lab
     engine.generate(lab_problems, 1, LAB, SEEDS)
     served = engine._served(104)
-    assert not served.sync(model.state_dict())
+    assert not served.sync(model)
     weight = model.model.layers[1].self_attn.k_proj.weight
     kept = weight.detach().clone()
     weight.data[0] += 0.5  # no version counter sees this
@@ -83,8 +85,47 @@ def test_weights_are_handed_over_when_they_changed_and_only_then(lab, lab_proble
     assert gaps(model, changed).max() < 2e-5
     weight.data.copy_(kept)
     assert gaps(model, changed).max() > 1e-3
-    assert served.sync(model.state_dict())
-    assert not served.sync(model.state_dict())
+    assert served.sync(model)
+    assert not served.sync(model)
+
+
+def test_adapters_are_sampled_and_so_are_their_changes(lab, lab_problems):
+    import peft
+
+    model, tokenizer, plain = lab
+    adapted = copy.deepcopy(model)
+    engine = make_engine(adapted, tokenizer, "vllm")  # before the adapters are there, as in training
+    wrapped = peft.get_peft_model(adapted, peft_config(adapted, LoraConfig(rank=4, alpha=8)))
+    assert engine._served(104) is plain._served(104)
+    started = engine.generate(lab_problems, 2, LAB, SEEDS)
+    assert tokens(started) == tokens(plain.generate(lab_problems, 2, LAB, SEEDS))  # a fresh adapter adds nothing
+    torch.manual_seed(0)
+    for _ in range(2):
+        with torch.no_grad():
+            for name, weight in wrapped.named_parameters():
+                if ".lora_B." in name:
+                    weight.add_(0.2 * torch.randn_like(weight))
+        assert gaps(adapted, started).max() > 1e-2  # the old numbers would not do
+        assert gaps(adapted, engine.generate(lab_problems, 2, LAB, SEEDS)).max() < 5e-5
+
+
+def test_bfloat16_is_as_close_to_float32_as_the_models_own(smollm, questions):
+    model, tokenizer, _ = smollm
+    rounded = copy.deepcopy(model).bfloat16()
+    exact = copy.deepcopy(rounded).float()
+    settings = VllmConfig(dtype="bfloat16")
+    groups = make_engine(model, tokenizer, "vllm", vllm=settings).generate(questions, 4, SMOLLM, SEEDS[:3])
+    own = torch.cat(
+        [
+            forced_logprobs(rounded, group, c, 1.0) - forced_logprobs(exact, group, c, 1.0)
+            for group in groups
+            for c in group.completions
+        ]
+    ).abs()
+    found = gaps(exact, groups)
+    assert 0 < found.mean() < 2 * own.mean() < 0.2
+    again = make_engine(rounded, tokenizer, "vllm").generate(questions, 4, SMOLLM, SEEDS[:3])
+    assert tokens(again) == tokens(groups)  # the same weights, rounded by whoever held them
 
 
 def test_a_long_prompt_is_read_anew_with_new_weights(lab):

@@ -68,7 +68,7 @@ def served(tmp_path_factory):
 
 
 def _wait(process: subprocess.Popen, address: str, log: Path) -> None:
-    deadline = time.monotonic() + 240
+    deadline = time.monotonic() + 400
     while True:
         assert process.poll() is None, log.read_text()[-3000:]
         assert time.monotonic() < deadline, log.read_text()[-3000:]

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import functools
 import json
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -190,6 +191,8 @@ def _import_vllm() -> Any:
     """
     for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
+    # it speaks up while it is imported, before it has set up its loggers by this variable
+    logging.getLogger("vllm").setLevel(os.environ["VLLM_LOGGING_LEVEL"])
     try:
         import vllm  # pyright: ignore[reportMissingImports]  (an optional extra)
     except ModuleNotFoundError as error:

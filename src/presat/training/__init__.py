@@ -6,6 +6,8 @@ The names are imported when first asked for, so that `presat.training` costs not
 from __future__ import annotations
 
 import importlib
+import logging
+import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -50,6 +52,9 @@ _HOME = {
     "run_train": "grpo",
     "solve_counts": "solve",
 }
+
+# TRL imports vLLM where it is installed, which speaks up before it has set up its loggers by this same variable
+logging.getLogger("vllm").setLevel(os.environ.get("VLLM_LOGGING_LEVEL", "ERROR"))
 
 
 def __getattr__(name: str) -> Any:
