@@ -7,12 +7,8 @@ small learning rates do (docs/models.md).
 
 from __future__ import annotations
 
-import ctypes
-import sys
-
 import torch
 
-_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # glibc's malloc.h
 _FLOAT32 = 1e-3  # a product of 512 x 512 normal numbers is off by 1e-5 in float32, by 1e-1 in bfloat16
 
 
@@ -21,7 +17,7 @@ def use_cpu(threads: int, onednn: bool) -> None:
 
     Args:
         threads: CPU threads; 0 leaves torch's choice.
-        onednn: multiply float32 matrices by oneDNN where it does so in float32, and keep freed memory.
+        onednn: multiply float32 matrices by oneDNN where it does so in float32.
     """
     if threads:
         torch.set_num_threads(threads)
@@ -29,7 +25,6 @@ def use_cpu(threads: int, onednn: bool) -> None:
         torch.set_float32_matmul_precision("medium")
         if _product_error() > _FLOAT32:
             torch.set_float32_matmul_precision("highest")
-        _keep_freed_memory()
 
 
 def _product_error() -> float:
@@ -37,13 +32,3 @@ def _product_error() -> float:
     matrix = torch.randn(512, 512, generator=torch.Generator().manual_seed(0))
     exact = (matrix.double() @ matrix.double()).float()
     return (matrix @ matrix - exact).abs().max().item()
-
-
-def _keep_freed_memory() -> None:
-    """Keep what is freed in the process: asking the kernel for it again took a fifth of a step's time."""
-    if sys.platform != "linux":
-        return
-    libc = ctypes.CDLL(None)
-    if hasattr(libc, "mallopt"):  # glibc's
-        libc.mallopt(_M_MMAP_MAX, 0)
-        libc.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)

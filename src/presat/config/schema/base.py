@@ -43,8 +43,8 @@ Threads = Annotated[int, Field(ge=0, description="CPU threads; 0 leaves torch's 
 OneDnn = Annotated[
     bool,
     Field(
-        description="On a CPU: float32 matrices are multiplied by oneDNN, and freed memory is kept. Half the time on "
-        "AMD processors for models of 0.1B parameters or more; results differ in their last digits."
+        description="On a CPU: float32 matrices are multiplied by oneDNN. Half the time on AMD processors for models "
+        "of 0.1B parameters or more; results differ in their last digits."
     ),
 ]
 
