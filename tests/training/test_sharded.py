@@ -84,7 +84,7 @@ for update in range(3):
     assert len(own) > 0 and (own - theirs).abs().max() < 1e-4, f"process {rank}, update {update}"
     one, other = (drawn(engine) for engine in engines)
     assert one == other, f"process {rank}, update {update}"
-    bits = [bits_per_token(model, rows, 0) for model in (whole, split)]
+    bits = [bits_per_token(model, rows, 0, batch=2) for model in (whole, split)]
     assert abs(bits[0] - bits[1]) < 1e-5, bits
     seen.append(one)
     for model in (whole, split):

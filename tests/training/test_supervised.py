@@ -27,7 +27,7 @@ from presat.training import run_cpt, run_sft
 from presat.training.checkpoints import list_checkpoints
 from presat.training.cpt import corpus_rows, packed
 from presat.training.sft import read_examples, tokenised
-from presat.training.supervised import Collate, micro_batch, schedule_rows
+from presat.training.supervised import Collate, bits_per_token, micro_batch, schedule_rows
 
 from .runs import kill_at, largest_gap, last_weights, lines, on_two_processes, status, without_clock
 
@@ -309,6 +309,16 @@ def test_held_out_bits_are_those_of_the_models_before_and_after(cpt_run, toy_mod
         nats = [n for row in held_out for n in cross_entropy(model, row.input_ids[:1].tolist(), row.input_ids[1:])]
         assert value == pytest.approx(np.mean(nats) / math.log(2), rel=1e-5)
     assert logged[1] < logged[0] - 0.05
+
+
+def test_bits_do_not_depend_on_how_many_rows_a_pass_has(cpt_run, toy_model):
+    _, held_out = corpus_rows(cpt_run, lab_tokenizer())
+    model, _ = load_model_and_tokenizer(str(toy_model))
+    passes: list[int] = []
+    model.register_forward_pre_hook(lambda _, args, kwargs: passes.append(len(kwargs["input_ids"])), with_kwargs=True)
+    found = [bits_per_token(model, held_out, 0, batch) for batch in (2, 3)]
+    assert passes == [2, 1, 3]
+    assert found[0] == pytest.approx(found[1], rel=1e-6)
 
 
 def test_training_moves_every_kind_of_weight(sft_run, cpt_run, toy_model):

@@ -60,7 +60,7 @@ def run_cpt(config: CptConfig, quiet: bool = False) -> Path:
 
         def bits(held: Any) -> dict[str, float]:  # as it is for training: with its adapters, split over processes
             name, pad = "eval/held_out/bits_per_token", tokenizer.pad_token_id
-            return {name: bits_per_token(held, held_out, pad)} if held_out else {}
+            return {name: bits_per_token(held, held_out, pad, config.micro_batch)} if held_out else {}
 
         fit(config, run, model, tokenizer, rows, steps, config.batch, bits, counts=_sizes(rows))
         if run.writer is not None:

@@ -95,8 +95,15 @@ def schedule_rows(count: int, needed: int, seed: int) -> np.ndarray:
     return order
 
 
-def bits_per_token(model: Any, rows: Sequence[Row], pad_id: int, batch: int = 32) -> float:
-    """Return the mean cross-entropy of the labelled tokens of `rows`, in bits."""
+def bits_per_token(model: Any, rows: Sequence[Row], pad_id: int, batch: int) -> float:
+    """Return the mean cross-entropy of the labelled tokens of `rows`, in bits.
+
+    Args:
+        model: a causal language model.
+        rows: what is measured.
+        pad_id: token that fills up shorter rows.
+        batch: rows a forward pass. With those of a training pass, what fits in memory while training fits here.
+    """
     collate, total, tokens = Collate(pad_id), 0.0, 0
     training = model.training
     model.eval()
