@@ -94,6 +94,12 @@ def test_zero_3_is_for_sft_and_for_cpt_that_measures_nothing(monkeypatch, tmp_pa
     refuse_contradictions(TrainConfig())
 
 
+def test_the_small_engine_is_refused_under_fsdp(monkeypatch):
+    fsdp(monkeypatch)
+    with pytest.raises(ConfigError, match="engine: transformers"):
+        refuse_contradictions(TrainConfig(engine="small"))
+
+
 @pytest.mark.parametrize(("version", "reshard"), [("1", "false"), ("2", "true")])
 def test_rl_under_fsdp_needs_weights_that_stay_together(monkeypatch, version, reshard):
     fsdp(monkeypatch, version, reshard)

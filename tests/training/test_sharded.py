@@ -196,7 +196,7 @@ def test_cpt_of_adapters_with_split_weights_measures_held_out_text(toy_model, tm
 
 
 def test_rl_with_split_weights_trains_as_on_one_process(toy_config, tmp_path):
-    changes = {"engine": "transformers", "reward": RewardConfig(source="self_certainty"), "steps": 3}
+    changes = {"reward": RewardConfig(source="self_certainty"), "steps": 3}
     one, two = (toy_config.model_copy(update={"run": tmp_path / name, **changes}) for name in ("one", "two"))
     run_train(one, quiet=True)
     run_split("train", two, tmp_path)

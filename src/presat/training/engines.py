@@ -9,6 +9,7 @@ from presat.models import load_model_and_tokenizer
 from presat.models.loading import load_tokenizer
 from presat.rollouts import make_engine
 from presat.rollouts.batching import BatchEngine
+from presat.training.launch import splits_weights
 from presat.training.problems import describe_model
 
 
@@ -47,4 +48,5 @@ def live_engine(config: EvalConfig | SampleConfig | TrainConfig, model: Any, tok
         from presat.rollouts.server import ServerEngine
 
         return ServerEngine(tokenizer, config.server, model, config.server.weights or config.run / "weights")
-    return make_engine(model, tokenizer, config.engine, config.rows, config.vllm)
+    split = config.engine == "auto" and splits_weights()  # the small engine reads whole weights
+    return make_engine(model, tokenizer, "transformers" if split else config.engine, config.rows, config.vllm)

@@ -38,7 +38,7 @@ def refuse_contradictions(config: Config) -> None:
     """
     _refuse_other_precision(config.bf16)
     if isinstance(config, TrainConfig):
-        _refuse_rl_over_split_weights(bool(config.lora.rank))
+        _refuse_rl_over_split_weights(bool(config.lora.rank), config.engine)
     elif isinstance(config, CptConfig) and config.data.held_out_rows and _zero_stage() == 3:
         raise ConfigError(
             "DeepSpeed ZeRO-3 cannot train on once held-out text has been measured: set `data.held_out_rows` to 0, or "
@@ -49,7 +49,7 @@ def refuse_contradictions(config: Config) -> None:
 def launch_notes(config: Config) -> list[str]:
     """Return what the user should know about how this run is held in memory, one sentence each."""
     # under these two, autocast keeps float32 weights behind the bfloat16 ones
-    masters = config.bf16 and (_zero_stage() is not None or _fsdp())
+    masters = config.bf16 and (_zero_stage() is not None or splits_weights())
     return [_ROUNDED] if config.model.dtype == "bfloat16" and not config.lora.rank and not masters else []
 
 
@@ -65,15 +65,17 @@ def _refuse_other_precision(bf16: bool) -> None:
         )
 
 
-def _refuse_rl_over_split_weights(adapters: bool) -> None:
+def _refuse_rl_over_split_weights(adapters: bool, engine: str) -> None:
     """In RL processes call the model differently often, so none may have to gather weights for every call."""
     if _zero_stage() == 3:
         raise ConfigError(
             "DeepSpeed ZeRO-3 gathers the weights for every pass, in all processes at once; RL samples and scores with "
             "different numbers of passes in each. Use ZeRO-2, FSDP2 or DDP (examples/scaling)."
         )
-    if not _fsdp():
+    if not splits_weights():
         return
+    if engine == "small":
+        raise ConfigError("The small engine reads whole weights, and FSDP splits them: use engine: transformers.")
     if adapters:
         raise ConfigError(
             "FSDP splits a model with adapters in a way that cannot be sampled: use DDP or DeepSpeed ZeRO-2."
@@ -85,7 +87,7 @@ def _refuse_rl_over_split_weights(adapters: bool) -> None:
         )
 
 
-def _fsdp() -> bool:
+def splits_weights() -> bool:
     """Whether accelerate splits the weights over processes by FSDP; a single process holds them whole."""
     return process_count() > 1 and parse_flag_from_env("ACCELERATE_USE_FSDP")
 
