@@ -5,7 +5,7 @@ READY := .venv/.ready
 VLLM := .venv-vllm/bin
 VLLM_READY := .venv-vllm/.ready
 
-.PHONY: setup demo test test-slow setup-vllm test-vllm bench bench-vllm docs lock lock-vllm clean
+.PHONY: setup demo test test-main test-slow setup-vllm test-vllm bench bench-vllm docs lock lock-vllm clean
 .DELETE_ON_ERROR:
 
 setup: $(READY)
@@ -22,7 +22,15 @@ $(READY): requirements.lock pyproject.toml
 demo: setup
 	$(BIN)/presat demo
 
-test: setup
+# vLLM's CPU build is for Linux; elsewhere its tests are left out.
+ifeq ($(shell uname -s),Linux)
+test: test-main setup-vllm
+	$(VLLM)/pytest tests/vllm
+else
+test: test-main
+endif
+
+test-main: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright

@@ -52,6 +52,7 @@ def test_each_process_samples_its_share_as_one_process_samples_all(one, toy_mode
     assert_same(settings.run, one)
 
 
+@pytest.mark.slow  # `make test-vllm` has it
 def test_weights_split_by_fsdp_are_gathered_for_vllm(one, toy_model, tmp_path, monkeypatch):  # noqa: F811
     monkeypatch.setenv("VLLM_CPU_KVCACHE_SPACE", "1")
     settings = config(toy_model, tmp_path / "two")

@@ -64,23 +64,25 @@ def digits(group, scores):
     return [sum(map(str.isdigit, c.text)) / max(len(c.text), 1) for c in group.completions]
 
 
-@pytest.mark.slow  # two minutes, and in a process of its own: `make test-vllm` runs it last
-def test_rewards_of_smollm_are_the_small_engines_within_noise(tmp_path):
+@pytest.mark.slow  # minutes, and in a process of its own: `make test-vllm` runs it last
+def test_rewards_of_smollm_climb_as_the_small_engines(tmp_path):
     rewards = {}
     questions = tmp_path / "questions.jsonl"
     questions.write_text("\n".join(json.dumps({"question": f"What is {i} + {i}?", "answer": "0"}) for i in (21, 34)))
     for engine in ("vllm", "small"):
         config = TrainConfig(
             run=tmp_path / engine, model=ModelConfig(name="smollm2-135m"), data=TaskConfig(source=str(questions)),
-            reward=RewardConfig(source=f"{__name__}:digits"), optim=OptimConfig(lr=1e-5), beta=0.0, engine=engine,
-            steps=4, prompts_per_step=2, group_size=8, micro_batch=16, max_new_tokens=12, max_prompt_tokens=120,
-            save_every=0, threads=1,
+            reward=RewardConfig(source=f"{__name__}:digits"), optim=OptimConfig(lr=5e-5), beta=0.0, engine=engine,
+            steps=6, prompts_per_step=2, group_size=8, micro_batch=16, max_new_tokens=12, max_prompt_tokens=120,
+            save_every=0, threads=1, onednn=True,
         )  # fmt: skip
         run_train(config, quiet=True)
         shutil.rmtree(config.run / "checkpoints")
         rewards[engine] = [row["reward"] for row in lines(config.run) if "reward" in row]
-    assert len(rewards["vllm"]) == len(rewards["small"]) == 4
-    assert abs(sum(rewards["vllm"]) - sum(rewards["small"])) / 4 < 0.12  # 3.4 standard errors of 64 responses each
+    print(rewards)
+    for curve in rewards.values():
+        assert sum(curve[-2:]) / 2 - sum(curve[:2]) / 2 > 0.1  # it learns, so what is sampled are the live weights
+    assert abs(sum(rewards["vllm"]) - sum(rewards["small"])) / 6 < 0.15
 
 
 def test_a_checkpoint_evaluates_to_what_its_run_logged(curves, tmp_path):

@@ -29,10 +29,10 @@ from presat.rollouts import make_engine
 from presat.training import run_eval, run_filter, run_train
 from presat.types import Sampling
 
+pytest.importorskip("vllm")  # before what skips itself while it is imported
+
 from .test_engine import SEEDS, forced_logprobs
 from .test_runs import small_answer
-
-pytest.importorskip("vllm")
 
 SETTINGS = {
     "VLLM_SERVER_DEV_MODE": "1",
@@ -217,6 +217,7 @@ def test_every_checkpoint_is_handed_to_the_server(served, engine, tmp_path):
     assert found["start"][0] not in found["server"]
 
 
+@pytest.mark.slow  # `make test-vllm` has it
 def test_two_processes_share_the_server_as_one_has_it(served, tmp_path):
     folder, server = served
     runs = []
