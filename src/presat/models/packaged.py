@@ -30,7 +30,7 @@ DType = Literal["bfloat16", "float32"]
 ORIGIN_KEY = "presat_origin"
 """Entry of `config.json` that names the packaged model the weights come from."""
 
-_FORMAT = 1  # part of the cache folder's name: raise it when conversion changes, so that old folders are left alone
+_FORMAT = 2  # part of the cache folder's name: raise it when conversion changes, so that old folders are left alone
 _SMOLLM_PRETOKENIZER = "smollm"
 
 
@@ -245,7 +245,12 @@ def _tokenizer(gguf: Path) -> Any:
     from transformers import AutoTokenizer
 
     tokenizer: Any = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
-    splitting = GGUFReader(gguf).get_field("tokenizer.ggml.pre")
+    fields = GGUFReader(gguf)
+    for name, key in (("bos_token", "bos_token_id"), ("eos_token", "eos_token_id"), ("pad_token", "padding_token_id")):
+        found = fields.get_field(f"tokenizer.ggml.{key}")
+        if found is not None:  # some versions of transformers take others: then no response would end where it should
+            setattr(tokenizer, name, tokenizer.convert_ids_to_tokens(int(found.contents())))
+    splitting = fields.get_field("tokenizer.ggml.pre")
     kind = splitting.contents() if splitting is not None else ""
     backend = tokenizer.backend_tokenizer
     if kind == _SMOLLM_PRETOKENIZER:
