@@ -90,14 +90,12 @@ def test_a_file_of_another_size(installed):
 
 
 def test_a_damaged_file_leaves_nothing_behind(installed, cache):
-    pytest.importorskip("gguf", reason="pip install --no-deps gguf")
     with pytest.raises(ModelError, match="cannot be read as a GGUF model"):
         packaged_folder("tiny")
     assert [path.name for path in (cache / "models").iterdir()] in ([], ["tiny-bfloat16-v2.lock"])
 
 
 def test_a_cache_that_cannot_be_written(installed, cache):
-    pytest.importorskip("gguf", reason="pip install --no-deps gguf")
     cache.write_text("a file where the folder should be")
     with pytest.raises(ModelError, match="set PRESAT_CACHE"):
         packaged_folder("tiny")

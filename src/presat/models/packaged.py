@@ -14,6 +14,7 @@ import importlib.util
 import io
 import os
 import shutil
+import struct
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr
@@ -211,7 +212,7 @@ def gguf_to_folder(gguf: Path, folder: Path, dtype: DType = "bfloat16", origin: 
                 gguf.parent, gguf_file=gguf.name, dtype=kind, **_unpacked()
             )
             tokenizer = _tokenizer(gguf)
-        except (OSError, ValueError, KeyError, IndexError, RuntimeError, ImportError) as error:
+        except (OSError, ValueError, LookupError, RuntimeError, ImportError, struct.error) as error:
             raise ModelError(f"{gguf} cannot be read as a GGUF model ({type(error).__name__}: {error}).") from error
         config = loaded.config
         for key in ("quantization_config", "_pre_quantization_dtype"):
