@@ -140,6 +140,20 @@ def test_unknown_or_unfit_engines_are_refused(llama, tokenizer):
     assert type(make_engine(other, tokenizer)).__name__ == "TransformersEngine"
 
 
+@pytest.mark.parametrize(("vocabulary", "device", "chosen"), [
+    (300_000, "cpu", "SmallEngine"), (300_000, "meta", "TransformersEngine"), (1_100_000, "cpu", "TransformersEngine"),
+])  # fmt: skip
+def test_auto_takes_the_small_engine_up_to_a_size(vocabulary, device, chosen, tokenizer):
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    shape = {"hidden_size": 1024, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 16}
+    with torch.device("meta"):  # 0.6B or 2.3B parameters, most of them in the embedding and the head
+        model = LlamaForCausalLM(LlamaConfig(vocab_size=vocabulary, **shape)).to(torch.bfloat16)
+    if device == "cpu":
+        model = model.to_empty(device="cpu")  # reserved, never touched
+    assert type(make_engine(model, tokenizer)).__name__ == chosen
+
+
 def test_the_general_engine_runs_other_architectures(tokenizer, problems):
     from transformers import GPT2Config, GPT2LMHeadModel
 
