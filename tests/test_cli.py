@@ -286,6 +286,15 @@ def test_dry_run_prints_a_configuration_that_reads_back(tmp_path: Path, capsys: 
     assert (resolved["steps"], resolved["data"]["options"]) == (9, {"operands": [6, 8]})
 
 
+def test_a_path_is_printed_whole_brackets_and_all(tmp_path, capsys, monkeypatch) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    counts, out = tmp_path / "counts.jsonl", tmp_path / "[bold]a subset" / ("long" * 20 + ".parquet")
+    counts.write_text("".join(json.dumps({"question": f"q{i}", "answer": "1", "solve": i}) + "\n" for i in (1, 2, 3)))
+    words = ["data", "subset", "--data.source", str(counts), "--n", "2", "--batch", "0"]
+    assert run([*words, "--out", str(out)]) == 0
+    assert f"Written to {out}.\n" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("preset", preset_names())
 def test_every_preset_fits_the_verb_it_is_named_for(preset: str) -> None:
     verb = next((word for word in preset.split("-") if word in VERBS), "train")  # `paper-math-n8` is for `train`

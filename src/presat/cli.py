@@ -60,21 +60,24 @@ def _inspect(config: schema.InspectConfig, out: Console) -> Result:
 
 
 def _filter(config: schema.FilterConfig, out: Console) -> Result:
+    from presat.report.terminal import say
     from presat.training.data import run_filter
 
     found = run_filter(config)
-    out.print(
+    say(
+        out,
         f"{found.kept} of {found.problems} problems kept: {found.never} never solved, {found.always} always, "
-        f"{found.outside} outside the bounds, {found.too_long} too long."
+        f"{found.outside} outside the bounds, {found.too_long} too long.",
     )
-    out.print(f"Solved 0, 1, ..., {config.samples} times of {config.samples}: {' '.join(map(str, found.histogram))}")
+    say(out, f"Solved 0, 1, ..., {config.samples} times of {config.samples}: {' '.join(map(str, found.histogram))}")
     if found.missing:
-        out.print(f"{found.missing:.1%} of the responses could not be judged; they count as not right.")
-    out.print(f"Written to {found.out}.")
+        say(out, f"{found.missing:.1%} of the responses could not be judged; they count as not right.")
+    say(out, f"Written to {found.out}.")
     return found.to_json()
 
 
 def _subset(config: schema.SubsetConfig, out: Console) -> Result:
+    from presat.report.terminal import say
     from presat.tasks import load_task, save_problems
     from presat.tasks.subsets import choose_subset, solve_counts_of
 
@@ -84,46 +87,51 @@ def _subset(config: schema.SubsetConfig, out: Console) -> Result:
     repeats = int(chosen[0].metadata["repeats"])
     often = f"{repeats} times" if repeats > 1 else "once"
     bins = " ".join(str(counts.count(count)) for count in range(1, samples))
-    out.print(f"{len(chosen)} problems, each {often}. Solved 1, ..., {samples - 1} times of {samples}: {bins}")
-    out.print(f"Written to {path}.")
+    say(out, f"{len(chosen)} problems, each {often}. Solved 1, ..., {samples - 1} times of {samples}: {bins}")
+    say(out, f"Written to {path}.")
     return {"out": str(path), "problems": len(chosen), "repeats": repeats, "solve_counts": counts, "samples": samples}
 
 
 def _corrupt(config: schema.CorruptConfig, out: Console) -> Result:
+    from presat.report.terminal import say
     from presat.training.data import run_corrupt
 
     done = run_corrupt(config)
-    out.print(f"{done.corrupted} of {done.problems} labels corrupted: gamma {done.gamma:.3f} (asked: {done.asked:g}).")
+    say(out, f"{done.corrupted} of {done.problems} labels corrupted: gamma {done.gamma:.3f} (asked: {done.asked:g}).")
     if done.incorruptible:
         shown = ", ".join(done.incorruptible[:5]) + (", ..." if len(done.incorruptible) > 5 else "")
-        out.print(f"{len(done.incorruptible)} problems drawn have no usable incorrect answer: {shown}")
+        say(out, f"{len(done.incorruptible)} problems drawn have no usable incorrect answer: {shown}")
     if done.second_choice:
-        out.print(
-            f"{done.second_choice} labels are a later choice: the most frequent incorrect answer does not work as one."
+        say(
+            out,
+            f"{done.second_choice} labels are a later choice: the most frequent incorrect answer does not work as one.",
         )
-    out.print(f"Written to {done.out}.")
+    say(out, f"Written to {done.out}.")
     return done.to_json()
 
 
 def _traces(config: schema.TracesConfig, out: Console) -> Result:
+    from presat.report.terminal import say
     from presat.training.traces import run_traces
 
     done = run_traces(config)
     dropped = ", ".join(f"{reason} {count}" for reason, count in done.dropped.items()) or "none"
-    out.print(f"{done.kept} of {done.rows} rows kept ({done.unchecked} without a gold answer). Left out: {dropped}.")
+    say(out, f"{done.kept} of {done.rows} rows kept ({done.unchecked} without a gold answer). Left out: {dropped}.")
     for name, file in done.files.items():
-        out.print(f"{file}: {done.response_tokens[name]} response tokens, {done.prompt_tokens[name]} prompt tokens.")
+        say(out, f"{file}: {done.response_tokens[name]} response tokens, {done.prompt_tokens[name]} prompt tokens.")
     return done.to_json()
 
 
 def _pack(config: schema.PackConfig, out: Console) -> Result:
+    from presat.report.terminal import say
     from presat.training import run_pack
 
     done = run_pack(config)
-    out.print(f"{done.documents:,} documents, {done.tokens:,} tokens ({done.bytes / 1e9:.3g} GB) in {done.folder}")
-    out.print(
+    say(out, f"{done.documents:,} documents, {done.tokens:,} tokens ({done.bytes / 1e9:.3g} GB) in {done.folder}")
+    say(
+        out,
         f"{done.rows:,} sequences of {config.sequence_length} tokens to train on, {done.held_out} held out: "
-        f"{done.steps:,} steps of {config.batch} an epoch."
+        f"{done.steps:,} steps of {config.batch} an epoch.",
     )
     return done.to_json()
 

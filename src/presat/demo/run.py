@@ -53,6 +53,7 @@ def run_demo(config: DemoConfig, out: Console) -> dict[str, Any]:
     from rich.live import Live
 
     from presat.report import build_report, summarise, summary_table
+    from presat.report.terminal import say
     from presat.tracking import open_run
 
     began = time.monotonic()
@@ -72,8 +73,8 @@ def run_demo(config: DemoConfig, out: Console) -> dict[str, Any]:
     minutes = (time.monotonic() - began) / 60
     out.print(summary_table(summaries))
     for note in notes:
-        out.print(f"\n{note}", highlight=False, soft_wrap=True)
-    out.print(f"\nThe report: {page}  ({minutes:.1f} minutes)", highlight=False, soft_wrap=True)
+        say(out, f"\n{note}")
+    say(out, f"\nThe report: {page}  ({minutes:.1f} minutes)")
     return {
         "report": str(page),
         "minutes": round(minutes, 2),

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from presat.report.naming import wrap
+from presat.report.naming import printable, wrap
 from presat.report.verdict import Tone, direction
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    from rich.console import Console, RenderableType
     from rich.table import Table
 
     from presat.report.estimates import Change
@@ -34,6 +34,11 @@ T_SAT_LEGEND = (
     "t_sat: first step within 1% of the best train reward, last {tail} steps left out; "
     "in brackets on the trailing mean of {window} steps."
 )
+
+
+def say(out: Console, text: str) -> None:
+    """Print a sentence as it is: brackets are no markup, and a long path is not broken over lines."""
+    out.print(printable(text), markup=False, highlight=False, soft_wrap=True)
 
 
 def sparkline(values: Iterable[float], width: int = 24, low: float | None = None, high: float | None = None) -> str:

@@ -9,10 +9,10 @@ from presat.config.schema import ReportConfig, WatchConfig
 from presat.errors import ConfigError
 from presat.report.html import build_report
 from presat.report.live import watch_run
-from presat.report.naming import printable, run_names
+from presat.report.naming import run_names
 from presat.report.summary import Choices, summarise
 from presat.report.tables import ENDINGS
-from presat.report.terminal import summary_table
+from presat.report.terminal import say, summary_table
 from presat.tracking import Run, open_run
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def report(config: ReportConfig, out: Console) -> dict[str, Any]:
     written = [page.with_suffix(ENDINGS[name]) if name != "html" else page for name in config.formats]
     out.print(summary_table(summaries))
     for path in written:
-        out.print(printable(f"wrote {path}"), markup=False, highlight=False, soft_wrap=True)
+        say(out, f"wrote {path}")
     return {"written": [str(path) for path in written], "runs": [summary.to_json() for summary in summaries]}
 
 
