@@ -64,25 +64,32 @@ def digits(group, scores):
     return [sum(map(str.isdigit, c.text)) / max(len(c.text), 1) for c in group.completions]
 
 
-@pytest.mark.slow  # minutes, and in a process of its own: `make test-vllm` runs it last
+@pytest.mark.slow  # a quarter of an hour, and in a process of its own: `make test-vllm` runs it last
+@pytest.mark.timeout(3600)
 def test_rewards_of_smollm_climb_as_the_small_engines(tmp_path):
-    rewards = {}
     questions = tmp_path / "questions.jsonl"
     questions.write_text("\n".join(json.dumps({"question": f"What is {i} + {i}?", "answer": "0"}) for i in (21, 34)))
-    for engine in ("vllm", "small"):
-        config = TrainConfig(
-            run=tmp_path / engine, model=ModelConfig(name="smollm2-135m"), data=TaskConfig(source=str(questions)),
-            reward=RewardConfig(source=f"{__name__}:digits"), optim=OptimConfig(lr=5e-5), beta=0.0, engine=engine,
-            steps=6, prompts_per_step=2, group_size=8, micro_batch=16, max_new_tokens=12, max_prompt_tokens=120,
-            save_every=0, threads=1, onednn=True,
-        )  # fmt: skip
-        run_train(config, quiet=True)
-        shutil.rmtree(config.run / "checkpoints")
-        rewards[engine] = [row["reward"] for row in lines(config.run) if "reward" in row]
-    print(rewards)
-    for curve in rewards.values():
+    curves = {"vllm": [], "small": []}
+    for seed in range(3):
+        for engine, found in curves.items():
+            config = TrainConfig(
+                run=tmp_path / f"{engine}-{seed}", model=ModelConfig(name="smollm2-135m"),
+                data=TaskConfig(source=str(questions)), reward=RewardConfig(source=f"{__name__}:digits"),
+                optim=OptimConfig(lr=5e-5), beta=0.0, engine=engine, steps=6, prompts_per_step=2, group_size=8,
+                micro_batch=16, max_new_tokens=12, max_prompt_tokens=120, save_every=0, threads=1, onednn=True,
+                seed=seed,
+            )  # fmt: skip
+            run_train(config, quiet=True)
+            shutil.rmtree(config.run / "checkpoints")
+            found.append([row["reward"] for row in lines(config.run) if "reward" in row])
+            print(engine, seed, [round(reward, 2) for reward in found[-1]])
+    for curve in (*curves["vllm"], *curves["small"]):
         assert sum(curve[-2:]) / 2 - sum(curve[:2]) / 2 > 0.1  # it learns, so what is sampled are the live weights
-    assert abs(sum(rewards["vllm"]) - sum(rewards["small"])) / 6 < 0.15
+    areas = {engine: [sum(curve) / len(curve) for curve in found] for engine, found in curves.items()}
+    spread = max(max(found) - min(found) for found in areas.values())  # of one engine's seeds
+    gap = abs(sum(areas["vllm"]) - sum(areas["small"])) / 3
+    print(f"mean rewards {areas}, spread over seeds {spread:.3f}, gap between the engines {gap:.3f}")
+    assert gap < 0.1
 
 
 def test_a_checkpoint_evaluates_to_what_its_run_logged(curves, tmp_path):
