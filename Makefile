@@ -5,7 +5,7 @@ READY := .venv/.ready
 VLLM := .venv-vllm/bin
 VLLM_READY := .venv-vllm/.ready
 
-.PHONY: setup demo test test-slow setup-vllm test-vllm bench bench-vllm docs lock lock-vllm clean
+.PHONY: setup demo test test-main test-slow setup-vllm test-vllm test-vllm-quick bench bench-vllm docs lock lock-vllm clean
 .DELETE_ON_ERROR:
 
 setup: $(READY)
@@ -22,7 +22,9 @@ $(READY): requirements.lock pyproject.toml
 demo: setup
 	$(BIN)/presat demo
 
-test: setup
+test: test-main $(if $(filter Linux,$(shell uname)),test-vllm-quick)
+
+test-main: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
@@ -43,8 +45,10 @@ $(VLLM_READY): requirements-vllm.lock
 	touch $(VLLM_READY)
 
 # A file at a time: every vLLM that was started stays in memory as long as its process.
-test-vllm: setup-vllm
+test-vllm-quick: setup-vllm
 	for file in tests/vllm/test_*.py; do $(VLLM)/pytest $$file || exit 1; done
+
+test-vllm: test-vllm-quick
 	for file in tests/vllm/test_processes.py tests/vllm/test_server.py tests/vllm/test_runs.py; do \
 	  $(VLLM)/pytest $$file -m slow || exit 1; done
 

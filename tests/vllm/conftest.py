@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,8 @@ import torch
 from presat.models import load_model_and_tokenizer, make_lab_model
 from presat.rollouts import make_engine
 from presat.types import Problem
+
+os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")  # GiB for each of up to seven that stay until a file's tests end
 
 
 @pytest.fixture(scope="session")

@@ -45,16 +45,14 @@ def assert_same(two, one):
     assert largest_gap(two, one) < 1e-4
 
 
-def test_each_process_samples_its_share_as_one_process_samples_all(one, toy_model, tmp_path, monkeypatch):  # noqa: F811
-    monkeypatch.setenv("VLLM_CPU_KVCACHE_SPACE", "1")
+def test_each_process_samples_its_share_as_one_process_samples_all(one, toy_model, tmp_path):  # noqa: F811
     settings = config(toy_model, tmp_path / "two")
     on_two_processes({"train": settings}, tmp_path)
     assert_same(settings.run, one)
 
 
 @pytest.mark.slow  # `make test-vllm` has it
-def test_weights_split_by_fsdp_are_gathered_for_vllm(one, toy_model, tmp_path, monkeypatch):  # noqa: F811
-    monkeypatch.setenv("VLLM_CPU_KVCACHE_SPACE", "1")
+def test_weights_split_by_fsdp_are_gathered_for_vllm(one, toy_model, tmp_path):  # noqa: F811
     settings = config(toy_model, tmp_path / "two")
     run_split("train", settings, tmp_path)
     assert_same(settings.run, one)
