@@ -110,6 +110,10 @@ def test_the_domain_decides_the_prompt(tmp_path: Path) -> None:
         (7, "7"),
         (0, "0"),
         (2.5, "2.5"),
+        (1e-5, r"1 \times 10^{-5}"),  # `1e-05` would be read as e - 5
+        (-6.022e23, r"-6.022 \times 10^{23}"),
+        ("3e-1", "3e-1"),
+        (True, "True"),
         (None, None),
         ("", None),
         (float("nan"), None),

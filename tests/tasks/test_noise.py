@@ -46,6 +46,8 @@ def test_a_class_with_a_right_answer_is_not_incorrect_and_ties_go_to_the_first()
         {"reward_model": {"ground_truth": '["5"]', "style": "rule"}, "extra_info": {"index": 3, "split": "train"}},
         {"reward_model": {"ground_truth": '["5"]', "style": "rule"}, "extra_info": '{"index": 3}'},
         {"reward_model": {"ground_truth": '["5"]', "style": "rule"}},
+        {"reward_model": {"ground_truth": ["5"], "style": "rule"}, "extra_info": {"index": 3}},
+        {"reward_model": {"name": "a judge's, not verl's"}, "prompt": "of a table"},
         {"note": "a table's row"},
     ],
 )
@@ -60,15 +62,32 @@ def test_the_true_answer_stays_beside_the_label_through_a_file(metadata, tmp_pat
     if "extra_info" in metadata:
         assert type(extra) is type(metadata["extra_info"])
         extra = json.loads(extra) if isinstance(extra, str) else extra
+        assert isinstance(extra, dict)
         assert extra["index"] == 3
-        assert extra["original_ground_truth"] == '["5"]'
+        assert extra["original_ground_truth"] == metadata["reward_model"]["ground_truth"]
 
 
 def test_noise_on_noise_is_refused():
     clean = [keep_original(problem(extra_info={"index": 1})), problem()]
     refuse_corrupted(clean)
-    with pytest.raises(DataError, match=r"1 of 3 labels differ from their `original_ground_truth`"):
+    with pytest.raises(DataError, match=r"1 of 3 labels differ from the true answer kept beside them"):
         refuse_corrupted([*clean, corrupted(clean[0], "6")])
+
+
+def test_published_graph_sets_are_refused_by_the_answers_of_their_own_metadata(sample_data: Path):
+    refuse_corrupted(load_problems(sample_data / "graph/qwen-math-7b_128.parquet"))
+    with pytest.raises(DataError, match="617 of 882 labels differ"):
+        refuse_corrupted(load_problems(sample_data / "graph/qwen-math-7b_882_gamma0.70.parquet"))
+
+
+def test_a_relabelled_row_keeps_the_label_it_has_now_as_the_truth():
+    found = keep_original(problem(reward_model={"ground_truth": "4", "style": "rule"}))
+    assert original_gold(found) == "5"
+
+
+@pytest.mark.parametrize("blank", ["", " ", None, float("nan"), [""]])
+def test_an_empty_true_answer_is_none(blank):
+    assert original_gold(problem(original_ground_truth=blank)) is None
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,9 @@ import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 from presat.errors import DataError
-from presat.tasks.rows import extra_info, unwrap_gold
+from presat.tasks.rows import answer_text, extra_info, original_gold
 from presat.types import Problem
 
 ORIGINAL = "original_ground_truth"
@@ -58,7 +57,8 @@ def keep_original(problem: Problem) -> Problem:
     """Return the problem with its gold answer, as its row wrote it, kept as `original_ground_truth`."""
     metadata = dict(problem.metadata)
     reward_model = metadata.get("reward_model")
-    truth = reward_model["ground_truth"] if isinstance(reward_model, Mapping) else problem.gold
+    written = reward_model.get("ground_truth") if isinstance(reward_model, Mapping) else None
+    truth = written if answer_text(written) == problem.gold else problem.gold
     extra = metadata.get("extra_info")
     if isinstance(extra, str):
         metadata["extra_info"] = json.dumps({**extra_info(metadata), ORIGINAL: truth}, ensure_ascii=False)
@@ -81,14 +81,9 @@ def refuse_corrupted(problems: Sequence[Problem]) -> None:
     Raises:
         DataError: such problems; the message counts them and names the first.
     """
-    noisy = [problem for problem in problems if (truth := _original(problem)) is not None and truth != problem.gold]
+    noisy = [problem for problem in problems if (truth := original_gold(problem)) is not None and truth != problem.gold]
     if noisy:
         raise DataError(
-            f"{len(noisy)} of {len(problems)} labels differ from their `{ORIGINAL}` (the first: {noisy[0].id}): "
-            "this set is corrupted already. Start from the clean one."
+            f"{len(noisy)} of {len(problems)} labels differ from the true answer kept beside them (the first: "
+            f"{noisy[0].id}): this set is corrupted already. Start from the clean one."
         )
-
-
-def _original(problem: Problem) -> str | None:
-    value: Any = extra_info(problem.metadata).get(ORIGINAL, problem.metadata.get(ORIGINAL))
-    return None if value is None else unwrap_gold(str(value))

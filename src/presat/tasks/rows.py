@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from numbers import Number
@@ -28,6 +29,7 @@ QUESTION_COLUMNS = ("question", "problem", "query", "instruction", "input", "pro
 ANSWER_COLUMNS = ("answer", "gold", "ground_truth", "final_answer", "target", "solution")
 ROLES = ("question", "answer", "id")
 """What a column of a question / answer table can be named as."""
+_SCIENTIFIC = re.compile(r"([+-]?[\d.]+)[eE]([+-]?\d+)")
 _SCIENCE = ("scp", "gpqa", "supergpqa", "scibench", "mmlu-sci", "mmlu_sci", "science")
 
 
@@ -63,11 +65,28 @@ def original_gold(problem: Problem) -> str | None:
     The published Graph sets keep it only in Reasoning Gym's metadata, as `solution` or `solution_path`.
     """
     extra = extra_info(problem.metadata)
-    value = problem.metadata.get("original_ground_truth", extra.get("original_ground_truth"))
+    value = problem.metadata.get("original_ground_truth")
+    value = extra.get("original_ground_truth") if value is None else value
     if value is None and extra.get("source_dataset") in ("largest_island", "quantum_lock"):
         path = extra.get("solution_path")
         value = " → ".join(path) if path else extra.get("solution")
-    return unwrap_gold(str(value)) if value is not None else None
+    return answer_text(value)
+
+
+def answer_text(value: Any) -> str | None:
+    r"""Return an answer as it stands in a row as text; None for an absent or empty one.
+
+    A list of one answer is that answer. Python writes small and large numbers as `1e-05`, which a reader of LaTeX takes
+    for e - 5, Euler's number: they become `1 \times 10^{-5}`. Text stays as it is: `3e-1` may mean just that.
+    """
+    if isinstance(value, list) and len(value) == 1:
+        value = value[0]
+    if value is None or value != value:  # not a number: how tables mark what is absent
+        return None
+    text = unwrap_gold(value) if isinstance(value, str) else str(value)
+    if not isinstance(value, str) and (found := _SCIENTIFIC.fullmatch(text)):
+        text = f"{found[1]} \\times 10^{{{int(found[2])}}}"
+    return text if text.strip() else None
 
 
 def content_id(messages: Sequence[Message]) -> str:
@@ -221,15 +240,11 @@ def _messages(value: Any, where: str, field: str) -> tuple[Message, ...]:
 
 
 def _gold(value: Any, where: str, field: str) -> str | None:
-    """The answer as text; None for an absent or empty one. A list of one answer is that answer."""
-    if isinstance(value, list) and len(value) == 1:
-        value = value[0]
-    if value is None or value != value:  # not a number: how tables mark what is absent
-        return None
-    if not isinstance(value, str | Number):
-        raise DataError(f"{where}: field '{field}' should hold an answer, as text or a number; it is {value!r:.80}.")
-    text = unwrap_gold(value if isinstance(value, str) else str(value))
-    return text if text.strip() else None
+    """The answer as `answer_text` has it, refused where it is none."""
+    one = value[0] if isinstance(value, list) and len(value) == 1 else value
+    if one is not None and not isinstance(one, str | Number):
+        raise DataError(f"{where}: field '{field}' should hold an answer, as text or a number; it is {one!r:.80}.")
+    return answer_text(one)
 
 
 def _domain_of(metadata: Mapping[str, Any], domain: str) -> tuple[str, str]:
