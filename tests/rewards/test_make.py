@@ -54,6 +54,21 @@ def test_settings_reach_the_source() -> None:
     assert make_reward("verifiable", seed=7) == Verifiable()
 
 
+@pytest.mark.parametrize(
+    ("source", "options", "message"),
+    [
+        ("negative_entropy", {"last": "0.25"}, r"negative_entropy cannot be made with the options \{'last': '0.25'\}"),
+        ("random", {"probability": "half"}, r"random cannot be made with the options \{'probability': 'half'\}"),
+        ("majority_vote", {"votes": "16"}, "needs at least one vote; votes was '16'"),
+        ("soft_majority_vote", {"votes": 2.5}, "needs at least one vote; votes was 2.5"),
+        ("majority_vote", {"extraction": "boxd"}, r"no extraction mode 'boxd'\. Did you mean 'boxed'"),
+    ],
+)
+def test_options_of_another_kind_are_refused_at_once(source: str, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        make_reward(source, **options)
+
+
 def test_a_configuration_makes_the_reward() -> None:
     config = RewardConfig(source="majority_vote", gate="think", votes=12)
     assert make_reward(config, extraction="any", timeout_s=2.0) == Gated(MajorityVote(12, "any", 1, 2.0), "think")

@@ -71,6 +71,11 @@ class ShortVote(OwnVote):
     def outcome(self, group, scores):
         return Outcome([1.0] * len(group.completions), vote=Vote("1", (True,), 1.0, False, (1.0,)))
 
+class OtherParts(OwnVote):
+    def outcome(self, group, scores):
+        values = [1.0] * len(group.completions)
+        return Outcome(values, {c.text: values for c in group.completions})
+
 NUMBER = 3
 '''
 
@@ -129,6 +134,14 @@ def test_its_own_vote_is_logged(gate: str, group: MakeGroup) -> None:
 def test_its_outcome_is_checked(name: str, message: str, group: MakeGroup) -> None:
     with pytest.raises(RunError, match=message):
         judge(make_reward(f"own_rewards:{name}"), group(["a", "b"]), [])
+
+
+def test_its_parts_have_the_same_names_in_the_same_order_for_every_group(group: MakeGroup) -> None:
+    reward = make_reward("own_rewards:OtherParts")
+    assert list(judge(reward, group(["a", "b"]), []).parts) == ["a", "b"]
+    assert list(judge(reward, group(["b", "a"]), []).parts) == ["a", "b"]  # processes add them up by place
+    with pytest.raises(RunError, match=r"returned the parts \['b'\] for one group and \['a', 'b'\] for another"):
+        judge(reward, group(["b"]), [])
 
 
 def test_without_an_outcome_its_values_are_all_there_is(group: MakeGroup) -> None:

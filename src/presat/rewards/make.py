@@ -59,7 +59,10 @@ def _ours(source: str, seed: int, options: Mapping[str, Any]) -> Reward:
     for option in options:
         if option not in known:
             raise ConfigError(f"The reward {source} takes no option '{option}'.{nearest(option, known)}")
-    return SOURCES[source](**({"seed": seed, **options} if "seed" in known else options))
+    try:
+        return SOURCES[source](**({"seed": seed, **options} if "seed" in known else options))
+    except TypeError as error:  # a value of another kind than the option's
+        raise ConfigError(f"The reward {source} cannot be made with the options {dict(options)}: {error}.") from error
 
 
 def _options_of(source: str) -> set[str]:

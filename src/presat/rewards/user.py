@@ -40,6 +40,7 @@ class UserReward:
     function: Callable[..., Any]
     name: str
     options: Mapping[str, Any] = field(default_factory=dict)
+    _parts: list[str] | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Refuse a callable that cannot be called like a reward."""
@@ -74,7 +75,8 @@ class UserReward:
         """Its own `outcome`, where it has one: the rewards with the vote and the parts they come from.
 
         Raises:
-            RunError: no `Outcome`, or not one number or None (of a vote: one verdict) per response.
+            RunError: no `Outcome`, or not one number or None (of a vote: one verdict) per response; or parts of other
+                names than before, whose sums over groups and processes would be of different things.
         """
         own = getattr(self.function, "outcome", None)
         if own is None:
@@ -89,7 +91,14 @@ class UserReward:
                 f"The vote of the reward {self.name} has {len(found.vote.agrees_N)} verdicts (`agrees_N`) for "
                 f"{len(group.completions)} responses."
             )
-        parts = {name: self._checked(values_N, group) for name, values_N in found.parts.items()}
+        names = sorted(found.parts)
+        if self._parts is not None and names != self._parts:
+            raise RunError(
+                f"The reward {self.name} returned the parts {names} for one group and {self._parts} for another; give "
+                "every group the same, with None for the responses that a part does not apply to."
+            )
+        self._parts = names
+        parts = {name: self._checked(found.parts[name], group) for name in names}
         return replace(found, values_N=self._checked(found.values_N, group), parts=parts)
 
     def _checked(self, values: Any, group: RolloutGroup) -> list[float | None]:

@@ -41,9 +41,10 @@ class MajorityVote:
     _judge: Verifier | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Refuse an empty vote."""
-        if self.votes < 1:
-            raise ConfigError(f"A majority vote needs at least one vote; votes was {self.votes}.")
+        """Refuse an empty vote, and settings that no verifier takes."""
+        if not isinstance(self.votes, int) or self.votes < 1:
+            raise ConfigError(f"A majority vote needs at least one vote; votes was {self.votes!r}.")
+        Verifier(self.extraction, self.workers, self.timeout_s)
 
     def __call__(self, group: RolloutGroup, scores: Sequence[Score]) -> list[float | None]:
         """Vote once and return 1 for every response that agrees with the label."""
