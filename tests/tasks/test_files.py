@@ -261,6 +261,18 @@ def test_a_changed_gold_survives_saving(tmp_path: Path) -> None:
     assert back.metadata["reward_model"]["ground_truth"] == "-1"  # what any other reader of the format trains on
 
 
+@pytest.mark.parametrize(("value", "rows"), [(3, 3), ("2", 2), (None, 1), (0, None), ("often", None)])
+def test_a_column_called_repeats_loses_no_row(value: Any, rows: int | None, tmp_path: Path) -> None:
+    table = [{"question": "?", "answer": "1", "repeats": value}, {"question": "!", "answer": "1", "repeats": 1}]
+    problems = load_problems(write_jsonl(tmp_path / "a.jsonl", table))
+    if rows is None:
+        with pytest.raises(DataError, match=rf"field 'repeats' says how often to write a problem; it is {value!r}"):
+            save_problems(problems, tmp_path / "b.parquet")
+    else:
+        path = save_problems(problems, tmp_path / "b.parquet")
+        assert pq.read_metadata(path).num_rows == rows + 1
+
+
 def test_repeated_problems_are_written_as_often(tmp_path: Path) -> None:
     rows = [verl(question="a"), verl(question="b")] * 4
     problems = load_problems(write_jsonl(tmp_path / "a.jsonl", rows))
@@ -334,7 +346,6 @@ def test_malformed_rows_are_named_with_row_and_field(row: dict[str, Any], messag
         ("a.csv", b"question,answer\n1+1?,2\n2+2?\n", r"a\.csv, row 2: has not the 2 fields"),
         ("a.csv", b"question,answer\n1+1?,2,3\n", r"a\.csv, row 1: has not the 2 fields"),
         ("a.csv", b"question,answer\n", r"a\.csv holds no rows"),
-        ("a.csv", b"question,answer\n1+1?,2\n" + b"x" * 200_000 + b",2\n", r"a\.csv, row 2: is not CSV"),
         ("a.parquet", b"PAR1 but not really", r"a\.parquet is not a parquet file"),
         ("a.json", b"{}", r"a\.json is of no known kind; known are \.parquet, \.jsonl, \.csv"),
     ],
@@ -345,6 +356,24 @@ def test_damaged_files(name: str, content: bytes, message: str, tmp_path: Path) 
         load_problems(tmp_path / name)
 
 
+def test_long_fields_of_a_csv_file_are_read_up_to_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("question,answer\n1+1?,2\n" + "x" * 200_000 + ",2\n")
+    assert [len(problem.messages[-1]["content"]) for problem in load_problems(path)] == [4, 200_000]
+    monkeypatch.setattr("presat.tasks.files.LONGEST_FIELD", 100_000)
+    with pytest.raises(DataError, match=r"a\.csv, row 2: is not CSV"):
+        load_problems(path)
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl"])
+def test_a_byte_order_mark_is_no_text(suffix: str, tmp_path: Path) -> None:
+    text = {"csv": "question,answer\n1+1?,2\n", "jsonl": '{"question": "1+1?", "answer": 2}\n'}[suffix]
+    path = tmp_path / f"a.{suffix}"
+    path.write_text(text, encoding="utf-8-sig")
+    (problem,) = load_problems(path)
+    assert (problem.messages[-1]["content"], problem.gold) == ("1+1?", "2")
+
+
 def test_a_parquet_file_cut_in_the_middle(tmp_path: Path) -> None:
     path = write_parquet(tmp_path / "a.parquet", [verl(question=str(number) * 50) for number in range(2000)])
     content = bytearray(path.read_bytes())
@@ -352,6 +381,16 @@ def test_a_parquet_file_cut_in_the_middle(tmp_path: Path) -> None:
     path.write_bytes(content)
     with pytest.raises(DataError, match=r"a\.parquet"):
         load_problems(path)
+
+
+def test_a_folder_of_damaged_json(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    datasets = pytest.importorskip("datasets")
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    folder = tmp_path / "data"
+    folder.mkdir()
+    (folder / "a.json").write_text('{"question": "?", "answer": 1}\n{"question": "?", broken\n')
+    with pytest.raises(DataError, match=r"data cannot be loaded as a dataset: .*JSON"):
+        load_problems(folder)
 
 
 def test_an_empty_folder(tmp_path: Path) -> None:

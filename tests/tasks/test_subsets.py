@@ -106,12 +106,24 @@ def test_counts_are_read_where_the_published_files_have_them():
         ("dificulty.Qwen2.5-3B", "has no field 'dificulty'.*Did you mean 'difficulty'"),
         ("difficulty.none", "should hold a solve count; it is None"),
         ("difficulty.many", "says 99 right of 16"),
+        ("difficulty.gap", "should hold a solve count; it is nan"),
+        ("difficulty.infinite", "should hold a solve count; it is inf"),
+        ("difficulty.half", "should hold a solve count; it is 0.5"),
     ],
 )
 def test_what_is_no_count_is_named(column, message):
-    problems = problems_with([1], difficulty={"Qwen2.5-3B": 4, "none": None, "many": 99})
+    problems = problems_with([1], difficulty={
+        "Qwen2.5-3B": 4, "none": None, "many": 99, "gap": float("nan"), "infinite": float("inf"), "half": 0.5,
+    })  # fmt: skip
     with pytest.raises(DataError, match=message):
         solve_counts_of(problems, column, 16)
+
+
+def test_a_solve_column_of_another_make_is_named():
+    (bare,) = problems_with([1])
+    for found, message in (({"right": 3}, "of how many `samples`; it says None"), ({"samples": 16}, "has no 'right'")):
+        with pytest.raises(DataError, match=message):
+            solve_counts_of([replace(bare, metadata={"solve": found})], "solve", 16)
 
 
 def test_a_batch_that_cannot_be_filled_uniformly_is_refused():

@@ -52,6 +52,14 @@ def test_a_system_turn_of_a_chat_stays_in_both():
     assert trace.thinking()[:2] == trace.non_thinking()[:2] == turns[:2]
 
 
+@pytest.mark.parametrize("name", ["deepseek_solution", "response"])
+def test_a_response_beside_a_chat_is_no_reference(name):
+    row = {"messages": LAYOUTS["messages"]["messages"], name: "It is \\boxed{4}."}
+    assert read_trace(row, {}, "row 1").gold is None
+    assert read_trace({**row, "solution": "5"}, {}, "row 1").gold == "5"
+    assert read_trace(row, {"solution": name}, "row 1").gold == "It is \\boxed{4}."
+
+
 @pytest.mark.parametrize(
     ("row", "columns", "error", "message"),
     [

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from presat.errors import DataError, nearest
 from presat.tasks.choices import is_choices, problem_of_choices
-from presat.tasks.rows import EXTRA_COLUMN, Row, is_verl, problem_of_plain, problem_of_verl, row_of
+from presat.tasks.rows import EXTRA_COLUMN, Row, is_verl, problem_of_plain, problem_of_verl, repeats_of, row_of
 from presat.types import Problem
 
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 SUFFIXES = (".parquet", ".jsonl", ".csv")
 _OTHER_SUFFIXES = (".json", ".txt", ".tsv", ".arrow", ".gz", ".zst", ".yaml")
 """Names that end so are meant as files, not as dataset ids."""
+LONGEST_FIELD = 2**27
+"""Most characters of one field of a CSV file (Python's own limit, 2**17, is less than some traces and documents)."""
 
 
 def load_file_problems(
@@ -72,13 +74,14 @@ def save_problems(problems: Sequence[Problem], path: str | Path) -> Path:
     source (`repeats`) is written as often.
 
     Raises:
-        DataError: nothing to write, metadata that cannot be stored, or no write access.
+        DataError: nothing to write, metadata that cannot be stored, a column `repeats` of another meaning, or no write
+            access.
     """
     import pyarrow.parquet as pq
 
     if not problems:
         raise DataError(f"There are no problems to write to {path}.")
-    repeats = [int(problem.metadata.get("repeats", 1)) for problem in problems]
+    repeats = [repeats_of(problem) for problem in problems]
     order = [place for turn in range(max(repeats)) for place, n in enumerate(repeats) if turn < n]
     table = _table([row_of(problems[place], index=place) for place in order])
     if table is None:
@@ -191,7 +194,7 @@ def _read_parquet(path: Path, column: str | None) -> Iterator[Row]:
 
 
 def _read_jsonl(path: Path) -> Iterator[Row]:
-    with path.open(encoding="utf-8") as lines:
+    with path.open(encoding="utf-8-sig") as lines:
         for number, line in enumerate(lines, start=1):
             if not line.strip():
                 continue
@@ -205,6 +208,7 @@ def _read_jsonl(path: Path) -> Iterator[Row]:
 
 
 def _read_csv(path: Path) -> Iterator[Row]:
+    csv.field_size_limit(LONGEST_FIELD)
     with path.open(encoding="utf-8-sig", newline="") as lines:
         reader = csv.DictReader(lines)
         number = 0
@@ -226,6 +230,7 @@ def open_dataset(source: str, split: str = "train", subset: str | None = None) -
         DataError: it cannot be loaded, or has no such split.
     """
     import datasets
+    from datasets.exceptions import DatasetsError
 
     folder = Path(source).expanduser()
     try:
@@ -237,10 +242,10 @@ def open_dataset(source: str, split: str = "train", subset: str | None = None) -
             if split not in data:
                 raise DataError(f"{source} has no split '{split}'.{nearest(split, map(str, data))}")
             data = data[split]
-    except (OSError, ValueError, RuntimeError) as error:  # the library's own errors derive from these
+    except (OSError, ValueError, RuntimeError, DatasetsError) as error:
         known = "a path here, lab/NAME, reasoning_gym/TASK or a Hugging Face dataset that can be loaded"
         what = "cannot be loaded as a dataset" if folder.is_dir() else f"is not {known}"
-        raise DataError(f"{source} {what}: {error}") from error
+        raise DataError(f"{source} {what}: {error.__cause__ or error}") from error
     return data
 
 

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from presat.tasks.load import load_problems
-from presat.tasks.rows import original_gold
+from presat.tasks.rows import original_gold, repeats_of
 from presat.types import Problem, Score
 from presat.verify import Verifier
 
@@ -125,7 +125,7 @@ def inspect_problems(problems: Sequence[Problem], verifier: Verifier, source: st
     distinct = {(tuple((turn["role"], turn["content"]) for turn in p.messages), p.gold) for p in problems}
     return Inspection(
         source=source,
-        rows=sum(int(problem.metadata.get("repeats", 1)) for problem in problems),
+        rows=sum(repeats_of(problem) for problem in problems),
         problems=len(problems),
         duplicates=len(problems) - len(distinct),
         fields=_fields(problems),

@@ -89,6 +89,25 @@ def answer_text(value: Any) -> str | None:
     return text if text.strip() else None
 
 
+def repeats_of(problem: Problem) -> int:
+    """Return how often a problem stood in its source, and is written: its metadata's `repeats`, 1 without.
+
+    Raises:
+        DataError: a field of the source is called so, and holds no such number.
+    """
+    value = problem.metadata.get("repeats")
+    try:
+        count = 1 if value is None else int(value)
+    except (TypeError, ValueError, OverflowError):
+        count = 0
+    if count < 1:
+        raise DataError(
+            f"Problem {problem.id}: field 'repeats' says how often to write a problem; it is {value!r:.60}. Rename the "
+            "column if it means something else."
+        )
+    return count
+
+
 def content_id(messages: Sequence[Message]) -> str:
     """Return the id of a problem that has no name of its own: a hash of its chat turns."""
     text = json.dumps([[message["role"], message["content"]] for message in messages], ensure_ascii=False)

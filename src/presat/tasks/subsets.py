@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from presat.errors import ConfigError, DataError, nearest
 from presat.tasks.rows import extra_info
@@ -119,19 +119,29 @@ def solve_counts_of(problems: Sequence[Problem], column: str, samples: int) -> t
 
 def _count_of(problem: Problem, column: str, samples: int) -> tuple[int, int]:
     name, _, key = column.partition(".")
-    value = problem.metadata.get(name)
+    value, out_of = problem.metadata.get(name), samples
     if name not in problem.metadata:
         hint = "run `presat data filter` first" if column == COUNT_COLUMN else "`counts` says where they are"
         raise DataError(f"Problem {problem.id} has no field '{name}' ({hint}).{nearest(name, problem.metadata)}")
     if isinstance(value, Mapping):
         if column == COUNT_COLUMN:
-            samples, key = int(value["samples"]), "right"
+            key, out_of = "right", value.get("samples")
         if key not in value:
             raise DataError(f"Problem {problem.id}: field '{name}' has no '{key}'.{nearest(key, map(str, value))}")
         value = value[key]
-    if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value):
+    count, total = _whole(value), _whole(out_of)
+    if count is None:
         raise DataError(f"Problem {problem.id}: field '{column}' should hold a solve count; it is {value!r}.")
-    return int(value), samples
+    if total is None:
+        raise DataError(f"Problem {problem.id}: field '{column}' should say of how many `samples`; it says {out_of!r}.")
+    return count, total
+
+
+def _whole(value: Any) -> int | None:
+    """A whole number, which tables with gaps hold in floating point; None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return int(value) if isinstance(value, int) or value.is_integer() else None
 
 
 def choose_subset(problems: Sequence[Problem], config: SubsetConfig) -> list[Problem]:

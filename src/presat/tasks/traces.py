@@ -72,8 +72,8 @@ def read_trace(row: Mapping[str, Any], columns: Mapping[str, str], where: str) -
         prompt, response = _from_chat(row[names["messages"]], f"{where}, field '{names['messages']}'")
         found = _THOUGHT.search(response)
         trace, rest = (found["trace"], found["rest"]) if found else ("", response)
-        # beside a chat, a column `solution` is the reference
-        gold = names.get("answer") or names.get("solution")
+        # beside a chat, a column `solution` is the reference; other names are the response's, which would verify itself
+        gold = names.get("answer") or columns.get("solution") or ("solution" if "solution" in row else None)
         return Trace(prompt, trace.strip(), _MARKERS.sub("", rest).strip(), _gold(row, gold, where))
     for role in ("question", "trace", "solution"):
         if role not in names:
