@@ -139,6 +139,14 @@ def test_verl_rows_keep_every_column(tmp_path: Path) -> None:
     assert problem.metadata == {name: value for name, value in row.items() if name != "prompt"}
 
 
+@pytest.mark.parametrize("empty", ["{}", "", " ", {}, None])
+def test_extra_info_may_be_empty(empty: Any, tmp_path: Path) -> None:
+    (problem,) = load_problems(write_jsonl(tmp_path / "a.jsonl", [verl("5", extra_info=empty)]))
+    assert (problem.gold, problem.metadata["extra_info"]) == ("5", empty)
+    (kept,) = load_problems(save_problems([problem], tmp_path / "b.parquet"))
+    assert (kept.id, kept.gold) == (problem.id, "5")
+
+
 def test_the_data_source_decides_the_domain(tmp_path: Path) -> None:
     rows = [verl(question="a") | {"data_source": "scp_1"}, verl(question="b"), verl(question="c", ability="chess")]
     path = write_jsonl(tmp_path / "a.jsonl", rows)
@@ -327,6 +335,7 @@ def test_what_cannot_be_saved(tmp_path: Path) -> None:
         (verl({"a": 1}), r"row 2: field 'reward_model.ground_truth' should hold an answer"),
         (verl() | {"prompt": "text"}, r"row 2: field 'prompt' should be a list of \{role, content\} turns"),
         (verl(extra_info="{not json"), r"row 2: field 'extra_info' is a string but not a JSON object"),
+        (verl(extra_info="[]"), r"row 2: field 'extra_info' is a string but not a JSON object: '\[\]'"),
         (verl(presat="{}"), r"row 2: field 'presat' is not what presat writes there"),
     ],
 )

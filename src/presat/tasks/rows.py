@@ -50,13 +50,17 @@ def unwrap_gold(text: str) -> str:
 
 def extra_info(metadata: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return a row's `extra_info` as a mapping, parsed where it is a JSON string; empty when there is none."""
-    value = metadata.get("extra_info")
+    return _mapping(metadata.get("extra_info")) or {}
+
+
+def _mapping(value: Any) -> Mapping[str, Any] | None:
+    """A mapping, or the JSON object in a string (blank text is an empty one); None for anything else."""
     if isinstance(value, str):
         try:
-            value = json.loads(value)
+            value = json.loads(value if value.strip() else "{}")
         except ValueError:
-            return {}
-    return value if isinstance(value, Mapping) else {}
+            return None
+    return value if isinstance(value, Mapping) else None
 
 
 def original_gold(problem: Problem) -> str | None:
@@ -132,7 +136,7 @@ def problem_of_verl(row: Row, where: str, domain: str = "") -> Problem:
             f"{where}: field 'reward_model' should be a mapping with 'ground_truth'; it is {reward_model!r}."
         )
     metadata = {name: value for name, value in row.items() if name not in ("prompt", EXTRA_COLUMN)}
-    if isinstance(row.get("extra_info"), str) and not extra_info(metadata):
+    if isinstance(row.get("extra_info"), str) and _mapping(row["extra_info"]) is None:
         raise DataError(f"{where}: field 'extra_info' is a string but not a JSON object: {row['extra_info'][:80]!r}.")
     gold = _gold(reward_model["ground_truth"], where, "reward_model.ground_truth")
     record = row.get(EXTRA_COLUMN) or extra_info(row).get(EXTRA_COLUMN)
