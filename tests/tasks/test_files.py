@@ -127,6 +127,24 @@ def test_golds_are_unwrapped(raw: Any, gold: str | None, tmp_path: Path) -> None
         assert unwrap_gold(raw) == gold
 
 
+@pytest.mark.parametrize(
+    ("answer", "gold"),
+    [
+        ("She sold 24 more.\n24 + 48 = <<24+48=72>>72\n#### 72", "72"),
+        ("one\n#### 1\nthen\n#### 1,234 \n", "1,234"),
+        ("####5", "5"),
+        ("#### 5\nand more", "#### 5\nand more"),
+        ("5 #### 6", "5 #### 6"),
+        ("####", "####"),
+    ],
+)
+def test_the_last_line_of_a_solution_in_the_form_of_gsm8k_is_its_answer(answer: str, gold: str, tmp_path: Path) -> None:
+    problems = load_problems(write_jsonl(tmp_path / "a.jsonl", [{"question": "?", "answer": answer}]))
+    assert problems[0].gold == gold
+    assert problems[0].metadata == ({} if gold == answer else {"answer": answer})
+    assert_round_trip(problems, tmp_path / "b.parquet")
+
+
 def test_verl_rows_keep_every_column(tmp_path: Path) -> None:
     row = verl(
         '["5"]', ability="MATH", extra_info={"index": 3, "original_ground_truth": '["6"]'}, difficulty={"m": 0.5}

@@ -18,6 +18,8 @@ LAYOUTS = {
                 "answer": '["4"]'},
     "metadata": {"problem": "2+2?", "deepseek_reasoning": "2 and 2 are 4", "deepseek_solution": "It is \\boxed{4}.",
                  "ground_truth_solution": "4", "domain": "math", "test_cases": None},
+    "gsm8k": {"question": "2+2?", "reasoning": "2 and 2 are 4", "response": "It is \\boxed{4}.",
+              "answer": "2+2 = <<2+2=4>>4\n#### 4"},
     "messages": {"messages": [{"role": "user", "content": "2+2?"},
                               {"role": "assistant", "content": THINK}],
                  "answer": "4"},

@@ -29,6 +29,7 @@ QUESTION_COLUMNS = ("question", "problem", "query", "instruction", "input", "pro
 ANSWER_COLUMNS = ("answer", "gold", "ground_truth", "final_answer", "target", "solution")
 ROLES = ("question", "answer", "id")
 """What a column of a question / answer table can be named as."""
+_FINAL = re.compile(r"^####[ \t]*(\S.*?)\s*\Z", re.MULTILINE)
 _SCIENTIFIC = re.compile(r"([+-]?[\d.]+)[eE]([+-]?\d+)")
 _SCIENCE = ("scp", "gpqa", "supergpqa", "scibench", "mmlu-sci", "mmlu_sci", "science")
 
@@ -46,6 +47,12 @@ def unwrap_gold(text: str) -> str:
         if isinstance(items, list) and len(items) == 1 and isinstance(items[0], str):
             return items[0].strip()
     return text
+
+
+def final_answer(text: str) -> str:
+    """Return the answer in the last line, `#### 72`, of a worked solution as GSM8K writes it; other text as it is."""
+    found = _FINAL.search(text)
+    return found[1] if found else text
 
 
 def extra_info(metadata: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -151,6 +158,8 @@ def problem_of_plain(
 ) -> Problem:
     """Turn a row with a question column (text, or chat turns) and perhaps an answer column into a problem.
 
+    An answer that ends in a line `#### 72`, as GSM8K's do, is 72; its column stays in the metadata.
+
     Args:
         row: the row.
         where: names the row in errors.
@@ -183,9 +192,11 @@ def problem_of_plain(
     else:
         raise DataError(f"{where}: field '{question}' should hold the question; it is {value!r}.")
     gold = None if answer is None else _gold(row[answer], where, answer)
+    final = final_answer(gold) if gold else gold
     identity = str(row[names["id"]]) if "id" in names else content_id(messages)
-    metadata = {name: item for name, item in row.items() if name not in (question, answer)}
-    return Problem(identity, messages, gold, domain, _domain_of(metadata, domain)[1], metadata)
+    used = (question, answer) if final == gold else (question,)
+    metadata = {name: item for name, item in row.items() if name not in used}
+    return Problem(identity, messages, final, domain, _domain_of(metadata, domain)[1], metadata)
 
 
 def row_of(problem: Problem, plain: bool = False, index: int = 0) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from numbers import Number
 from typing import Any
 
 from presat.errors import ConfigError, DataError, nearest
-from presat.tasks.rows import answer_text
+from presat.tasks.rows import answer_text, final_answer
 from presat.types import Message
 
 COLUMNS: dict[str, tuple[str, ...]] = {
@@ -127,4 +127,5 @@ def _gold(row: Mapping[str, Any], name: str | None, where: str) -> str | None:
         return None
     if not isinstance(value, str | Number):
         raise DataError(f"{where}: field '{name}' should hold the answer; it is {value!r:.60}.")
-    return answer_text(value.strip() if isinstance(value, str) else value)
+    text = answer_text(value.strip() if isinstance(value, str) else value)
+    return final_answer(text) if text else None
