@@ -449,6 +449,9 @@ def test_wrong_columns_and_options(tmp_path: Path) -> None:
         load_problems(path, colums=COLUMNS)
     with pytest.raises(ConfigError, match="No data source is given"):
         load_problems("")
+    rows = write_jsonl(tmp_path / "b.jsonl", [verl("5", mine="6")])
+    with pytest.raises(ConfigError, match=r"b\.jsonl, row 1 is in the verl format, where `columns` means nothing"):
+        load_problems(rows, columns={"answer": "mine"})
 
 
 def test_a_missing_file_in_a_full_folder_lists_some_of_it(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from presat.errors import DataError, nearest
+from presat.errors import ConfigError, DataError, nearest
 from presat.tasks.choices import is_choices, problem_of_choices
 from presat.tasks.rows import EXTRA_COLUMN, Row, is_verl, problem_of_plain, problem_of_verl, repeats_of, row_of
 from presat.types import Problem
@@ -50,12 +50,14 @@ def load_file_problems(
         choice_seed: shuffles the options of multiple-choice questions that come without an order (GPQA).
 
     Raises:
-        ConfigError: `columns` names what there is not.
+        ConfigError: `columns` names what there is not, or is given for rows in the verl format.
         DataError: the source cannot be read, holds nothing, or a row is malformed.
     """
     problems = []
     for where, row in read_rows(source, split, subset):
         if is_verl(row):
+            if columns:
+                raise ConfigError(f"{where} is in the verl format, where `columns` means nothing: leave it out.")
             problems.append(problem_of_verl(row, where, domain))
         elif not columns and is_choices(row):
             problems.append(problem_of_choices(row, where, domain, system, choice_seed))
