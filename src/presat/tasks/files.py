@@ -232,7 +232,7 @@ def open_dataset(source: str, split: str = "train", subset: str | None = None) -
         DataError: it cannot be loaded, or has no such split.
     """
     import datasets
-    from datasets.exceptions import DatasetsError
+    from datasets.exceptions import DatasetGenerationError, DatasetsError
 
     folder = Path(source).expanduser()
     try:
@@ -247,7 +247,8 @@ def open_dataset(source: str, split: str = "train", subset: str | None = None) -
     except (OSError, ValueError, RuntimeError, DatasetsError) as error:
         known = "a path here, lab/NAME, reasoning_gym/TASK or a Hugging Face dataset that can be loaded"
         what = "cannot be loaded as a dataset" if folder.is_dir() else f"is not {known}"
-        raise DataError(f"{source} {what}: {error.__cause__ or error}") from error
+        told = error.__cause__ if isinstance(error, DatasetGenerationError) else None  # it says no more than that
+        raise DataError(f"{source} {what}: {told or error}") from error
     return data
 
 
