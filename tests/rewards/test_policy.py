@@ -149,3 +149,4 @@ def test_the_last_part_is_rounded_up_to_whole_tokens() -> None:
     assert Statistic("entropy").of(values) == 3.0
     assert Statistic("entropy", 0.3).of(values) == 4.5
     assert Statistic("entropy", 0.01).of(values) == 5.0
+    assert Statistic("entropy", 0.07).of([0.0] * 92 + [7.0] + [0.0] * 7) == 0.0  # 0.07 * 100 is 7.000000000000001
