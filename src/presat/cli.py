@@ -259,6 +259,9 @@ def _find_verb(argv: list[str]) -> tuple[str, Verb, list[str]]:
         if len(argv) >= words and name in VERBS:
             return name, VERBS[name], argv[words:]
     family = [verb for verb in VERBS if verb.startswith(argv[0] + " ")]
+    if family and len(argv) > 1 and not argv[1].startswith("-"):
+        seconds = [verb.split()[1] for verb in family]
+        raise ConfigError(f"There is no verb '{argv[0]} {argv[1]}'.{nearest(argv[1], seconds)}")
     if family:
         raise ConfigError(f"`presat {argv[0]}` needs one more word: {', '.join(family)}.")
     raise ConfigError(f"There is no verb '{argv[0]}'.{nearest(argv[0], VERBS)}")
@@ -291,7 +294,13 @@ def _parse(name: str, verb: Verb, argv: list[str], flags: Flags) -> schema.Setti
 
     from presat.config.load import build, load_config
 
-    default = load_config(verb.config, flags.config or verb.preset)
+    source = flags.config or verb.preset
+    try:
+        default = load_config(verb.config, source)
+    except ConfigError as error:
+        fits = [other for other, its in VERBS.items() if source and _reads(its.config, source)]
+        hint = f"\n  It is a configuration of `presat {'` or `presat '.join(fits)}`." if fits else ""
+        raise ConfigError(f"{error}{hint}") from error
     common = "Also: --config FILE|PRESET, --json, --debug, --dry-run (print the resolved configuration)."
 
     def refuse(event: Any) -> None:
@@ -303,6 +312,16 @@ def _parse(name: str, verb: Verb, argv: list[str], flags: Flags) -> schema.Setti
         )
     # tyro builds models field by field; validating the whole once more catches contradictions between fields
     return build(verb.config, parsed.model_dump(), "the command line")
+
+
+def _reads(model: type[schema.Settings], source: str) -> bool:
+    from presat.config.load import load_config
+
+    try:
+        load_config(model, source)
+    except ConfigError:
+        return False
+    return True
 
 
 def _complaint(event: Any, verb: str, model: type[schema.Settings]) -> str:

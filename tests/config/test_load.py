@@ -38,6 +38,11 @@ def test_defaults_are_the_papers() -> None:
         ("steps: many", r"steps: Input should be a valid integer.*\(got 'many'\)"),
         ("group_size: 1", "group_size must be at least 2"),
         ("reward: {source: majority_vote, votes: 4}", "votes must be at least group_size"),
+        ("reward: {source: majority_vote, options: {votes: 4}}", "votes must be at least group_size"),
+        (
+            "reward: {source: weighted_sum, parts: [{source: soft_majority_vote, options: {votes: 4}}]}",
+            "votes must be at least group_size",
+        ),
         ("- a list", "should hold `key: value` lines"),
         ("a: [", "is not valid YAML"),
     ],
@@ -50,6 +55,13 @@ def test_mistakes_are_named(tmp_path: Path, text: str, message: str) -> None:
 def test_a_missing_file_names_the_presets() -> None:
     with pytest.raises(ConfigError, match="no configuration file or preset 'nowhere'"):
         load_config(TrainConfig, "nowhere")
+
+
+def test_a_preset_does_not_stand_in_for_a_file_that_is_missing() -> None:
+    assert load_config(TrainConfig, "presets/paper-math-n8.yaml") == load_config(TrainConfig, "paper-math-n8")
+    for missing in ("experiments/paper-math-n8.yaml", "paper-math-n8.yaml"):
+        with pytest.raises(ConfigError, match=r"no configuration file .*Did you mean 'paper-math-n8'\?"):
+            load_config(TrainConfig, missing)
 
 
 def test_every_preset_is_valid() -> None:

@@ -15,6 +15,12 @@ def test_the_committed_page_is_up_to_date():
     assert PAGE.read_text(encoding="utf-8") == reference(), "run `make docs` and commit docs/reference.md"
 
 
+def test_a_list_of_settings_says_what_each_holds():
+    lines = {line.split(" |")[0]: line for line in reference().split("## presat train\n")[1].splitlines()}
+    assert "each has the settings of `data`" in lines["| `eval.sets`"]
+    assert "each has `source`, `weight`, `name`, `gate`, `options`" in lines["| `reward.parts`"]
+
+
 def test_every_setting_of_every_verb_is_explained():
     sections = dict(zip(VERBS, reference().split("\n## presat ")[1:], strict=True))
     for name, verb in VERBS.items():

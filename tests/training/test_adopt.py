@@ -190,6 +190,8 @@ def test_it_says_where_it_works_and_what_it_takes():
         TRLReward()(["a"], ["b"], [[1]])
     with pytest.raises(ConfigError, match=r"no reward 'majority'\. Did you mean"):
         TRLReward("majority")
+    with pytest.raises(ConfigError, match="In the arguments of TRLReward: gate: Input should be 'none', 'boxed'"):
+        TRLReward("verifiable", gate="thnk")
     with pytest.raises(ConfigError, match="A gate and options go with the name"):
         TRLReward(RewardConfig(), gate="think")
 

@@ -51,6 +51,20 @@ def test_another_precision_than_ours_is_refused_before_a_run_directory_is_made(m
 
 
 @pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("wandbb", r"no tracker 'wandbb' \(`report_to`\)\. Did you mean 'wandb'\?"),
+        ("wandb", "The tracker wandb is not installed"),
+    ],
+)
+def test_a_tracker_that_cannot_be_had_is_refused_before_a_run_directory_is_made(name, message, monkeypatch, toy_config):
+    monkeypatch.setattr("presat.training.launch.get_available_reporting_integrations", list)
+    with pytest.raises(ConfigError, match=message):
+        run_train(toy_config.model_copy(update={"report_to": [name]}), quiet=True)
+    assert not toy_config.run.exists()
+
+
+@pytest.mark.parametrize(
     ("asked", "bf16", "fine"),
     [
         ("no", False, True),

@@ -35,7 +35,7 @@ def read_yaml(source: str) -> dict[str, Any]:
     path = Path(source)
     if path.is_file():
         text = path.read_text(encoding="utf-8")
-    elif path.stem in preset_names():
+    elif source in (path.stem, f"presets/{path.stem}.yaml") and path.stem in preset_names():
         text = (resources.files("presat.config") / "presets" / f"{path.stem}.yaml").read_text(encoding="utf-8")
     else:
         raise ConfigError(f"There is no configuration file or preset '{source}'.{nearest(path.stem, preset_names())}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import get_args
 
 import yaml
 from pydantic import BaseModel
@@ -10,6 +11,7 @@ from pydantic.fields import FieldInfo
 
 from presat.cli import VERBS
 from presat.config.load import holds_models, preset_names
+from presat.config.schema import TaskConfig
 
 INTRO = """# Command reference
 
@@ -41,9 +43,15 @@ def rows(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
         elif isinstance(kind, type) and issubclass(kind, BaseModel):
             yield from rows(kind, f"{prefix}{name}.")
         elif holds_models(field):
-            yield f"| `{prefix}{name}` | {_shown(field)} | {meaning} A list; each has the settings of `data`. |"
+            yield f"| `{prefix}{name}` | {_shown(field)} | {meaning} A list; each has {_keys_of(field)}. |"
         else:
             yield f"| `{prefix}{name}` | {_shown(field)} | {meaning} |"
+
+
+def _keys_of(field: FieldInfo) -> str:
+    """What one model of a list of models holds."""
+    kind = next(k for k in get_args(field.annotation) if isinstance(k, type) and issubclass(k, BaseModel))
+    return "the settings of `data`" if kind is TaskConfig else ", ".join(f"`{name}`" for name in kind.model_fields)
 
 
 def _shown(field: FieldInfo) -> str:

@@ -1,4 +1,4 @@
-"""Faithfulness without a judge: the lab's traces are checked step by step (paper appendix F, METHOD section 5).
+"""Faithfulness without a judge: the lab's traces are checked step by step (section 5, appendix F).
 
 A response y = (reasoning r, answer a) is labelled, whatever the correctness of a: 1 *aligned*, r is a derivation that
 leads to a; 1/2 *partial*, it heads to a with real gaps; 0 *misaligned*, r does not support a. The paper asks a language

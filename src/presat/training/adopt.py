@@ -19,6 +19,7 @@ from typing import Any
 from accelerate.utils import gather_object
 from transformers import TrainerCallback
 
+from presat.config.load import build
 from presat.config.schema import Gate, RewardConfig
 from presat.errors import ConfigError, DataError, RunError
 from presat.metrics import OnlineSaturation
@@ -72,7 +73,8 @@ class TRLReward:
         **options: Any,
     ) -> None:
         if isinstance(source, str):
-            source = RewardConfig(source=source, gate=gate, votes=EVERYBODY, options=options)
+            given = {"source": source, "gate": gate, "votes": EVERYBODY, "options": options}
+            source = build(RewardConfig, given, "the arguments of TRLReward")
         elif gate != "none" or options:
             raise ConfigError("A gate and options go with the name of a reward; what was given has its own.")
         reading = {"extraction": extraction, "workers": workers, "timeout_s": timeout_s}

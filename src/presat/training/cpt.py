@@ -1,4 +1,4 @@
-"""Continual pre-training: more plain text before any fine-tuning (section 4; METHOD section 6).
+"""Continual pre-training: more plain text before any fine-tuning (section 4, appendix B).
 
 It multiplies the effect of Thinking SFT and does not replace it. The lab's base pre-training is the same loop over
 another corpus, from random weights.

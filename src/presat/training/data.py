@@ -1,6 +1,6 @@
 """`presat data filter` and `presat data corrupt`: what can only be known by sampling the model to be trained.
 
-METHOD section 2 (model-aware filter) and section 3 (noisy rewards).
+The model-aware filter (section 2) and noisy rewards (section 3).
 """
 
 from __future__ import annotations

@@ -199,7 +199,7 @@ def make_trainer(
 
 
 def grpo_config(config: TrainConfig, batches: Batches, checkpoints: Path) -> GRPOConfig:
-    """Return TRL's settings: METHOD section 3, each one that touches the objective set on purpose."""
+    """Return TRL's settings: section 3 and appendix B, each one that touches the objective set on purpose."""
     return GRPOConfig(
         output_dir=str(checkpoints),
         # the objective

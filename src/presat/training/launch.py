@@ -12,11 +12,15 @@ import os
 from pathlib import Path
 
 from accelerate.utils import parse_flag_from_env
+from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK, get_available_reporting_integrations
 
 from presat.config.schema import CptConfig, SftConfig, TrainConfig
-from presat.errors import ConfigError
+from presat.errors import ConfigError, nearest
 
 Config = TrainConfig | CptConfig | SftConfig
+
+TRACKERS = ("trackio", "wandb", "tensorboard", "mlflow")
+"""Trackers whose package has their name."""
 
 _ROUNDED = (
     "Every weight is trained in bfloat16 (`model.dtype`), which rounds away most of what AdamW changes in a step at "
@@ -37,6 +41,7 @@ def refuse_contradictions(config: Config) -> None:
         ConfigError: what contradicts what, and what to set.
     """
     _refuse_other_precision(config.bf16)
+    _refuse_missing_trackers(config.report_to)
     if isinstance(config, TrainConfig):
         _refuse_rl_over_split_weights(bool(config.lora.rank), config.engine)
     elif isinstance(config, CptConfig) and config.data.held_out_rows and _zero_stage() == 3:
@@ -63,6 +68,19 @@ def _refuse_other_precision(bf16: bool) -> None:
             f"ACCELERATE_MIXED_PRECISION), but presat's `bf16` is {str(bf16).lower()}. Launch with "
             f"`--mixed_precision no`, which leaves the choice to `bf16`{bfloat}."
         )
+
+
+def _refuse_missing_trackers(names: list[str]) -> None:
+    """The trainer would only notice once the model is loaded, with an error of its own."""
+    for name in names:
+        if name in ("all", "none"):  # words of transformers
+            continue
+        if name not in INTEGRATION_TO_CALLBACK:
+            raise ConfigError(f"There is no tracker '{name}' (`report_to`).{nearest(name, INTEGRATION_TO_CALLBACK)}")
+        if name in TRACKERS and name not in get_available_reporting_integrations():
+            raise ConfigError(
+                f"The tracker {name} is not installed (`report_to`): `pip install {name}`, or leave it out."
+            )
 
 
 def _refuse_rl_over_split_weights(adapters: bool, engine: str) -> None:

@@ -1,6 +1,6 @@
 """Supervised fine-tuning on reasoning traces (Thinking) or on solutions alone (Non-Thinking).
 
-Section 4 and METHOD section 6: both see the same prompts; a Thinking target is `<think>` trace `</think>` and then the
+Section 4 and appendix B: both see the same prompts; a Thinking target is `<think>` trace `</think>` and then the
 solution. The loss is on the response only. Examples over `max_length` are dropped, as in the paper.
 """
 

@@ -1,4 +1,4 @@
-"""`presat data sft`: a Thinking and a Non-Thinking set from one file of traces (METHOD section 6).
+"""`presat data sft`: a Thinking and a Non-Thinking set from one file of traces (section 4, appendix B).
 
 Both sets hold the same prompts in the same order: those whose solution ends in the right answer (where a gold answer is
 there) and whose Thinking example, as `presat sft` will tokenise it, is not longer than `max_length`.

@@ -30,7 +30,7 @@ class SampleConfig(DrawConfig):
 
 
 class FilterConfig(SampleConfig):
-    """The model-aware filter: problems the model solves sometimes (section 2 of METHOD)."""
+    """The model-aware filter: problems the model solves sometimes (the paper's)."""
 
     run: Path = Path("runs/data-filter")
     """Run directory of the samples. Started again, the verb goes on with the samples that are there."""
@@ -50,7 +50,7 @@ class FilterConfig(SampleConfig):
 
 
 class CorruptConfig(SampleConfig):
-    """Label noise: the most frequent incorrect answer becomes the gold answer (section 3 of METHOD)."""
+    """Label noise: the most frequent incorrect answer becomes the gold answer (section 3)."""
 
     run: Path = Path("runs/data-corrupt")
     """Run directory of the samples. Started again, also for another gamma, the verb goes on with what is there."""
@@ -65,7 +65,7 @@ class CorruptConfig(SampleConfig):
 
 
 class SubsetConfig(Settings):
-    """A stratified subset of N problems, nested over N for one seed (section 2 of METHOD)."""
+    """A stratified subset of N problems, nested over N for one seed (as the paper draws them)."""
 
     data: TaskConfig = Field(default_factory=TaskConfig)
     """Problems with solve counts: what `presat data filter` wrote, or a published file."""
@@ -86,7 +86,7 @@ class SubsetConfig(Settings):
 
 
 class TracesConfig(Settings):
-    """Thinking and Non-Thinking SFT sets from one file of reasoning traces (section 4; METHOD section 6)."""
+    """Thinking and Non-Thinking SFT sets from one file of reasoning traces (section 4, appendix B)."""
 
     data: TaskConfig = Field(default_factory=TaskConfig)
     """The traces. `columns` can name `question`, `trace`, `solution`, `answer`, `messages`; usual names, OpenThoughts'

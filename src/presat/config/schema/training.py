@@ -63,6 +63,13 @@ class RewardConfig(Settings):
         """Every source that takes part."""
         return [part.source for part in self.parts] or [self.source]
 
+    @property
+    def ballots(self) -> list[int]:
+        """The number of votes of every source that holds a vote; its own option comes before `votes`."""
+        given = [(part.source, part.options) for part in self.parts] or [(self.source, self.options)]
+        votes = [options.get("votes", self.votes) for source, options in given if source in VOTES]
+        return [number for number in votes if isinstance(number, int)]  # another kind is refused with the reward
+
     @model_validator(mode="after")
     def _sum(self) -> RewardConfig:
         if (self.source == "weighted_sum") != bool(self.parts):
@@ -189,7 +196,7 @@ class TrainConfig(EngineConfig):
     def _sizes(self) -> TrainConfig:
         if self.group_size < 2:
             raise ValueError("group_size must be at least 2: the advantage compares responses within a group")
-        if self.reward.votes < self.group_size and any(source in VOTES for source in self.reward.sources):
+        if any(votes < self.group_size for votes in self.reward.ballots):
             raise ValueError("reward.votes must be at least group_size")
         return self
 
@@ -212,7 +219,7 @@ class CorpusConfig(Settings):
 
 
 class SupervisedOptimConfig(Settings):
-    """Optimiser and schedule of CPT and SFT (METHOD section 6 gives CPT's values)."""
+    """Optimiser and schedule of CPT and SFT (appendix B gives CPT's values)."""
 
     optimizer: Literal["adamw", "muon"] = "adamw"
     """`muon`: Muon on the matrices of the transformer blocks, AdamW on everything else."""
@@ -264,7 +271,7 @@ class SupervisedConfig(Settings):
 
 
 class CptConfig(SupervisedConfig):
-    """Continual pre-training on plain text (section 4; METHOD section 6)."""
+    """Continual pre-training on plain text (section 4, appendix B)."""
 
     run: Path = Path("runs/cpt")
     """Run directory; the trained model is its last `checkpoints/step_N`."""
@@ -286,7 +293,7 @@ class PackConfig(CptConfig):
 
 
 class SftConfig(SupervisedConfig):
-    """Supervised fine-tuning on reasoning traces or on solutions alone (section 4; METHOD section 6)."""
+    """Supervised fine-tuning on reasoning traces or on solutions alone (section 4, appendix B)."""
 
     run: Path = Path("runs/sft")
     """Run directory; the trained model is its last `checkpoints/step_N`."""
