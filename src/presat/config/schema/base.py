@@ -58,7 +58,7 @@ class TaskConfig(Settings):
     name: str = ""
     """What its metrics are logged under (`eval/NAME/avg@16`); the source's last part when empty."""
     count: int | None = Field(default=None, ge=1)
-    """How many problems to take or to make; None takes all of a file."""
+    """How many problems to take or to make; None takes all of a file, and makes 100 of what is made on the spot."""
     seed: int = 0
     """Seed of procedural problems, of random choices among rows, and of the letters of multiple-choice options."""
     split: str = "train"
