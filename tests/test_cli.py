@@ -93,6 +93,7 @@ def test_without_a_verb_the_overview_is_shown(capsys: pytest.CaptureFixture[str]
         ("trian", "There is no verb 'trian'. Did you mean 'train'?"),
         ("data", "`presat data` needs one more word: data inspect"),
         ("data inspekt x.parquet", "There is no verb 'data inspekt'. Did you mean 'inspect'?"),
+        ("data inspect", "Which data? `presat data inspect SOURCE` takes a file"),
         ("train --config", "--config needs a file or the name of a preset"),
         ("train --config nowhere.yaml", "There is no configuration file or preset 'nowhere.yaml'."),
         ("train --config paper-cpt", "It is a configuration of `presat data pack` or `presat cpt`."),

@@ -54,6 +54,8 @@ def _demo(config: schema.DemoConfig, out: Console) -> Result:
 def _inspect(config: schema.InspectConfig, out: Console) -> Result:
     from presat.tasks.inspect import inspect_source, render
 
+    if not config.source:
+        raise ConfigError("Which data? `presat data inspect SOURCE` takes a file, lab/NAME or another source.")
     inspection = inspect_source(config)
     out.print(render(inspection))
     return inspection.to_json()

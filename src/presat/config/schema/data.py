@@ -109,6 +109,6 @@ class InspectConfig(TaskConfig):
     """Look into a data source without training anything."""
 
     source: Positional[str] = ""
-    """The source: a file, a folder, `lab/NAME`, `reasoning_gym/TASK` or a Hugging Face dataset id."""
+    """The source: a file, a folder, `lab/NAME`, `reasoning_gym/TASK`, `benchmark/NAME` or a Hugging Face dataset id."""
     verify: VerifyConfig = Field(default_factory=VerifyConfig)
     """How the gold self-check verifies."""
