@@ -148,3 +148,4 @@ def test_sft_is_section_6(preset: str, thinking: bool, capsys) -> None:
     found = resolved("sft", preset, capsys)
     held(found, {"thinking": thinking, "epochs": 3.0, "batch": 16, "max_length": 8192})
     assert 1e-5 < found["optim.lr"] <= 5e-5  # type: ignore[operator]
+    assert 0 < found["save_every"] < 1000  # of 8,156 steps: hours of GPUs, which a crash must not cost  # type: ignore[operator]
