@@ -112,6 +112,11 @@ def test_a_finished_run_resumes_to_nothing(toy_config):
     toy_config.steps, toy_config.eval.sets = 2, []
     run_train(toy_config, quiet=True)
     before = weights(toy_config.run, 2)
+    records = [(toy_config.run / name).read_text() for name in ("config.yaml", "provenance.json")]
+    # what was asked for in vain is not what the run was made with
+    other = {"resume": True, "steps": 1, "optim": toy_config.optim.model_copy(update={"lr": 1e-5})}
+    run_train(toy_config.model_copy(update=other), quiet=True)
+    assert [(toy_config.run / name).read_text() for name in ("config.yaml", "provenance.json")] == records
     run_train(toy_config.model_copy(update={"resume": True}), quiet=True)
     assert status(toy_config.run)["status"] == "finished"
     assert all(torch.equal(w, before[name]) for name, w in weights(toy_config.run, 2).items())

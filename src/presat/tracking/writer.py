@@ -112,6 +112,7 @@ class RunWriter:
             _remove(leftover)  # half-written by a process that was killed
         mend_last_line(self.path / METRICS)
         provenance = {"started": _now(), **collect(settings, command)}
+        self._before = (_read_yaml(self.path / CONFIG), earlier) if earlier else None
         if earlier:
             changed = _changes(_read_yaml(self.path / CONFIG), settings)
             again = {**provenance, "changed_settings": changed}
@@ -162,6 +163,13 @@ class RunWriter:
             for saved_at, file in rollout_files(self.path, split):
                 if saved_at > step:
                     file.unlink()
+
+    def nothing_to_do(self) -> None:
+        """Put configuration and provenance back as they were: the resumed run had no step left to train."""
+        if self._before:
+            config, self._provenance = self._before
+            write_atomically(self.path / CONFIG, yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
+            self._write_provenance()
 
     def finish(self, status: Status = "finished", reason: str = "") -> None:
         """Record how the run ended, and let go of the directory. Calling it again changes nothing."""

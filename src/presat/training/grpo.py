@@ -105,10 +105,11 @@ def run_train(config: TrainConfig, quiet: bool = False) -> Path:
 def _train(config: TrainConfig, batches: Batches, run: Session, verifier: Verifier) -> str | None:
     """Train from the start or the newest complete checkpoint; returns why the run stopped early, if it did."""
     saturation = _saturation(config, run.done)
-    if run.done >= config.steps:
-        return None
-    if run.done and config.stop.when == "saturated" and saturation.stop_reason():
-        return saturation.stop_reason()
+    stopped = saturation.stop_reason() if run.done and config.stop.when == "saturated" else None
+    if run.done >= config.steps or stopped:
+        if run.writer is not None:
+            run.writer.nothing_to_do()
+        return stopped if run.done < config.steps else None
     # what is quick to refuse comes before the model
     asked, (held_out, left_out) = load_task(config.data), load_sets(config.eval.sets, config.eval.skip_missing)
     if "verifiable" in config.reward.sources:

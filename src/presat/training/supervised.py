@@ -178,6 +178,8 @@ def fit(
     """
     micro = micro_batch(batch, config.micro_batch, run.processes)
     if run.done >= steps:
+        if run.writer is not None:
+            run.writer.nothing_to_do()
         return
     trainer = Trainer(
         model=model,
