@@ -104,10 +104,19 @@ def test_an_exact_name_comes_first_and_two_that_fit_are_refused(tmp_path):
     write(tmp_path, "math500_old.jsonl", {"problem": "?", "answer": "1"})
     assert benchmark_file(BENCHMARKS["math500"], tmp_path) == tmp_path / "math500_old.jsonl"
     write(tmp_path, "math500_new.jsonl", {"problem": "?", "answer": "1"})
-    with pytest.raises(DataError, match=r"MATH-500 could be any of .*new.*old"):
+    own = rf"{{source: {tmp_path}/math500_new\.jsonl, name: math500, domain: math}}"
+    with pytest.raises(DataError, match=rf"MATH-500 could be any of .*new.*old.*a source of `sets`.*{own}"):
         benchmark_file(BENCHMARKS["math500"], tmp_path)
     write(tmp_path, "MATH500.jsonl", {"problem": "?", "answer": "1"})
     assert benchmark_file(BENCHMARKS["math500"], tmp_path) == tmp_path / "MATH500.jsonl"
+
+
+def test_the_releases_names_are_known_and_scp_hard_is_not_guessed(tmp_path):
+    for name in ("stem__gpqa_diamond_198", "scp_test_difficult_1"):
+        write(tmp_path, f"{name}.jsonl", {"question": "?", "answer": "1"})
+    assert benchmark_file(BENCHMARKS["gpqa_diamond"], tmp_path) == tmp_path / "stem__gpqa_diamond_198.jsonl"
+    with pytest.raises(MissingBenchmarkError, match=r"`scp_test_difficult_1\.parquet` may be it.*as scp_hard\.parquet"):
+        load_problems("benchmark/scp_hard", folder=str(tmp_path))
 
 
 def test_a_training_file_or_a_larger_set_does_not_pass_for_a_benchmark(tmp_path):
@@ -141,6 +150,15 @@ def test_graph_sets_are_made_where_there_is_no_file_and_say_so():
     assert "not the paper's problems" in size_note("quantum_lock", 50)
     assert size_note("math500", 500) == ""
     assert size_note("math500", 499) == "MATH-500: 499 problems, the paper's set has 500."
+
+
+def test_a_graph_set_that_is_read_from_a_file_is_not_called_made(tmp_path, monkeypatch):
+    write(tmp_path, "test_quantum_lock_qwen_7b.jsonl", {"question": "?", "answer": "A"})
+    assert size_note("quantum_lock", 50, tmp_path) == ""
+    assert size_note("quantum_lock", 49, tmp_path) == "Quantum Lock: 49 problems, the paper's set has 50."
+    assert "not the paper's problems" in size_note("largest_island", 50, tmp_path)
+    monkeypatch.setenv("PRESAT_BENCHMARKS", str(tmp_path))
+    assert size_note("quantum_lock", 50) == ""
 
 
 @pytest.mark.parametrize(

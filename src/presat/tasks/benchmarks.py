@@ -1,4 +1,4 @@
-"""The paper's benchmarks (section 2 of METHOD) as data: what each is, where it comes from, how its rows are read.
+"""The paper's benchmarks (arXiv:2604.18574, section 2) as data: what each is, where it comes from, how it is read.
 
 `benchmark/NAME` is a problem source. A benchmark is looked for in a folder first (option `folder`, or the environment
 variable PRESAT_BENCHMARKS), by the names of its files; then it is made by Reasoning Gym, or loaded from the hub, where
@@ -67,13 +67,14 @@ BENCHMARKS: dict[str, Benchmark] = {
         Benchmark("scibench", "SciBench", "science", 692, (), "xw27/scibench", split="train",
                   columns={"question": "problem_text", "answer": "answer_number"},
                   note="Answers are numbers; the unit is a column of its own and is not asked for."),
-        Benchmark("gpqa_diamond", "GPQA-Diamond", "science", 198, ("gpqa-diamond",), "Idavidrein/gpqa", "gpqa_diamond",
-                  split="train",
+        Benchmark("gpqa_diamond", "GPQA-Diamond", "science", 198, ("gpqa-diamond", "stem__gpqa_diamond"),
+                  "Idavidrein/gpqa", "gpqa_diamond", split="train",
                   note="Gated: accept its terms on the hub. Letters are shuffled by the task's seed."),
         Benchmark("supergpqa", "SuperGPQA", "science", 569, ("super_gpqa",), note=_OWN
                   + " 319 science and 250 other questions of m-a-p/SuperGPQA."),
         Benchmark("scp_hard", "SCP-Hard", "science", 50, ("scp-hard",), note=_OWN
-                  + " Fifty questions of SCP-116K."),
+                  + " Fifty questions of SCP-116K. The release's `scp_test_difficult_1.parquet` may be it by its"
+                  " name, which was not checked."),
         Benchmark("mmlu_sci", "MMLU-Sci", "science", 0, ("mmlu-sci",), note=_OWN
                   + " The paper does not say how many questions it has."),
         Benchmark("quantum_lock", "Quantum Lock", "graph", 50, ("test_quantum_lock",),
@@ -152,8 +153,7 @@ def benchmark_problems(
     if name not in BENCHMARKS:
         raise ConfigError(f"There is no benchmark '{name}'.{nearest(name, BENCHMARKS)}")
     item = BENCHMARKS[name]
-    given = folder or os.environ.get(FOLDER_VARIABLE)
-    file = benchmark_file(item, Path(given).expanduser()) if given else None
+    given, file = _look(item, folder)
     if file is None and item.made:
         return gym_problems(name, count or item.size, seed + MADE_SEED, domain=item.domain, system=system,
                             **item.made)  # fmt: skip # pyright: ignore[reportArgumentType]
@@ -170,6 +170,12 @@ def benchmark_problems(
     columns = {role: column for role, column in item.columns.items() if column in row}  # a file may have usual names
     problems = load_file_problems(source, item.split, item.subset, columns, item.domain, system, choice_seed=seed)
     return cut(problems, f"benchmark/{name}", count, seed, sample)
+
+
+def _look(item: Benchmark, folder: str | Path | None) -> tuple[str | Path | None, Path | None]:
+    """The folder a benchmark is looked for in and its file there, None where there is none."""
+    given = folder or os.environ.get(FOLDER_VARIABLE)
+    return given, benchmark_file(item, Path(given).expanduser()) if given else None
 
 
 def _absent(item: Benchmark, place: str | Path, reason: str) -> str:
@@ -194,13 +200,19 @@ def benchmark_file(item: Benchmark, folder: Path) -> Path | None:
     exact = [path for path in files if path.stem.lower() in names]
     found = exact or [path for path in files if path.stem.lower().startswith(names)]
     if len(found) > 1:
-        raise DataError(f"{item.title} could be any of {', '.join(map(str, found))}: keep one, or name it as a source.")
+        raise DataError(
+            f"{item.title} could be any of {', '.join(map(str, found))}. Keep one of them in the folder, or name the "
+            "one you mean as a source of `sets`, in place of the benchmark: "
+            f"{{source: {found[0]}, name: {item.name}, domain: {item.domain}}}."
+        )
     return found[0] if found else None
 
 
-def size_note(name: str, problems: int) -> str:
-    """Say what one should know about a loaded benchmark; empty when there is nothing."""
+def size_note(name: str, problems: int, folder: str | Path | None = None) -> str:
+    """Say what one should know about a benchmark loaded with this `folder`; empty when there is nothing."""
     item = BENCHMARKS[name]
+    made = bool(item.made) and _look(item, folder)[1] is None
+    note = "" if item.made and not made else item.note
     if item.size and problems != item.size:
-        return f"{item.title}: {problems} problems, the paper's set has {item.size}. {item.note}".strip()
-    return f"{item.title}: {item.note}" if item.made or item.note.startswith("Answers") else ""
+        return f"{item.title}: {problems} problems, the paper's set has {item.size}. {note}".strip()
+    return f"{item.title}: {note}" if made or note.startswith("Answers") else ""

@@ -250,7 +250,7 @@ def _problems(config: EvalConfig, notes: list[str]) -> dict[str, list[Problem]]:
     notes += [f"Left out: {reason}" for reason in left_out.values()]
     for name in (name for name in names if name in asked):
         problems = asked[name]
-        notes += filter(None, [size_note(name, len(problems))])
+        notes += filter(None, [size_note(name, len(problems), config.folder)])
         if config.count is not None and config.count < len(problems):
             asked[name] = random.Random(f"{name}/{config.seed}").sample(problems, config.count)
     return asked
