@@ -40,11 +40,11 @@ class RunError(PresatError):
     """A run directory is busy, damaged, not writable, or a run had to stop (for instance on a NaN loss)."""
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
-    """Return `" Did you mean 'x'?"` for the known name closest to `word`, or a list of them when none is close."""
+def nearest(word: str, known: Iterable[str], most: int = MOST_LISTED) -> str:
+    """Return `" Did you mean 'x'?"` for the known name closest to `word`, or a list of `most` when none is close."""
     names = sorted(known)
     close = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
     if close:
         return f" Did you mean '{close[0]}'?"
-    more = f" and {len(names) - MOST_LISTED} more" if len(names) > MOST_LISTED else ""
-    return f" Known: {', '.join(names[:MOST_LISTED])}{more}." if names else ""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return f" Known: {', '.join(names[:most])}{more}." if names else ""

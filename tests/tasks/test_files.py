@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
+import socket
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -431,6 +434,57 @@ def test_a_folder_of_other_things(tmp_path: Path) -> None:
         load_problems(tmp_path)
 
 
+def test_a_folder_of_folders_names_those_that_hold_data(tmp_path: Path, monkeypatch, caplog) -> None:
+    datasets = pytest.importorskip("datasets")
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    folder = tmp_path / "data"
+    for name, row in (("graph", {"question": "?", "answer": 1}), ("deep/math", {"text": "1 + 1"}), ("notes", {})):
+        (folder / name).mkdir(parents=True)
+        write_jsonl(folder / name / ("README.md" if name == "notes" else "a.jsonl"), [row])
+    holds = r"A folder should hold \.parquet, \.jsonl, \.csv files or a saved dataset\."
+    says = rf"cannot be loaded as a dataset: .*different columns\. {holds} These folders in it do: deep/math, graph\.$"
+    with pytest.raises(DataError, match=says) as caught:
+        load_problems(folder)
+    assert "\n" not in str(caught.value)
+    assert not caplog.messages
+
+
+@pytest.fixture
+def no_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The library datasets without a network, and the folder of its cache."""
+    datasets = pytest.importorskip("datasets")
+    from huggingface_hub import constants
+
+    with socket.socket() as taken:  # a port where nobody listens
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{port}")
+    monkeypatch.setattr(datasets.config, "HF_ENDPOINT", f"http://127.0.0.1:{port}")
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    return tmp_path / "cache"
+
+
+def test_without_a_hub_the_cache_alone_is_asked_at_once(no_hub: Path, tmp_path: Path) -> None:
+    import datasets
+
+    began = time.monotonic()
+    for source in ("somebody/sums", "textt"):
+        with pytest.raises(
+            DataError, match=rf"^{source} is not a path here.*127.*cannot be reached .*Check the spelling"
+        ):
+            load_problems(source)
+    assert not datasets.config.HF_HUB_OFFLINE
+    file = write_jsonl(tmp_path / "sums.jsonl", SUMS)
+    datasets.load_dataset("json", data_files=str(file), cache_dir=str(no_hub))
+    (made,) = no_hub.glob("json/*/*/*/dataset_info.json")
+    kept = shutil.copytree(made.parent, no_hub / "somebody___sums" / "default" / "0.0.0" / "0123456789abcdef")
+    (kept / "json-train.arrow").rename(kept / "sums-train.arrow")
+    assert [problem.gold for problem in load_problems("somebody/sums", columns=COLUMNS)] == ["1", "2", "3", "4", "5"]
+    assert time.monotonic() - began < 10  # the client's own patience is three times as long
+
+
 @pytest.mark.parametrize("name", ["sums.jsnl", "./sum.jsonl", "sums.json", "sums"])
 def test_a_missing_file_names_the_nearest(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_jsonl(tmp_path / "sums.jsonl", SUMS)
@@ -454,8 +508,18 @@ def test_wrong_columns_and_options(tmp_path: Path) -> None:
         load_problems(rows, columns={"answer": "mine"})
 
 
+def test_a_missing_file_lists_data_files_alone_and_may_mean_a_folder(tmp_path: Path) -> None:
+    for name in ("README.md", "run.py", "problems.jsonl"):
+        (tmp_path / name).touch()
+    (tmp_path / "science").mkdir()
+    with pytest.raises(DataError, match=r"There is no file .*zzz\.parquet\. Known: problems\.jsonl\.$"):
+        load_problems(tmp_path / "zzz.parquet")
+    with pytest.raises(DataError, match=r"Did you mean 'science'\?$"):
+        load_problems(str(tmp_path / "scienc"))
+
+
 def test_a_missing_file_in_a_full_folder_lists_some_of_it(tmp_path: Path) -> None:
     for number in range(500):
         (tmp_path / f"part-{number:03}.parquet").touch()
-    with pytest.raises(DataError, match=r"Known: part-000\.parquet, .*, part-019\.parquet and 480 more\.$"):
+    with pytest.raises(DataError, match=r"Known: part-000\.parquet, .*, part-004\.parquet and 495 more\.$"):
         load_problems(str(tmp_path / "zzz"))

@@ -45,7 +45,7 @@ def test_made_sets() -> None:
     [
         (TaskConfig(source="lab/chians"), "Did you mean 'chains'"),
         (TaskConfig(source="lab/chains", options={"operand": [6, 8]}), "no option 'operand'. Did you mean 'operands'"),
-        (TaskConfig(source="lab/chains", columns={"question": "q"}), "lab/chains takes no option 'columns'"),
+        (TaskConfig(source="lab/chains", columns={"question": "q"}), r"lab/chains takes no option 'columns'\.$"),
         (TaskConfig(source="lab/chains", domain="math"), "lab/chains takes no option 'domain'"),
         (TaskConfig(source="reasoning_gym/sudoko"), "Did you mean 'sudoku'"),
         (TaskConfig(), "No data source is given"),

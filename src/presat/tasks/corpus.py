@@ -87,10 +87,11 @@ def corpus_parts(source: str, column: str, subset: str = "") -> list[Part]:
         raise ConfigError(
             "No text is given; set `data.source` to lab/cpt, to a .jsonl, .parquet or .txt file, or a folder."
         )
-    files = source_files(source, (PLAIN, *SUFFIXES))
+    kinds = (PLAIN, *SUFFIXES)
+    files = source_files(source, kinds)
     if files is not None:
         return [_file(path.resolve(), column) for path in files]
-    data = open_dataset(source, subset=subset or None)
+    data = open_dataset(source, subset=subset or None, suffixes=kinds)
     if column in data.column_names:  # otherwise reading the first row says what there is
         data = data.select_columns([column])
     return [Part(source, (data._fingerprint,), column, data)]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
+import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -12,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from presat.errors import ConfigError, DataError, nearest
 from presat.tasks.choices import is_choices, problem_of_choices
+from presat.tasks.hub import hub_error
 from presat.tasks.rows import EXTRA_COLUMN, Row, is_verl, problem_of_plain, problem_of_verl, repeats_of, row_of
 from presat.types import Problem
 
@@ -19,8 +22,11 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 SUFFIXES = (".parquet", ".jsonl", ".csv")
+_KNOWN = "a path here, lab/NAME, reasoning_gym/TASK or a Hugging Face dataset that can be loaded"
 _OTHER_SUFFIXES = (".json", ".txt", ".tsv", ".arrow", ".gz", ".zst", ".yaml")
 """Names that end so are meant as files, not as dataset ids."""
+MOST_BESIDE = 5
+"""Most files or folders a message names of those that are there."""
 LONGEST_FIELD = 2**27
 """Most characters of one field of a CSV file (Python's own limit, 2**17, is less than some traces and documents)."""
 
@@ -154,8 +160,12 @@ def source_files(source: str, suffixes: Sequence[str] = SUFFIXES) -> list[Path] 
             )
         return files or None
     if meant_as_path or ("/" in source and path.parent.is_dir()):
-        beside = [item.name for item in path.parent.iterdir()] if path.parent.is_dir() else []
-        raise DataError(f"There is no file {source}.{nearest(path.name, beside) if beside else ''}")
+        beside = sorted(path.parent.iterdir()) if path.parent.is_dir() else []
+        files = [item.name for item in beside if item.suffix in suffixes]
+        hint = nearest(path.name, [*files, *(item.name for item in beside if item.is_dir())])
+        raise DataError(
+            f"There is no file {source}.{hint if hint.startswith(' Did') else nearest('', files, MOST_BESIDE)}"
+        )
     return None
 
 
@@ -225,8 +235,12 @@ def _read_csv(path: Path) -> Iterator[Row]:
             raise DataError(f"{path}, row {number + 1}: is not CSV ({error}).") from error
 
 
-def open_dataset(source: str, split: str = "train", subset: str | None = None) -> Any:
+def open_dataset(
+    source: str, split: str = "train", subset: str | None = None, suffixes: Sequence[str] = SUFFIXES
+) -> Any:
     """Open a split of a Hugging Face dataset: a hub id, or a folder (written by `save_to_disk`, or of other files).
+
+    `suffixes` are the kinds of files a folder may hold, for the message when it cannot be opened.
 
     Raises:
         DataError: it cannot be loaded, or has no such split.
@@ -238,18 +252,72 @@ def open_dataset(source: str, split: str = "train", subset: str | None = None) -
     try:
         if folder.is_dir() and _is_saved(folder):
             data: Any = datasets.load_from_disk(str(folder))
+        elif folder.is_dir():
+            with _silent("datasets", "huggingface_hub"):  # what is wrong they print, and raise it too
+                data = datasets.load_dataset(str(folder), subset, split=split)
         else:
-            data = datasets.load_dataset(str(folder) if folder.is_dir() else source, subset, split=split)
+            data = _from_hub(source, split, subset)
         if isinstance(data, datasets.DatasetDict):
             if split not in data:
                 raise DataError(f"{source} has no split '{split}'.{nearest(split, map(str, data))}")
             data = data[split]
     except (OSError, ValueError, RuntimeError, DatasetsError) as error:
-        known = "a path here, lab/NAME, reasoning_gym/TASK or a Hugging Face dataset that can be loaded"
-        what = "cannot be loaded as a dataset" if folder.is_dir() else f"is not {known}"
         told = error.__cause__ if isinstance(error, DatasetGenerationError) else None  # it says no more than that
-        raise DataError(f"{source} {what}: {told or error}") from error
+        if folder.is_dir():
+            raise DataError(_not_loaded(folder, told or error, suffixes)) from error
+        raise DataError(f"{source} is not {_KNOWN}: {told or error}") from error
     return data
+
+
+def _from_hub(source: str, split: str, subset: str | None) -> Any:
+    """A data set of the hub; where the hub does not answer, of the local cache alone."""
+    import datasets
+    from datasets import config
+    from huggingface_hub import constants
+
+    error = None if config.HF_HUB_OFFLINE else hub_error()
+    if error is None:
+        return datasets.load_dataset(source, subset, split=split)
+    config.HF_HUB_OFFLINE = True
+    try:
+        return datasets.load_dataset(source, subset, split=split)
+    except (OSError, ValueError):
+        raise DataError(
+            f"{source} is not {_KNOWN}: {constants.ENDPOINT} cannot be reached ({error}), and its local cache does not "
+            "hold it. Check the spelling and the network."
+        ) from error
+    finally:
+        config.HF_HUB_OFFLINE = False
+
+
+def _not_loaded(folder: Path, error: BaseException, suffixes: Sequence[str]) -> str:
+    """Say in a sentence why a folder is no data set, what it should hold, and which folders in it do."""
+    from datasets.table import CastError
+
+    first, *_ = str(error).strip().splitlines() or [type(error).__name__]
+    reason = "its files have different columns" if isinstance(error, CastError) else first.rstrip(".")
+    files = [*folder.glob("*/*"), *folder.glob("*/*/*")]
+    inner = sorted({str(file.parent.relative_to(folder)) for file in files if file.suffix in suffixes})
+    more = ", ..." if len(inner) > MOST_BESIDE else ""
+    hint = f" These folders in it do: {', '.join(inner[:MOST_BESIDE])}{more}." if inner else ""
+    return (
+        f"{folder} cannot be loaded as a dataset: {reason}. A folder should hold {', '.join(suffixes)} files or a "
+        f"saved dataset.{hint}"
+    )
+
+
+@contextlib.contextmanager
+def _silent(*names: str) -> Iterator[None]:
+    """Keep these libraries from logging."""
+    loggers = [logging.getLogger(name) for name in names]
+    levels = [logger.level for logger in loggers]
+    try:
+        for logger in loggers:
+            logger.setLevel(logging.CRITICAL)
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 def read_dataset(source: str, data: Any) -> Iterator[tuple[str, Row]]:

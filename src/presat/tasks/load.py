@@ -93,11 +93,14 @@ def _procedural(options: dict[str, Any]) -> dict[str, Any]:
 
 def _call(loader: Callable[..., list[Problem]], source: str, options: dict[str, Any], also: Iterable[str] = ()) -> Any:
     """Call a loader, refusing options it does not have by name."""
+    from presat.config.schema import TaskConfig
+
     known = [*inspect.signature(loader).parameters, *also]
     for option in options:
         if option not in known:
             public = [name for name in known if name not in ("name", "task", "source")]
-            raise ConfigError(f"{source} takes no option '{option}'.{nearest(option, public)}")
+            hint = "" if option in TaskConfig.model_fields else nearest(option, public)  # spelt right: of other sources
+            raise ConfigError(f"{source} takes no option '{option}'.{hint}")
     return loader(**options)
 
 
