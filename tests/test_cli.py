@@ -114,6 +114,9 @@ def test_without_a_verb_the_overview_is_shown(capsys: pytest.CaptureFixture[str]
         ("train --eval.samples 0", "eval.samples: Input should be greater than or equal to 1 (got 0)"),
         ("train --reward.source majority_vote --reward.votes 4", "reward.votes must be at least group_size"),
         ("eval", "There is nothing to evaluate on: give `sets` at least one task"),
+        ("data filter --out y.txt", "out: a parquet file is written, so its name should end in .parquet (got 'y.txt')"),
+        ("data corrupt --out y.jsonl", "out: a parquet file is written"),
+        ("data subset --out y", "out: a parquet file is written"),
         ("cpt --data.source lab/cpt --model.name MODEL --run RUN", "lab/cpt has no end: say how many `steps`"),
     ],
 )

@@ -128,7 +128,7 @@ def test_a_solve_column_of_another_make_is_named():
 
 def test_a_batch_that_cannot_be_filled_uniformly_is_refused():
     problems = problems_with(range(1, 16))
-    with pytest.raises(ConfigError, match="7 problems do not fill a batch of 64"):
+    with pytest.raises(ConfigError, match="7 problems do not fill a batch of 64 uniformly; `--batch 0` repeats none"):
         choose_subset(problems, SubsetConfig(n=7))
     assert len(choose_subset(problems, SubsetConfig(n=7, batch=0))) == 7
     with pytest.raises(DataError, match="run `presat data filter` first"):

@@ -95,7 +95,8 @@ def explain(error: ValidationError, model: type[BaseModel], where: str) -> str:
             lines.append(f"unknown key '{key}'.{nearest(str(item['loc'][-1]), known)}")
         else:
             message = item["msg"].removeprefix("Value error, ")
-            lines.append(f"{key}: {message} (got {item['input']!r})" if key else message)
+            got = str(item["input"]) if isinstance(item["input"], Path) else item["input"]
+            lines.append(f"{key}: {message} (got {got!r})" if key else message)
     return f"In {where}: " + "\n  ".join(lines)
 
 

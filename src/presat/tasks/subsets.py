@@ -155,7 +155,9 @@ def choose_subset(problems: Sequence[Problem], config: SubsetConfig) -> list[Pro
         DataError: the rows hold no counts or no such field, or too few problems are usable.
     """
     if config.n < config.batch and config.batch % config.n:
-        raise ConfigError(f"{config.n} problems do not fill a batch of {config.batch} uniformly; 0 repeats none.")
+        raise ConfigError(
+            f"{config.n} problems do not fill a batch of {config.batch} uniformly; `--batch 0` repeats none."
+        )
     counts, samples = solve_counts_of(problems, config.counts, config.samples)
     parts = _parts(problems, config.balance)
     if config.n % len(parts):

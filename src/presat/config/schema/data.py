@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 from tyro.conf import Positional
 
 from presat.config.schema.base import DrawConfig, ModelConfig, Settings, TaskConfig, VerifyConfig
+
+
+def _is_parquet(path: Path) -> Path:
+    if path.suffix != ".parquet":
+        raise ValueError("a parquet file is written, so its name should end in .parquet")
+    return path
+
+
+ParquetFile = Annotated[Path, AfterValidator(_is_parquet)]
 
 
 class SampleConfig(DrawConfig):
@@ -19,7 +29,7 @@ class SampleConfig(DrawConfig):
     """The model that will be trained."""
     run: Path = Path("runs/data")
     """Run directory of the samples. Started again, the verb goes on with the samples that are there."""
-    out: Path = Path("problems.parquet")
+    out: ParquetFile = Path("problems.parquet")
     """The file to write, in the verl record format."""
     samples: int = Field(default=16, ge=1)
     """Responses per problem."""
@@ -34,7 +44,7 @@ class FilterConfig(SampleConfig):
 
     run: Path = Path("runs/data-filter")
     """Run directory of the samples. Started again, the verb goes on with the samples that are there."""
-    out: Path = Path("filtered.parquet")
+    out: ParquetFile = Path("filtered.parquet")
     """The file to write, in the verl record format, with the counts in the column `solve`."""
     lowest: int = Field(default=1, ge=0)
     """Problems solved less often are dropped."""
@@ -54,7 +64,7 @@ class CorruptConfig(SampleConfig):
 
     run: Path = Path("runs/data-corrupt")
     """Run directory of the samples. Started again, also for another gamma, the verb goes on with what is there."""
-    out: Path = Path("noisy.parquet")
+    out: ParquetFile = Path("noisy.parquet")
     """The file to write, in the verl record format; the true answers stay as `original_ground_truth`."""
     samples: int = Field(default=96, ge=1)
     """Responses per problem."""
@@ -69,7 +79,7 @@ class SubsetConfig(Settings):
 
     data: TaskConfig = Field(default_factory=TaskConfig)
     """Problems with solve counts: what `presat data filter` wrote, or a published file."""
-    out: Path = Path("subset.parquet")
+    out: ParquetFile = Path("subset.parquet")
     """The file to write, in the verl record format."""
     n: int = Field(default=8, ge=1)
     """N, how many problems."""
