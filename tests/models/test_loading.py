@@ -2,6 +2,7 @@ import json
 import shutil
 import socket
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -132,8 +133,17 @@ def test_an_encoder_lacks_the_weights_of_a_language_model(lab_model):
 
 
 def test_an_unknown_attention_implementation(lab_model):
-    with pytest.raises(ModelError, match="cannot be loaded"):
-        load_model_and_tokenizer(str(lab_model), attention="no_such_attention")
+    says = r"no attention implementation 'flashy': set `model\.attention` to sdpa, or to eager"
+    with pytest.raises(ModelError, match=says):
+        load_model_and_tokenizer(str(lab_model), attention="flashy")
+
+
+@pytest.mark.skipif(find_spec("flash_attn") is not None, reason="flash-attn is installed")
+def test_an_attention_implementation_whose_package_is_not_installed(lab_model):
+    with pytest.raises(
+        ModelError, match=r"is flash_attention_2, whose package .* or set `model\.attention` to sdpa\.$"
+    ):
+        load_model_and_tokenizer(str(lab_model), attention="flash_attention_2")
 
 
 def test_no_chat_template(lab_model):

@@ -182,7 +182,7 @@ def _load_model(name: str, folder: str, dtype: str, attention: str) -> Any:
                 folder, dtype=getattr(torch, dtype), attn_implementation=attention, output_loading_info=True
             )
     except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
-        raise _not_loaded(name, folder, "model", error) from error
+        raise _no_attention(name, attention, error) or _not_loaded(name, folder, "model", error) from error
     model, info = loaded
     lost = sorted(info["missing_keys"]) + sorted(str(key) for key in info["mismatched_keys"])
     if lost:
@@ -196,6 +196,21 @@ def _load_model(name: str, folder: str, dtype: str, attention: str) -> Any:
             f"The weights of '{name}' are not finite numbers ({len(broken)} tensors, the first is {broken[0]})."
         )
     return model
+
+
+def _no_attention(name: str, attention: str, error: Exception) -> ModelError | None:
+    """Say that it is the attention implementation that is not to be had; None where it is something else."""
+    if isinstance(error, ImportError) and attention.startswith("flash_attention"):
+        return ModelError(
+            f"`model.attention` is {attention}, whose package (flash-attn) is not installed or does not run here: "
+            "install it, or set `model.attention` to sdpa."
+        )
+    if isinstance(error, ValueError) and "attn_implementation" in str(error):
+        return ModelError(
+            f"'{name}' has no attention implementation '{attention}': set `model.attention` to sdpa, or to eager, "
+            "which every model has."
+        )
+    return None
 
 
 def _not_loaded(name: str, folder: str, what: str, error: Exception) -> ModelError:
