@@ -84,6 +84,20 @@ def test_without_a_verb_the_overview_is_shown(capsys: pytest.CaptureFixture[str]
     assert (printed.out, "presat train" in printed.err) == ("", True)
 
 
+@pytest.mark.parametrize("buffered", ["", "1"])
+@pytest.mark.parametrize("words", ["--help", "data inspect lab/chains --json --count 1"])
+def test_a_reader_that_has_enough_is_no_error(words: str, buffered: str) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "presat", *words.split()]
+    with os.fdopen(writing, "wb") as closed:
+        ended = subprocess.run(
+            command, stdout=closed, stderr=subprocess.PIPE, text=True, env=os.environ | {"PYTHONUNBUFFERED": buffered}
+        )
+    assert ended.returncode == 1
+    assert not any(word in ended.stderr for word in ("presat:", "Broken pipe", "Traceback", "Exception ignored"))
+
+
 # wrong usage
 
 

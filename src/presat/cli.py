@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import select
 import sys
 import traceback
 from collections.abc import Callable
@@ -66,11 +67,8 @@ def _filter(config: schema.FilterConfig, out: Console) -> Result:
     from presat.training.data import run_filter
 
     found = run_filter(config)
-    say(
-        out,
-        f"{found.kept} of {found.problems} problems kept: {found.never} never solved, {found.always} always, "
-        f"{found.outside} outside the bounds, {found.too_long} too long.",
-    )
+    left = f"{found.always} always, {found.outside} outside the bounds, {found.too_long} too long"
+    say(out, f"{found.kept} of {found.problems} problems kept: {found.never} never solved, {left}.")
     say(out, f"Solved 0, 1, ..., {config.samples} times of {config.samples}: {' '.join(map(str, found.histogram))}")
     if found.missing:
         say(out, f"{found.missing:.1%} of the responses could not be judged; they count as not right.")
@@ -104,10 +102,8 @@ def _corrupt(config: schema.CorruptConfig, out: Console) -> Result:
         shown = ", ".join(done.incorruptible[:5]) + (", ..." if len(done.incorruptible) > 5 else "")
         say(out, f"{len(done.incorruptible)} problems drawn have no usable incorrect answer: {shown}")
     if done.second_choice:
-        say(
-            out,
-            f"{done.second_choice} labels are a later choice: the most frequent incorrect answer does not work as one.",
-        )
+        why = "the most frequent incorrect answer does not work as one"
+        say(out, f"{done.second_choice} labels are a later choice: {why}.")
     say(out, f"Written to {done.out}.")
     return done.to_json()
 
@@ -130,11 +126,8 @@ def _pack(config: schema.PackConfig, out: Console) -> Result:
 
     done = run_pack(config)
     say(out, f"{done.documents:,} documents, {done.tokens:,} tokens ({done.bytes / 1e9:.3g} GB) in {done.folder}")
-    say(
-        out,
-        f"{done.rows:,} sequences of {config.sequence_length} tokens to train on, {done.held_out} held out: "
-        f"{done.steps:,} steps of {config.batch} an epoch.",
-    )
+    rows = f"{done.rows:,} sequences of {config.sequence_length} tokens to train on, {done.held_out} held out"
+    say(out, f"{rows}: {done.steps:,} steps of {config.batch} an epoch.")
     return done.to_json()
 
 
@@ -200,7 +193,13 @@ def main(argv: list[str] | None = None) -> None:
     """Entry point of the `presat` command."""
     # Large tensors in pages of 2 MB: handing out small ones took a fifth of a step. torch reads it when it is imported.
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
-    sys.exit(run(sys.argv[1:] if argv is None else argv))
+    try:
+        code = run(sys.argv[1:] if argv is None else argv)
+        sys.stdout.flush()
+    except BrokenPipeError:  # nobody reads on (`| head`): a quiet end, with nowhere to go for Python's own last flush
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 1
+    sys.exit(code)
 
 
 def run(argv: list[str]) -> int:
@@ -223,12 +222,21 @@ def run(argv: list[str]) -> int:
     except PresatError as error:
         return _fail(error, str(error), flags, code=1)
     except OSError as error:  # a full disk, a file without rights: the machine's trouble, not a bug
+        if isinstance(error, BrokenPipeError) and _reader_is_gone():
+            raise
         return _fail(error, f"The system refused: {error}.", flags, code=1)
     except Exception as error:  # noqa: BLE001  (the last resort of a command line: say it is a bug, exit non-zero)
         text = f"Unexpected {type(error).__name__}: {error}\nThis is a bug in presat; --debug shows where."
         return _fail(error, text, flags, code=1)
     except SystemExit as stop:  # tyro ends so after --help
         return stop.code if isinstance(stop.code, int) else 1
+
+
+def _reader_is_gone() -> bool:
+    """Whether the broken pipe is stdout, not one to a process or server of ours."""
+    poll = select.poll()
+    poll.register(1, 0)
+    return any(events & select.POLLERR for _, events in poll.poll(0))
 
 
 def _execute(verb: Verb, config: schema.Settings, flags: Flags) -> int:
@@ -365,9 +373,7 @@ def _unknown_option(option: str, verb: str, model: type[schema.Settings]) -> str
     known += ["--config", "--json", "--debug", "--dry-run"]
     for name in nested:
         if f"{option.lstrip('-').replace('-', '_')}.".startswith(f"{name}."):
-            return (
-                f"`{name}` is a list of settings, which only a file can hold: write it there and give it as --config."
-            )
+            return f"`{name}` is a list of settings, which only a file can hold: write it into one, for --config."
     within = [name for name in known if name.rpartition(".")[2] == option.lstrip("-").replace("_", "-")]
     hint = f" Did you mean '{within[0]}'?" if within else nearest(option.replace("_", "-"), known)
     if not hint.startswith(" Did"):
