@@ -30,6 +30,8 @@ def main(run: Path) -> None:
     """Print the table."""
     train = sorted((run / "rollouts" / "train").glob("*.parquet"))
     files = [*sorted((run / "rollouts" / "eval").glob("*.parquet")), *train[:2], *train[2:][-2:]]
+    if not files:
+        sys.exit(f"There is no run with saved responses in {run}.")
     print(f"{'responses':<28}{'right':>8}{'steps right':>14}{'of the right ones':>20}")
     for file in files:
         rows = pl.read_parquet(file, columns=["prompt", "text", "score"]).rows()

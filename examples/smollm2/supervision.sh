@@ -5,6 +5,10 @@
 #
 #     bash examples/smollm2/supervision.sh runs/smollm2 verifiable majority_vote self_certainty
 set -euo pipefail
+if [ $# -lt 2 ]; then
+  echo "usage: bash $0 FOLDER REWARD... (the folder that holds sft and data; for instance majority_vote)" >&2
+  exit 2
+fi
 folder=$1
 shift
 for source in "$@"; do

@@ -5,6 +5,10 @@
 #     presat demo --seed 24 --out runs/lab/24
 #     bash examples/weak_supervision/run.sh runs/lab/24 runs/weak
 set -euo pipefail
+if [ $# -ne 2 ]; then
+  echo "usage: bash $0 DEMO OUT (the folder of a finished demo, and one to write to)" >&2
+  exit 2
+fi
 demo=$1 out=$2
 here=$(dirname "$0")
 mkdir -p "$out"
