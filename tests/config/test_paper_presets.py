@@ -1,4 +1,4 @@
-"""`--dry-run` of each paper preset, held against METHOD sections 2, 3 and 6 value by value."""
+"""`--dry-run` of each paper preset, held against the paper (sections 2 to 4, appendix B) value by value."""
 
 from __future__ import annotations
 

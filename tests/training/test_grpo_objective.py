@@ -1,4 +1,4 @@
-"""The update against METHOD section 3, computed here by hand: advantages, ratio, k3 KL, 1/|o|, clipping, AdamW."""
+"""The update against the paper's section 3, computed here by hand: advantages, ratio, k3 KL, 1/|o|, clipping, AdamW."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def hand_advantages(rewards_G):
 
 
 def hand_loss(model, reference, drawn, config):
-    """METHOD section 3, one response after the other, without padding. Returns the loss and the mean k3 per token."""
+    """Section 3, one response after the other, without padding. Returns the loss and the mean k3 per token."""
     losses, kls = [], []
     for group, rewards in zip(drawn.groups, drawn.rewards_PN, strict=True):
         for completion, advantage in zip(group.completions, hand_advantages(rewards), strict=True):

@@ -1,7 +1,8 @@
 """Alarms: what a run's curves and responses warn of. Each is a pure function of a run and returns a sentence, or None.
 
-Sections are METHOD's. The thresholds are ours (the paper gives one, t_sat < 100 of 496) and are named here. A rise or
-fall counts when it is larger than `MARGIN` and than twice its standard error over the steps compared.
+Sections are the paper's (arXiv:2604.18574). The thresholds are ours (the paper gives one, t_sat < 100 of 496) and are
+named here. A rise or fall counts when it is larger than `MARGIN` and than twice its standard error over the steps
+compared.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ def rapid_saturation(run: Run) -> str | None:
 
 
 def reward_hacking(run: Run) -> str | None:
-    """The reward rose while accuracy against the gold answers fell (section 1)."""
+    """The reward rose while accuracy against the gold answers fell."""
     reward, gold = (_first_and_last(run, name) for name in ("reward", GOLD))
     if reward is None or gold is None or _change(*reward) <= 0 or _change(*gold) >= 0:
         return None
@@ -78,7 +79,7 @@ def constant_answer(run: Run) -> str | None:
 
 
 def held_out_flat(run: Run) -> str | None:
-    """The train reward saturated, and no held-out set gained from it (sections 1 and 4.1)."""
+    """The train reward saturated, and no held-out set gained from it (section 4.1)."""
     rewards_T = run.train_rewards()
     t_sat = find_saturation(rewards_T, tail=None).step
     changes = {name: change for name in run.eval_sets() if (change := _held_out_change(run, name)) is not None}

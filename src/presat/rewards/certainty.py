@@ -1,4 +1,4 @@
-"""Rewards read off the policy's own distribution: self-certainty and negative entropy (METHOD section 3).
+"""Rewards read off the policy's own distribution: self-certainty (section 3) and negative entropy.
 
 Both are means over response tokens of a number that the whole next-token distribution decides, at temperature 1
 whatever the responses were sampled at. The numbers come with the response, in `Completion.stats`;

@@ -1,4 +1,4 @@
-r"""Format gates: a reward is 0 unless the response has the asked-for form (section 4 of the paper; METHOD section 3).
+r"""Format gates: a reward is 0 unless the response has the asked-for form (section 4 of the paper).
 
 A gate wraps any reward and never changes where the reward comes from: majority vote behind a gate is still majority
 vote, and every response votes whether or not it passes.

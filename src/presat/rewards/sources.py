@@ -25,7 +25,7 @@ class Verifiable:
 
 @dataclass(frozen=True)
 class RandomCoin:
-    """A fair coin for each response with a single boxed answer, 0 for any other (METHOD section 3, arXiv:2506.10947).
+    """A fair coin for each response with a single boxed answer, 0 for any other (arXiv:2506.10947).
 
     The coin is a function of (seed, the group's seed, the response's place in it), so it falls the same on resume.
 

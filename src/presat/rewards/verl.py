@@ -4,9 +4,9 @@
 
 (verl 0.9; before, `custom_reward_function.path=FILE custom_reward_function.name=compute_score`.)
 
-verl calls it once per response, newer versions from several threads, with the fields of the record format that METHOD
-section 2 names (documented at verl.readthedocs.io, "Implement Reward Function for Dataset"). So it can hold no vote and
-does not see the policy.
+verl calls it once per response, newer versions from several threads, with the fields of its record format
+(documented at verl.readthedocs.io, "Implement Reward Function for Dataset"). So it can hold no vote and does not
+see the policy.
 """
 
 from __future__ import annotations

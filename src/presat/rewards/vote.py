@@ -1,4 +1,4 @@
-"""Majority vote: the most frequent answer of a group is its label (TTRL, arXiv:2504.16084; METHOD section 3).
+"""Majority vote: the most frequent answer of a group is its label (TTRL, arXiv:2504.16084; section 3).
 
 A vote sees the whole group. Equivalent answers are one (`1/2` and `0.5`); the paper does not say whether it merges
 them. Ties go to the answer that appeared first, and are counted. The soft vote (EMPO, arXiv:2504.05812) rewards every

@@ -1,4 +1,4 @@
-"""Problems made by Reasoning Gym, by task name and difficulty (METHOD section 2: Quantum Lock and Largest Island).
+"""Problems made by Reasoning Gym, by task name and difficulty (the paper's are Quantum Lock and Largest Island).
 
 A problem is a function of (task, settings, seed, index). Reasoning Gym seeds item i with `seed + i`, so sets of
 neighbouring seeds would share almost all their problems; our seed is therefore hashed into theirs.

@@ -1,7 +1,7 @@
 r"""`presat data inspect`: what a source holds, and whether every gold answer verifies against itself.
 
 The gold self-check puts each gold answer into a box and has the verifier judge it: anything but a 1 would make the
-problem unlearnable. In label-noise sets (METHOD section 3, noisy rewards) the true answer is judged against the
+problem unlearnable. In label-noise sets (section 3, noisy rewards) the true answer is judged against the
 training label too: labels that differ in writing but accept the true answer are no noise.
 """
 

@@ -1,4 +1,4 @@
-"""Noisy rewards: which problems get a wrong label, and which label (METHOD section 3).
+"""Noisy rewards: which problems get a wrong label, and which label (arXiv:2604.18574, section 3).
 
 The true answer stays beside the label as `original_ground_truth`, in `extra_info` where the row has one (a mapping or a
 JSON string), as in the published files. It stands in every row, corrupted or not. So does the column `noise`.

@@ -1,4 +1,4 @@
-r"""Chat turns by domain, for sources that bring a bare question (section 2 of METHOD; wording ours).
+r"""Chat turns by domain, for sources that bring a bare question (section 2 of the paper; wording ours).
 
 The paper's prompts: Math and Graph have a system message that asks to think step by step first and to put the final
 answer in `\boxed{}`; Science asks to think step by step and to output the answer within `\boxed{}`; the question is the

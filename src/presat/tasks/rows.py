@@ -1,8 +1,8 @@
 """Rows of data files and the problems in them: the published verl record format, and plain question / answer tables.
 
 A verl row has `data_source`, `prompt` (chat turns), `ability`, `reward_model` = {ground_truth, style}, `extra_info` (a
-mapping, or a JSON string) and, in the paper's release, `difficulty` (METHOD section 2). All columns but the prompt stay
-in the problem's metadata exactly as they came.
+mapping, or a JSON string) and, in the paper's release, `difficulty`. All columns but the prompt stay in the problem's
+metadata exactly as they came.
 """
 
 from __future__ import annotations

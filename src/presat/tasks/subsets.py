@@ -1,4 +1,4 @@
-"""Which problems to train on, decided from how often the model solves them (METHOD section 2).
+"""Which problems to train on, decided from how often the model solves them (arXiv:2604.18574, section 2).
 
 The choosing works on solve counts alone: `solve_counts_P[p]` is how many of `samples` responses to problem p were
 right. Those functions return indices into it.

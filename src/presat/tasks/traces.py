@@ -1,4 +1,4 @@
-"""Reasoning traces as people publish them: one row's prompt, trace, solution and gold answer (METHOD section 6).
+"""Reasoning traces as people publish them: one row's prompt, trace, solution and gold answer (section 4, appendix B).
 
 Two layouts are read: columns (`problem`, `deepseek_reasoning`, `deepseek_solution`, `ground_truth_solution` of
 OpenThoughts-114k's `metadata` subset, and other usual names) and chats (`messages` or `conversations`, whose last turn

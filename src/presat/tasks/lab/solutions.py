@@ -1,7 +1,7 @@
 """Targets of supervised fine-tuning: the same problems with the reasoning written out, or with the answer alone.
 
-METHOD section 6: a Thinking target is `<think>` trace `</think>` and the solution, a Non-Thinking one the solution
-alone.
+As in the paper (section 4, appendix B) a Thinking target is `<think>` trace `</think>` and the solution, a Non-Thinking
+one the solution alone.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The symbolic check of a lab response: is its reasoning a derivation of its answer?
 
-The labels are METHOD section 5's: *aligned*, *partial*, *misaligned*, whatever the correctness of the answer. A valid
-trace is an aligned one: the problem's operands in their order, every total right, and the answer equal to the last.
+The labels are the paper's (appendix F): *aligned*, *partial*, *misaligned*, whatever the correctness of the answer. A
+valid trace is an aligned one: the problem's operands in their order, every total right, the answer equal to the last.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class TraceVerdict:
 
     @property
     def score(self) -> float:
-        """The label as METHOD section 5 counts it: 1, 1/2 or 0."""
+        """The label as the paper's appendix F counts it: 1, 1/2 or 0."""
         return {"aligned": 1.0, "partial": 0.5, "misaligned": 0.0}[self.label]
 
 
