@@ -12,7 +12,8 @@ from presat.config import load_config
 from presat.config.schema import TrainConfig
 from presat.tasks.benchmarks import EVALUATED
 
-RL = ("paper-math-n8", "paper-math-gamma", "paper-math-majority-vote", "paper-math-self-certainty", "paper-graph-n8")
+RL = ("paper-math-n8", "paper-math-gamma", "paper-math-majority-vote", "paper-math-self-certainty", "paper-science-n8",
+      "paper-graph-n8")  # fmt: skip
 SECTION_3 = {
     "optim.lr": 1e-6,
     "advantage": "grpo",
@@ -62,7 +63,7 @@ def held(found: dict[str, object], expected: dict[str, object]) -> None:
 def test_rl_is_section_3(preset: str, capsys) -> None:
     found = resolved("train", preset, capsys)
     held(found, SECTION_3)
-    domain = "graph" if "graph" in preset else "math"
+    domain = preset.split("-")[1]
     named = [f"benchmark/{name}" for part in ("in_domain", "out_of_domain") for name in EVALUATED[domain][part]]
     assert [item["source"] for item in found["eval.sets"]] == named  # type: ignore[attr-defined]
 
@@ -77,6 +78,7 @@ def test_rl_is_section_3(preset: str, capsys) -> None:
         ),
         ("paper-math-majority-vote", {"reward.source": "majority_vote", "reward.votes": 16}),
         ("paper-math-self-certainty", {"reward.source": "self_certainty"}),
+        ("paper-science-n8", {"reward.source": "verifiable", "data.source": "data/science/qwen-math-1.5b_8.parquet"}),
         (
             "paper-graph-n8",
             {"model.name": "Qwen/Qwen2.5-Math-7B", "data.source": "data/graph/qwen-math-7b_8.parquet"},

@@ -27,7 +27,7 @@ WITH_COMMANDS = [name for name in preset_names() if commands(name)]
 
 
 def test_the_presets_of_chosen_and_of_noisy_prompts_say_how_they_are_made() -> None:
-    assert {"paper-math-n8", "paper-math-gamma"} <= set(WITH_COMMANDS)
+    assert {"paper-math-n8", "paper-math-gamma", "paper-science-n8"} <= set(WITH_COMMANDS)
 
 
 @pytest.mark.parametrize("preset", WITH_COMMANDS)

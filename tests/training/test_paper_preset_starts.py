@@ -32,7 +32,7 @@ def benchmarks(tmp_path, monkeypatch) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("preset", ["paper-math-n8", "paper-graph-n8"])
+@pytest.mark.parametrize("preset", ["paper-math-n8", "paper-science-n8", "paper-graph-n8"])
 def test_a_paper_preset_trains_on_what_can_be_had(preset, benchmarks, toy_model, tmp_path, caplog):
     words = ["train", "--config", preset, "--model.name", str(toy_model), "--run", str(tmp_path / "run"),
              "--data.source", "lab/chains", "--data.count", "8", "--steps", "2", "--prompts-per-step", "8",
@@ -41,7 +41,7 @@ def test_a_paper_preset_trains_on_what_can_be_had(preset, benchmarks, toy_model,
         assert run(words) == 0
     place = tmp_path / "run"
     assert status(place)["status"] == "finished"
-    asked = {name for names in EVALUATED["graph" if "graph" in preset else "math"].values() for name in names}
+    asked = {name for names in EVALUATED[preset.split("-")[1]].values() for name in names}
     rows = lines(place)
     assert [row["step"] for row in rows] == [0, 1, 2]
     for row in (rows[0], rows[2]):
