@@ -17,7 +17,7 @@ from presat.errors import ConfigError, DataError, ModelError, RunError
 from presat.report import summarise
 from presat.tasks.benchmarks import MissingBenchmarkError
 from presat.tracking import open_run
-from presat.training.evaluation import evaluate_model
+from presat.training.evaluation import _problems, evaluate_model
 
 from .runs import lines
 
@@ -190,6 +190,15 @@ def test_benchmarks_that_cannot_be_had_are_left_out_only_when_asked(toy_model, t
     (tmp_path / "scp_hard.jsonl").write_text("not JSON")  # a file that is there is not missing
     with pytest.raises(DataError, match=r"scp_hard\.jsonl, line 1: not JSON"):
         evaluate_model(config.model_copy(update={"skip_missing": True}), quiet=True)
+
+
+def test_nothing_is_said_of_a_graph_set_that_is_read_from_the_folder(sample_data):
+    notes: list[str] = []
+    found = _problems(EvalConfig(benchmarks=["graph/in_domain"], folder=sample_data / "eval"), notes)
+    assert ({name: len(problems) for name, problems in found.items()}, notes) == (
+        {"quantum_lock": 50, "largest_island": 50},
+        [],
+    )
 
 
 @pytest.mark.parametrize(
