@@ -109,6 +109,35 @@ def test_every_engine_samples_from_the_adapted_weights(toy_model, kind):
     assert texts(make_engine(merged, tokenizer, "transformers"), 0.0) == greedy
 
 
+def test_adapters_beside_bfloat16_weights_are_sampled_as_they_are_trained(toy_config, monkeypatch):
+    from presat.rollouts.batching import BatchEngine
+
+    used, generate = set(), BatchEngine.generate
+    monkeypatch.setattr(BatchEngine, "generate", lambda self, *a: used.add(self.kind) or generate(self, *a))
+    model = {"model": toy_config.model.model_copy(update={"dtype": "bfloat16"}), "lora": LORA, "steps": 2}
+    config = toy_config.model_copy(update=model)
+    run_train(config, quiet=True)
+    assert len([row for row in lines(config.run) if "reward" in row]) == 2
+    assert used == {"transformers"}
+    with pytest.raises(ConfigError, match="rounds most of what they have learned away"):
+        run_train(config.model_copy(update={"engine": "small", "run": config.run.with_name("small")}), quiet=True)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_small_engine_adds_adapters_in_the_type_of_the_weights(toy_model, dtype):
+    import peft
+
+    model, tokenizer = load_model_and_tokenizer(str(toy_model), str(dtype).removeprefix("torch."))
+    adapted = peft.get_peft_model(model, peft_config(model, LORA))
+    for name, weight in adapted.named_parameters():
+        if "lora_B" in name:
+            weight.data.fill_(0.1)
+    sampled = texts(make_engine(model, tokenizer, "small"))
+    merged = adapted.merge_and_unload()
+    assert merged.dtype == dtype
+    assert texts(make_engine(merged, tokenizer, "small")) == sampled
+
+
 def test_a_killed_run_resumes_to_the_same_adapter(sft_run, toy_model, tmp_path):
     config = sft(toy_model, tmp_path / "run", log_every=1)
     kill_at(config, "sft", tmp_path, after=7)

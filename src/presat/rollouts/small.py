@@ -95,13 +95,13 @@ def _paired(t: torch.Tensor | None, dim: int) -> torch.Tensor | None:
 
 
 def _weight(layer: Any) -> torch.Tensor:
-    """The weight a layer applies: its own, with what active LoRA adapters add (PEFT keeps them beside it)."""
+    """The weight a layer applies: its own, with what active LoRA adapters add, rounded to its type."""
     weight = layer.weight
     if hasattr(layer, "get_delta_weight") and not (layer.merged or layer.disable_adapters):
         for name in layer.active_adapters:
             if name in layer.lora_A or name in layer.lora_embedding_A:
-                weight = weight + layer.get_delta_weight(name)
-    return weight
+                weight = weight + layer.get_delta_weight(name)  # PEFT keeps adapters beside it, in float32
+    return weight.to(layer.weight.dtype)
 
 
 def _read_weights(model: Any) -> _Weights:

@@ -9,7 +9,7 @@ from presat.models import load_model_and_tokenizer
 from presat.models.loading import load_tokenizer
 from presat.rollouts import make_engine
 from presat.rollouts.batching import BatchEngine
-from presat.training.launch import splits_weights
+from presat.training.launch import rounds_adapters, splits_weights
 from presat.training.problems import describe_model
 
 
@@ -48,5 +48,6 @@ def live_engine(config: EvalConfig | SampleConfig | TrainConfig, model: Any, tok
         from presat.rollouts.server import ServerEngine
 
         return ServerEngine(tokenizer, config.server, model, config.server.weights or config.run / "weights")
-    split = config.engine == "auto" and splits_weights()  # the small engine reads whole weights
-    return make_engine(model, tokenizer, "transformers" if split else config.engine, config.rows, config.vllm)
+    # the small engine reads whole weights, and adds adapters to them
+    general = config.engine == "auto" and (splits_weights() or rounds_adapters(config))
+    return make_engine(model, tokenizer, "transformers" if general else config.engine, config.rows, config.vllm)

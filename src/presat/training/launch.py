@@ -14,7 +14,7 @@ from pathlib import Path
 from accelerate.utils import parse_flag_from_env
 from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK, get_available_reporting_integrations
 
-from presat.config.schema import CptConfig, SftConfig, TrainConfig
+from presat.config.schema import CptConfig, Settings, SftConfig, TrainConfig
 from presat.errors import ConfigError, nearest
 
 Config = TrainConfig | CptConfig | SftConfig
@@ -44,6 +44,11 @@ def refuse_contradictions(config: Config) -> None:
     _refuse_missing_trackers(config.report_to)
     if isinstance(config, TrainConfig):
         _refuse_rl_over_split_weights(bool(config.lora.rank), config.engine)
+        if config.engine == "small" and rounds_adapters(config):
+            raise ConfigError(
+                "The small engine adds adapters to the weights, and bfloat16 (`model.dtype`) rounds most of what they "
+                "have learned away: use engine: transformers, which keeps them apart."
+            )
     elif isinstance(config, CptConfig) and config.data.held_out_rows and _zero_stage() == 3:
         raise ConfigError(
             "DeepSpeed ZeRO-3 cannot train on once held-out text has been measured: set `data.held_out_rows` to 0, or "
@@ -103,6 +108,11 @@ def _refuse_rl_over_split_weights(adapters: bool, engine: str) -> None:
             "RL under FSDP needs weights that stay together between passes: set `fsdp_version: 2` and "
             "`fsdp_reshard_after_forward: false` in accelerate's configuration (examples/scaling/fsdp2.yaml)."
         )
+
+
+def rounds_adapters(config: Settings) -> bool:
+    """Whether float32 adapters are trained beside bfloat16 weights, in whose type their sum is little but the weights."""
+    return isinstance(config, TrainConfig) and bool(config.lora.rank) and config.model.dtype == "bfloat16"
 
 
 def splits_weights() -> bool:
