@@ -111,7 +111,7 @@ def _refuse_rl_over_split_weights(adapters: bool, engine: str) -> None:
 
 
 def rounds_adapters(config: Settings) -> bool:
-    """Whether float32 adapters are trained beside bfloat16 weights, in whose type their sum is little but the weights."""
+    """Whether float32 adapters are trained beside bfloat16 weights, in whose type the sum is little but the weights."""
     return isinstance(config, TrainConfig) and bool(config.lora.rank) and config.model.dtype == "bfloat16"
 
 
