@@ -145,6 +145,13 @@ def test_bfloat16_weights_are_warned_of_where_they_round_updates_away(monkeypatc
     assert not launch_notes(kind(model=HALF, bf16=True))
 
 
+@pytest.mark.parametrize(("engine", "warned"), [("vllm", True), ("server", True), ("auto", False)])
+def test_engines_that_are_given_sums_of_bfloat16_weights_and_adapters_are_warned_of(engine, warned):
+    notes = launch_notes(TrainConfig(model=HALF, lora=ADAPTERS, engine=engine))
+    assert [("rounds most of what the adapters learn" in note) for note in notes] == [True] * warned
+    assert not launch_notes(TrainConfig(lora=ADAPTERS, engine=engine))
+
+
 def test_the_warning_is_given_once_and_kept(toy_config, caplog):
     config = toy_config.model_copy(
         update={"steps": 1, "model": toy_config.model.model_copy(update={"dtype": "bfloat16"})}

@@ -27,6 +27,11 @@ _ROUNDED = (
     "the usual learning rates. Set `model.dtype: float32` (and `bf16: true` for speed on a GPU), or train adapters "
     "(`lora.rank`)."
 )
+_SUMS = (
+    "vLLM is given the weights with the adapters added, and bfloat16 (`model.dtype`) rounds most of what the adapters "
+    "learn in the first steps away: the policy that is sampled lags behind the trained one. Set `model.dtype: float32`, "
+    "or `engine: transformers`."
+)
 
 
 def process_count() -> int:
@@ -60,6 +65,8 @@ def launch_notes(config: Config) -> list[str]:
     """Return what the user should know about how this run is held in memory, one sentence each."""
     # under these two, autocast keeps float32 weights behind the bfloat16 ones
     masters = config.bf16 and (_zero_stage() is not None or splits_weights())
+    if rounds_adapters(config):
+        return [_SUMS] if isinstance(config, TrainConfig) and config.engine in ("vllm", "server") else []
     return [_ROUNDED] if config.model.dtype == "bfloat16" and not config.lora.rank and not masters else []
 
 
