@@ -29,8 +29,8 @@ _ROUNDED = (
 )
 _SUMS = (
     "vLLM is given the weights with the adapters added, and bfloat16 (`model.dtype`) rounds most of what the adapters "
-    "learn in the first steps away: the policy that is sampled lags behind the trained one. Set `model.dtype: float32`, "
-    "or `engine: transformers`."
+    "learn in the first steps away: the policy that is sampled lags behind the trained one. Set `model.dtype: "
+    "float32`, or `engine: transformers`."
 )
 
 
