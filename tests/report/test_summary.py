@@ -44,6 +44,22 @@ def test_numbers_of_a_run_of_ours(make_run):
     assert item.headline.difference == pytest.approx(by_step[40] - by_step[0])
 
 
+def test_a_reward_without_a_scale_rises_by_more_than_its_steps_scatter(tmp_path):
+    rng = np.random.default_rng(0)
+    noise = rng.normal(0, 0.2, 40)
+    file = tmp_path / "run.csv"
+    for rise, verdict in ((0.0, "did not train"), (1.0, "trained, not evaluated")):
+        rewards = 19 + rise * np.arange(40) / 39 + noise  # 1 is 5% of the reward and five times its noise
+        file.write_text("step,reward\n" + "".join(f"{t + 1},{r}\n" for t, r in enumerate(rewards)))
+        summary = summarise(open_run(file))
+        margin = 1.96 * math.sqrt((np.var(rewards[:5], ddof=1) + np.var(rewards[-5:], ddof=1)) / 5)
+        gap = rewards[-5:].mean() - rewards[:5].mean()
+        assert summary.reward.interval[1:] == pytest.approx((gap - margin, gap + margin), abs=1e-4)
+        assert summary.verdict.label == verdict
+    file.write_text("step,reward\n" + "".join(f"{t},{t / 50}\n" for t in range(1, 41)))
+    assert summarise(open_run(file)).reward.interval is None  # a share has one: 0.05 is a rise
+
+
 def test_the_choices_are_used_and_named(make_run):
     run = open_run(make_run())
     summary = summarise(run, Choices(tail=20, window=1, reading="previous", grid="evaluations"), "mine")

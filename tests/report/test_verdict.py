@@ -27,9 +27,10 @@ def scores(headline, last=40, **others):
 
 
 def summary(reward=(0.3, 0.9), sets=(), gold=None, loss=None):
-    rewards = Change(*reward) if reward else None
+    rewards, truth = (Change(*found) if isinstance(found, tuple) else found for found in (reward, gold))
+    steps = [rewards.before, rewards.after] if rewards else []
     return RunSummary(
-        "run", "runs/run", "presat", "finished", "", 40, list(reward or ()), [], rewards, gold and Change(*gold),
+        "run", "runs/run", "presat", "finished", "", 40, steps, [], rewards, truth,
         loss and Change(*loss), None, None, "", None, 4, Choices(), list(sets),
     )  # fmt: skip
 
@@ -45,11 +46,19 @@ CASES = {
     "1: full from the start": ("nothing to learn", summary((0.96, 0.97), [scores(FLAT)])),
     "1: just enough": ("memorised", summary((0.3, 0.36), [scores(change(0.3, 0.29, 0.02))])),
     "1: a flat reward of another scale": ("did not train", summary((15.0, 15.2), [scores(UP)])),
+    "1: another scale, more than it scatters": ("improved", summary(change(19.0, 19.9, 0.3), [scores(UP)])),
+    "1: another scale, no more than it scatters": ("did not train", summary(change(1.0, 9.0, 8.5), [scores(UP)])),
     "1: a negative reward that rose": ("learned", summary((-2.0, -0.5), [scores(UP, pass_at_16=PASS_UP)])),
     "2: truth flat": ("hacked its reward", summary((0.4, 0.97), [scores(UP)], gold=(0.4, 0.42))),
     "2: truth fell": ("hacked its reward", summary((0.4, 0.97), gold=(0.5, 0.1))),
     "2: truth rose": ("improved", summary((0.4, 0.97), [scores(UP)], gold=(0.4, 0.6))),
     "2: small gap": ("improved", summary((0.4, 0.6), [scores(UP)], gold=(0.45, 0.45))),
+    "2: another scale, truth fell": (
+        "hacked its reward", summary(change(19.0, 20.0, 0.3), [scores(DOWN)], gold=change(0.26, 0.01, 0.1))
+    ),
+    "2: another scale, truth fell by less than it scatters": (
+        "memorised", summary(change(19.0, 20.0, 0.3), [scores(DOWN)], gold=change(0.26, 0.2, 0.1))
+    ),
     "2: not comparable": ("improved", summary((4.0, 9.0), [scores(UP)], gold=(0.4, 0.4))),
     "3: no set": ("trained, not evaluated", summary()),
     "3: one evaluation": ("trained, not evaluated", summary(sets=[scores(UP, last=0)])),

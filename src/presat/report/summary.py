@@ -22,6 +22,7 @@ from presat.report.estimates import (
     MEANS,
     RESAMPLES,
     Change,
+    Z,
     avg_of,
     by_problem,
     paired_change,
@@ -198,6 +199,7 @@ def summarise(run: Run, choices: Choices | None = None, name: str | None = None)
 
     choices = choices or Choices()
     rewards_T = run.train_rewards()
+    share = is_share(rewards_T)
     saturation = find_saturation(rewards_T, tail=choices.tail)
     smoothed = find_saturation(smooth(rewards_T, choices.window), tail=choices.tail)
     responses = run.rollouts("eval")
@@ -211,8 +213,8 @@ def summarise(run: Run, choices: Choices | None = None, name: str | None = None)
         steps=len(rewards_T) or _last_step(run),
         rewards_T=[float(value) for value in rewards_T],
         gold_T=_by_step(run, GOLD, len(rewards_T)),
-        reward=ends(run, "reward", choices.window),
-        gold=ends(run, GOLD, choices.window),
+        reward=ends(run, "reward", choices.window, noisy=not share),
+        gold=ends(run, GOLD, choices.window, noisy=not share),
         loss=ends(run, "loss", choices.window),
         t_sat=saturation.step,
         t_sat_smoothed=smoothed.step,
@@ -224,7 +226,7 @@ def summarise(run: Run, choices: Choices | None = None, name: str | None = None)
         notes=list(run.notes),
         alarms=alarms(run),
     )
-    if summary.reward is not None and did_not_train(summary.reward, is_share(summary.rewards_T)):
+    if summary.reward is not None and did_not_train(summary.reward, share):
         summary = _without_saturation(summary)
     return replace(summary, verdict=judge(summary))
 
@@ -356,8 +358,11 @@ def evaluation(frame: pl.DataFrame | None, set_name: str, step: int) -> pl.DataF
     return found if found.height else None
 
 
-def ends(run: Run, name: str, window: int) -> Change | None:
-    """Mean of the first and of the last `window` logged values after step 0; None when the run logged none."""
+def ends(run: Run, name: str, window: int, noisy: bool = False) -> Change | None:
+    """Mean of the first and of the last `window` logged values after step 0; None when the run logged none.
+
+    With `noisy`, the change has the interval that follows from how the steps of each window (of two at least) scatter.
+    """
     if name not in run.values:
         return None
     steps, values = run.series(name)
@@ -365,7 +370,12 @@ def ends(run: Run, name: str, window: int) -> Change | None:
     if not known.size:
         return None
     window = max(1, min(window, known.size // 2))
-    return Change(float(known[:window].mean()), float(known[-window:].mean()))
+    first, last = known[:window], known[-window:]
+    change = Change(float(first.mean()), float(last.mean()))
+    if not noisy or window < 2:
+        return change
+    margin = Z * float(np.sqrt((first.var(ddof=1) + last.var(ddof=1)) / window))
+    return replace(change, interval=Interval(change.difference, change.difference - margin, change.difference + margin))
 
 
 def _by_step(run: Run, name: str, steps: int) -> list[float]:

@@ -4,10 +4,12 @@ The rules, in order; the constants below are all there is to tune. "Rose" and "f
 with an interval (95%, over problems) that leaves out 0; where a run has no saved responses there is no interval, and a
 change must be at least `MIN_CHANGE_BARE`. A *share* is a series that stays within 0 and 1.
 
-1. No train reward was logged: **no verdict**. It ended at most `MIN_REWARD_RISE` above its start (of the larger of the
-   two, where the reward is no share): **did not train**, or **nothing to learn** where it started at `FULL` or above.
-2. The true accuracy of the same responses was logged beside a reward that is a share, did not rise, and ended at least
-   `HACKING_GAP` below it: **hacked its reward**. Under wrong labels this is what memorising them looks like.
+1. No train reward was logged: **no verdict**. It ended at most `MIN_REWARD_RISE` above its start (where it is no share,
+   so has no scale: not above it by more than its steps scatter): **did not train**, or **nothing to learn** where it
+   started at `FULL` or above.
+2. The true accuracy of the same responses was logged, did not rise, and ended at least `HACKING_GAP` below a reward
+   that is a share; or it fell, by `MIN_CHANGE_BARE` at least and more than its steps scatter, under one that is none:
+   **hacked its reward**. Under wrong labels this is what memorising them looks like.
 3. No evaluation before and after: **trained, not evaluated**. Held-out scores that are no shares: **no verdict**.
    Scores that began at `FULL` or above and did not fall: **nothing to learn**.
 4. The held-out score rose, and by its due:
@@ -120,7 +122,9 @@ def did_not_train(reward: Change, share: bool) -> bool:
 
 
 def _flat(reward: Change, share: bool) -> bool:
-    size = 1.0 if share else max(abs(reward.before), abs(reward.after))
+    if not share and reward.interval is not None:
+        return reward.direction(0.0) <= 0
+    size = 1.0 if share else max(abs(reward.before), abs(reward.after))  # of single steps nothing better is known
     return reward.difference <= MIN_REWARD_RISE * size
 
 
@@ -131,7 +135,7 @@ def _by_rule(summary: RunSummary) -> Verdict:
     share = is_share(summary.rewards_T)
     return (
         _by_reward(reward, share, summary.steps)
-        or _by_gold(reward, summary.gold if share else None)
+        or _by_gold(reward, summary.gold, share)
         or _by_held_out(summary.main_set, reward, reward if share else summary.gold)
     )
 
@@ -155,9 +159,15 @@ def _by_reward(reward: Change, share: bool, steps: int) -> Verdict | None:
     )
 
 
-def _by_gold(reward: Change, gold: Change | None) -> Verdict | None:
+def _by_gold(reward: Change, gold: Change | None, share: bool) -> Verdict | None:
     """Rule 2."""
-    if gold is None or direction(gold) > 0 or reward.after - gold.after < HACKING_GAP:
+    if gold is None:
+        return None
+    if share:
+        hacked = direction(gold) <= 0 and reward.after - gold.after >= HACKING_GAP
+    else:
+        hacked = gold.interval is not None and gold.direction(MIN_CHANGE_BARE) < 0
+    if not hacked:
         return None
     return Verdict(
         "hacked its reward",
