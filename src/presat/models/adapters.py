@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,8 @@ def peft_config(model: Any, settings: LoraConfig) -> Any:
     import peft
     from torch import nn
 
+    # PEFT looks on the hub whether the vocabulary grew, which it never does here, and says so when there is no network
+    warnings.filterwarnings("ignore", message="Unable to fetch remote file")
     head = model.get_output_embeddings()
     linear = {name for name, layer in model.named_modules() if isinstance(layer, nn.Linear) and layer is not head}
     known = sorted({name.rpartition(".")[2] for name in linear})
