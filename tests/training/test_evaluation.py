@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
+from rich.console import Console
 from safetensors.torch import load_file, save_file
 
 from presat.cli import run
@@ -17,7 +19,7 @@ from presat.errors import ConfigError, DataError, ModelError, RunError
 from presat.report import summarise
 from presat.tasks.benchmarks import MissingBenchmarkError
 from presat.tracking import open_run
-from presat.training.evaluation import _problems, evaluate_model
+from presat.training.evaluation import _problems, evaluate_model, render
 
 from .runs import lines
 
@@ -51,6 +53,18 @@ def test_intervals_are_bootstraps_over_problems(toy_model, tmp_path):
         assert logged[f"interval/held out/{name}/high"] == interval.high
     assert open_run(config.run).eval_sets() == ["held out"]  # intervals are no sets
     assert summarise(open_run(config.run))
+
+
+def test_scores_of_a_single_problem_are_shown_without_an_interval(toy_model, tmp_path):
+    report = evaluate_model(
+        settings(toy_model, tmp_path / "run", sets=[TaskConfig(source="lab/chains", count=1)]), quiet=True
+    )
+    out = Console(width=120, record=True, file=StringIO())
+    out.print(render(report))
+    shown = out.export_text()
+    assert all(name in shown.splitlines()[0].split() for name in report.results[0].metrics if "@" in name)
+    assert "greedy" in shown
+    assert "interval" not in shown
 
 
 def other_weights(model: Path, folder: Path) -> Path:

@@ -208,15 +208,20 @@ def render(report: EvalReport) -> RenderableType:
     from rich.table import Table
     from rich.text import Text
 
-    names = list(dict.fromkeys(metric for item in report.results for metric in item.intervals))
+    names = list(dict.fromkeys(name for item in report.results for name in item.metrics if _is_accuracy(name)))
     table = Table(box=None, padding=(0, 2, 0, 0))
     for head in ("set", "step", "problems", *names):
         table.add_column(head, justify="left" if head == "set" else "right")
     for item in report.results:
         cells = [_cell(item.metrics.get(name), item.intervals.get(name)) for name in names]
         table.add_row(item.name, str(item.step), str(item.problems), *cells)
-    words = f"Below each number: its {LEVEL:.0%} bootstrap interval over problems. Kept in {report.run}."
+    below = f"Below each number: its {LEVEL:.0%} bootstrap interval over problems. "
+    words = f"{below if any(item.intervals for item in report.results) else ''}Kept in {report.run}."
     return Group(table, *(Text(line) for line in (*report.notes, words)))
+
+
+def _is_accuracy(metric: str) -> bool:
+    return metric == "greedy" or metric.partition("@")[0] in ("avg", "pass", "maj")
 
 
 def _cell(value: float | None, interval: Interval | None) -> str:
