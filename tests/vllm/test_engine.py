@@ -143,6 +143,14 @@ def test_a_long_prompt_is_read_anew_with_new_weights(lab):
     assert gaps(model, changed).max() > 1e-3
 
 
+def test_more_prompts_than_vllm_reads_at_once(lab):
+    model, _, engine = lab
+    long = Problem("long", ({"role": "user", "content": "1 a +3 " * 30},), "1", "lab", "lab")
+    groups = engine.generate([long], 100, Sampling(1.0, 2, 240), [1])
+    assert 100 * len(groups[0].prompt_ids) > 2 * 4096  # the tokens of one round of reading
+    assert gaps(model, groups).max() < 2e-5
+
+
 def test_models_of_one_shape_share_a_vllm_and_not_their_weights(lab, lab_problems, tmp_path):
     model, tokenizer, engine = lab
     other, _ = load_model_and_tokenizer(str(make_lab_model(tmp_path / "other", seed=5)))

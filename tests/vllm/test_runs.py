@@ -60,8 +60,12 @@ def test_rewards_of_a_run_are_the_small_engines_within_noise(curves):
 
 
 def digits(group, scores):
-    """Share of a response's characters that are digits."""
-    return [sum(map(str.isdigit, c.text)) / max(len(c.text), 1) for c in group.completions]
+    """Digits of a response, as a share of the twelve it has room for.
+
+    Not as a share of its characters: of those a short answer is all digits too, and which of the two goals a run finds
+    depends on what its first steps happen to draw.
+    """
+    return [sum(map(str.isdigit, c.text)) / 12 for c in group.completions]
 
 
 @pytest.mark.slow  # a quarter of an hour, and in a process of its own: `make test-vllm` runs it last

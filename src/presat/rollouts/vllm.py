@@ -170,7 +170,9 @@ def _serve(config: str, dtype: str, length: int, rows: int, gpu_share: float) ->
             dtype=dtype,
             max_model_len=length,
             max_num_seqs=rows,
-            max_num_batched_tokens=max(_STEP_TOKENS, rows),
+            max_num_batched_tokens=max(_STEP_TOKENS, rows, length),
+            # a prompt read in two steps ends a run on a CPU: vLLM winds back its seed, which only a GPU's can do
+            enable_chunked_prefill=torch.cuda.is_available(),
             logprobs_mode="processed_logprobs",  # after the temperature: the policy that is sampled
             enforce_eager=not torch.cuda.is_available(),
             gpu_memory_utilization=gpu_share,
