@@ -161,6 +161,7 @@ def _serve(config: str, dtype: str, length: int, rows: int, gpu_share: float) ->
         gpu_share: share of the GPU's memory for vLLM.
     """
     set_threads, threads = torch.set_num_threads, torch.get_num_threads()
+    gpu = torch.cuda.is_available()
     with TemporaryDirectory() as folder:
         (Path(folder) / "config.json").write_text(config)
         llm = _import_vllm().LLM(
@@ -170,11 +171,11 @@ def _serve(config: str, dtype: str, length: int, rows: int, gpu_share: float) ->
             dtype=dtype,
             max_model_len=length,
             max_num_seqs=rows,
-            max_num_batched_tokens=max(_STEP_TOKENS, rows, length),
             # a prompt read in two steps ends a run on a CPU: vLLM winds back its seed, which only a GPU's can do
-            enable_chunked_prefill=torch.cuda.is_available(),
+            enable_chunked_prefill=gpu,
+            max_num_batched_tokens=max(_STEP_TOKENS, rows, 0 if gpu else length),
             logprobs_mode="processed_logprobs",  # after the temperature: the policy that is sampled
-            enforce_eager=not torch.cuda.is_available(),
+            enforce_eager=not gpu,
             gpu_memory_utilization=gpu_share,
             # the process group that trains, seen by vLLM as so many models side by side, each in one process
             distributed_executor_backend="external_launcher" if _processes() > 1 else None,
