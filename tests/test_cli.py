@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from presat.cli import VERBS, run
+from presat.cli import VERBS, main, run
 from presat.config import dump_config, load_config, preset_names
 from presat.config.schema import ModelConfig, OptimConfig, TaskConfig, TrainConfig
 from presat.tracking import RunWriter, open_run
@@ -319,3 +319,13 @@ def test_a_path_is_printed_whole_brackets_and_all(tmp_path, capsys, monkeypatch)
 def test_every_preset_fits_the_verb_it_is_named_for(preset: str) -> None:
     verb = next((word for word in preset.split("-") if word in VERBS), "train")  # `paper-math-n8` is for `train`
     load_config(VERBS[verb].config, preset)
+
+
+@pytest.mark.parametrize(("verb", "asked"), [("demo", None), ("train", "1")])
+def test_large_pages_are_asked_for_but_not_for_the_demo(verb, asked, monkeypatch):
+    monkeypatch.setenv("THP_MEM_ALLOC_ENABLE", "")  # so that the variable is put back afterwards
+    monkeypatch.delenv("THP_MEM_ALLOC_ENABLE")
+    with pytest.raises(SystemExit) as ended:
+        main([verb, "--help"])
+    assert ended.value.code == 0
+    assert os.environ.get("THP_MEM_ALLOC_ENABLE") == asked

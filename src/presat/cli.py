@@ -191,10 +191,13 @@ VERBS: dict[str, Verb] = {
 
 def main(argv: list[str] | None = None) -> None:
     """Entry point of the `presat` command."""
-    # Large tensors in pages of 2 MB: handing out small ones took a fifth of a step. torch reads it when it is imported.
-    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
+    arguments = sys.argv[1:] if argv is None else argv
+    # Large tensors in pages of 2 MB: handing out small ones took a fifth of a real model's step. The demo's tensors are
+    # small, and clearing large pages for them took half of its time. torch reads this when it is imported.
+    if arguments[:1] != ["demo"]:
+        os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
     try:
-        code = run(sys.argv[1:] if argv is None else argv)
+        code = run(arguments)
         sys.stdout.flush()
     except BrokenPipeError:  # nobody reads on (`| head`): a quiet end, with nowhere to go for Python's own last flush
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
