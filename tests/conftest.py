@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 
 import pytest
+from tests.saved_runs import make_run  # noqa: F401  (fixtures)
+from tests.toy import toy_config, toy_model  # noqa: F401  (fixtures)
 
 ROOT = Path(__file__).resolve().parents[1]
 

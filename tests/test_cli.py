@@ -225,7 +225,7 @@ def test_a_bug_says_it_is_one_and_debug_shows_where(train, monkeypatch, capsys) 
     def broken(*_):
         raise ZeroDivisionError("oh")
 
-    monkeypatch.setattr("presat.training.grpo.make_schedule", broken)
+    monkeypatch.setattr("presat.training.grpo.train.make_schedule", broken)
     assert train() == 1
     said = capsys.readouterr().err
     assert "Unexpected ZeroDivisionError: oh" in said
@@ -240,7 +240,7 @@ def test_a_refusal_of_the_system_is_no_bug(monkeypatch, capsys) -> None:
     def full(*_):
         raise OSError(28, "No space left on device", "x.parquet")
 
-    monkeypatch.setattr("presat.tasks.inspect.inspect_source", full)
+    monkeypatch.setattr("presat.evaluation.inspect.inspect_source", full)
     assert run(["data", "inspect", "lab/chains"]) == 1
     assert "No space left on device: 'x.parquet'" in one_message(capsys.readouterr())
 

@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from presat import open_run
+from presat.analysis import RunSummary, summarise
 from presat.demo.run import BRANCHES, slug
 from presat.metrics import bootstrap_interval
-from presat.report import RunSummary, summarise
 
 HEADLINES = (
     ("train reward", lambda s: s.reward),

@@ -53,7 +53,7 @@ def _demo(config: schema.DemoConfig, out: Console) -> Result:
 
 
 def _inspect(config: schema.InspectConfig, out: Console) -> Result:
-    from presat.tasks.inspect import inspect_source, render
+    from presat.evaluation.inspect import inspect_source, render
 
     if not config.source:
         raise ConfigError("Which data? `presat data inspect SOURCE` takes a file, lab/NAME or another source.")
@@ -63,8 +63,8 @@ def _inspect(config: schema.InspectConfig, out: Console) -> Result:
 
 
 def _filter(config: schema.FilterConfig, out: Console) -> Result:
+    from presat.evaluation.prepare import run_filter
     from presat.report.terminal import say
-    from presat.training.data import run_filter
 
     found = run_filter(config)
     left = f"{found.always} always, {found.outside} outside the bounds, {found.too_long} too long"
@@ -93,8 +93,8 @@ def _subset(config: schema.SubsetConfig, out: Console) -> Result:
 
 
 def _corrupt(config: schema.CorruptConfig, out: Console) -> Result:
+    from presat.evaluation.prepare import run_corrupt
     from presat.report.terminal import say
-    from presat.training.data import run_corrupt
 
     done = run_corrupt(config)
     say(out, f"{done.corrupted} of {done.problems} labels corrupted: gamma {done.gamma:.3f} (asked: {done.asked:g}).")
@@ -109,8 +109,8 @@ def _corrupt(config: schema.CorruptConfig, out: Console) -> Result:
 
 
 def _traces(config: schema.TracesConfig, out: Console) -> Result:
+    from presat.evaluation.traces import run_traces
     from presat.report.terminal import say
-    from presat.training.traces import run_traces
 
     done = run_traces(config)
     dropped = ", ".join(f"{reason} {count}" for reason, count in done.dropped.items()) or "none"
@@ -144,7 +144,7 @@ def _stage(name: str) -> Callable[[Any, Console], Result]:
 
 
 def _eval(config: schema.EvalConfig, out: Console) -> Result:
-    from presat.training.evaluation import evaluate_model, render
+    from presat.evaluation.run import evaluate_model, render
 
     report = evaluate_model(config)
     out.print(render(report))
@@ -152,7 +152,8 @@ def _eval(config: schema.EvalConfig, out: Console) -> Result:
 
 
 def _show(paths: list[str], out: Console) -> Result:
-    from presat.report import summarise, summary_table
+    from presat.analysis import summarise
+    from presat.report import summary_table
     from presat.tracking import open_run
 
     summaries = [summarise(open_run(path)) for path in paths]

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from presat.analysis import run_names, summarise
+from presat.analysis.repeats import repeats
 from presat.errors import ConfigError
-from presat.report import run_names, summarise
 from presat.report.naming import cut, wrap
-from presat.report.repeats import repeats
 from presat.tracking import Run, open_run
 
 

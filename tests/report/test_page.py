@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from presat.analysis.summary import summarise
 from presat.errors import ConfigError
 from presat.report import build_report
 from presat.report.figures import change_panels, faithfulness_panels, sharpening_panels, spans, track
-from presat.report.summary import summarise
 from presat.tracking import open_run
 
 HOSTILE = '"><script>alert(1)</script><img src=x onerror=alert(2)>{{ 7 * 7 }}</style></svg>&amp;'

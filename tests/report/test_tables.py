@@ -6,8 +6,8 @@ import re
 
 import pytest
 
+from presat.analysis import summarise
 from presat.errors import RunError
-from presat.report import summarise
 from presat.report.tables import COLUMNS, choices_note, rows, to_csv, to_latex, used_columns, write_text
 from presat.tracking import open_run
 

@@ -5,7 +5,8 @@ import json
 
 from rich.console import Console
 
-from presat.report import sparkline, summarise, summary_table
+from presat.analysis import summarise
+from presat.report import sparkline, summary_table
 from presat.report.terminal import short
 from presat.tracking import open_run
 

@@ -12,7 +12,7 @@ from tests.rewards.conftest import MakeGroup
 from presat.config.schema import RewardConfig
 from presat.errors import ConfigError, RunError
 from presat.rewards import Gated, SelfCertainty, WeightedSum, judge, make_reward, needs_of, votes_of
-from presat.training.labels import count_labels, label_metrics
+from presat.rewards.labels import count_labels, label_metrics
 from presat.types import Score
 
 SOURCE = '''

@@ -7,7 +7,7 @@ import pytest
 
 from presat.errors import RunError
 from presat.tracking import open_run
-from presat.tracking.names import our_name
+from presat.tracking.readers.names import our_name
 
 CYAN, RESET = "\x1b[36m", "\x1b[0m"
 RAY = f"{CYAN}(TaskRunner pid=4711){RESET} "

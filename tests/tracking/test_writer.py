@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from presat.errors import RunError
+from presat.files import mend_last_line, read_lines
 from presat.tracking import RunWriter, hash_path, hash_problems, model_identity, open_run
-from presat.tracking.files import mend_last_line, read_lines
 from presat.tracking.lock import is_locked
 from presat.types import Problem
 

@@ -18,10 +18,11 @@ from presat.config import dump_config
 
 START = """
 import sys
-from presat import training
+from presat import evaluation, training
 from presat.config import load_config, schema
 for verb, file in zip(sys.argv[1::2], sys.argv[2::2]):
-    getattr(training, f"run_{verb}")(load_config(getattr(schema, f"{verb.title()}Config"), file), quiet=True)
+    run = getattr(evaluation if verb == "eval" else training, f"run_{verb}")
+    run(load_config(getattr(schema, f"{verb.title()}Config"), file), quiet=True)
 """
 
 

@@ -11,9 +11,9 @@ import pytest
 from presat.cli import run
 from presat.config.schema import TaskConfig
 from presat.errors import ConfigError, DataError, RunError
+from presat.evaluation.sets import load_sets
 from presat.tasks.benchmarks import EVALUATED, MissingBenchmarkError
-from presat.training.callbacks import EvalSet, Evaluator
-from presat.training.sets import load_sets
+from presat.training.grpo.callbacks import EvalSet, Evaluator
 
 from .runs import lines, status
 
@@ -81,8 +81,8 @@ def test_only_what_is_missing_is_left_out_and_only_when_asked(benchmarks, monkey
 def test_processes_that_found_different_sets_do_not_wait_for_each_other(monkeypatch):
     evaluator = Evaluator(config=None, sets=[EvalSet("amc", [], 0)], engine=None, verifier=None, store=None)  # type: ignore[arg-type]
     two = type("Trainer", (), {"accelerator": type("Accelerator", (), {"num_processes": 2})})
-    monkeypatch.setattr("presat.training.callbacks._gather", lambda names: [*names, ("amc", "scp_hard")])
+    monkeypatch.setattr("presat.training.grpo.callbacks._gather", lambda names: [*names, ("amc", "scp_hard")])
     with pytest.raises(RunError, match="different evaluation sets: amc here, amc, scp_hard there"):
         evaluator.refuse_other_sets(two)
-    monkeypatch.setattr("presat.training.callbacks._gather", lambda names: names * 2)
+    monkeypatch.setattr("presat.training.grpo.callbacks._gather", lambda names: names * 2)
     evaluator.refuse_other_sets(two)

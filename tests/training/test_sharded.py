@@ -47,7 +47,7 @@ from presat.rewards.certainty import Statistic
 from presat.rewards.policy import PolicyScorer
 from presat.rollouts import make_engine
 from presat.tasks.lab import lab_problems
-from presat.training.supervised import bits_per_token, row
+from presat.training.supervised.fit import bits_per_token, row
 from presat.types import Sampling
 
 torch.set_num_threads(1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 import pytest
-from tests.training.conftest import toy, toy_model  # noqa: F401  (a fixture)
+from tests.toy import toy
 from tests.training.runs import largest_gap, lines, on_two_processes
 from tests.training.test_sharded import run_split
 
@@ -23,7 +23,7 @@ def config(model, run):
 
 
 @pytest.fixture(scope="module")
-def one(toy_model, tmp_path_factory):  # noqa: F811
+def one(toy_model, tmp_path_factory):
     settings = config(toy_model, tmp_path_factory.mktemp("one") / "run")
     run_train(settings, quiet=True)
     return settings.run
@@ -45,14 +45,14 @@ def assert_same(two, one):
     assert largest_gap(two, one) < 1e-4
 
 
-def test_each_process_samples_its_share_as_one_process_samples_all(one, toy_model, tmp_path):  # noqa: F811
+def test_each_process_samples_its_share_as_one_process_samples_all(one, toy_model, tmp_path):
     settings = config(toy_model, tmp_path / "two")
     on_two_processes({"train": settings}, tmp_path)
     assert_same(settings.run, one)
 
 
 @pytest.mark.slow  # `make test-vllm` has it
-def test_weights_split_by_fsdp_are_gathered_for_vllm(one, toy_model, tmp_path):  # noqa: F811
+def test_weights_split_by_fsdp_are_gathered_for_vllm(one, toy_model, tmp_path):
     settings = config(toy_model, tmp_path / "two")
     run_split("train", settings, tmp_path)
     assert_same(settings.run, one)

@@ -8,7 +8,8 @@ import pytest
 
 from presat.config.schema import EvalConfig, FilterConfig, ModelConfig, TaskConfig, TrainConfig
 from presat.errors import ConfigError
-from presat.training import run_eval, run_filter, run_train
+from presat.evaluation import run_eval, run_filter
+from presat.training import run_train
 
 absent = pytest.mark.skipif(importlib.util.find_spec("vllm") is not None, reason="vLLM is installed")
 

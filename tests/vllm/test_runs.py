@@ -8,7 +8,7 @@ import shutil
 
 import polars as pl
 import pytest
-from tests.training.conftest import toy, toy_model  # noqa: F401  (a fixture)
+from tests.toy import toy
 from tests.training.runs import lines
 
 from presat.config.schema import (
@@ -20,7 +20,8 @@ from presat.config.schema import (
     TaskConfig,
     TrainConfig,
 )
-from presat.training import run_eval, run_filter, run_train
+from presat.evaluation import run_eval, run_filter
+from presat.training import run_train
 
 pytest.importorskip("vllm")
 
@@ -34,7 +35,7 @@ def small_answer(group, scores):
 
 
 @pytest.fixture(scope="module")
-def curves(toy_model, tmp_path_factory):  # noqa: F811
+def curves(toy_model, tmp_path_factory):
     """The run directory and the rewards of ten steps, by engine; 128 responses a step."""
     found = {}
     for engine in ("vllm", "small"):
@@ -116,7 +117,7 @@ def test_a_checkpoint_evaluates_to_what_its_run_logged(curves, tmp_path):
     assert {name: found[name] for name in names} == {name: logged[name] for name in names}
 
 
-def test_greedy_evaluation_equals_the_small_engines(toy_model, tmp_path):  # noqa: F811
+def test_greedy_evaluation_equals_the_small_engines(toy_model, tmp_path):
     rows = {}
     for engine in ("vllm", "small"):
         config = EvalConfig(
@@ -131,7 +132,7 @@ def test_greedy_evaluation_equals_the_small_engines(toy_model, tmp_path):  # noq
     assert abs(rows["vllm"]["length"] - rows["small"]["length"]) < 1.5
 
 
-def test_data_filter_samples_through_vllm(toy_model, tmp_path):  # noqa: F811
+def test_data_filter_samples_through_vllm(toy_model, tmp_path):
     config = FilterConfig(
         run=tmp_path / "filter", out=tmp_path / "kept.parquet", data=CHAINS, model=ModelConfig(name=str(toy_model)),
         samples=24, engine="vllm", max_new_tokens=16, max_prompt_tokens=64, chunk=5, threads=1,

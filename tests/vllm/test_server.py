@@ -19,14 +19,15 @@ from threading import Thread
 import polars as pl
 import pytest
 import torch
-from tests.training.conftest import make_toy_model, toy
+from tests.toy import make_toy_model, toy
 from tests.training.runs import largest_gap, lines, on_two_processes
 
 from presat.config.schema import EvalConfig, FilterConfig, ModelConfig, RewardConfig, ServerConfig, TaskConfig
 from presat.errors import ModelError, RunError
+from presat.evaluation import run_eval, run_filter
 from presat.models import load_model_and_tokenizer
 from presat.rollouts import make_engine
-from presat.training import run_eval, run_filter, run_train
+from presat.training import run_train
 from presat.types import Problem, Sampling
 
 pytest.importorskip("vllm")  # before what skips itself while it is imported

@@ -12,7 +12,7 @@ from presat.study import Progress
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from presat.report.follow import OurRun
+    from presat.tracking.follow import OurRun
 
 
 class Board:
@@ -52,7 +52,7 @@ class Board:
     def _reward(self, name: str) -> tuple[int, str]:
         """Steps done, and the reward so far as a line."""
         from presat.report import sparkline
-        from presat.report.follow import OurRun
+        from presat.tracking.follow import OurRun
 
         followed = self._followed.setdefault(name, OurRun(self.config.out / name / "rl"))
         rewards_T = followed.refresh().train_rewards()

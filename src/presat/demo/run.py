@@ -52,7 +52,8 @@ def run_demo(config: DemoConfig, out: Console) -> dict[str, Any]:
     from rich.console import Console
     from rich.live import Live
 
-    from presat.report import build_report, summarise, summary_table
+    from presat.analysis import summarise
+    from presat.report import build_report, summary_table
     from presat.report.terminal import say
     from presat.tracking import open_run
 

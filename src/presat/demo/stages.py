@@ -76,9 +76,9 @@ def finetune(inputs: dict[str, Any], config: dict[str, Any], check: dict[str, An
 
 def valid_share(model: str, problems: list[Any], sampling: Sampling, seed: int) -> float:
     """Share of a model's sampled traces that are valid."""
+    from presat.evaluation import evaluate_problems
     from presat.models import load_model_and_tokenizer
     from presat.rollouts import make_engine
-    from presat.training import evaluate_problems
     from presat.verify import Verifier
 
     with Verifier() as verifier:
@@ -89,9 +89,10 @@ def valid_share(model: str, problems: list[Any], sampling: Sampling, seed: int) 
 
 def reinforce(inputs: dict[str, Any], config: dict[str, Any], selection: dict[str, Any]) -> dict[str, Any]:
     """Choose N problems the model solves sometimes, then GRPO on them."""
+    from presat.evaluation import solve_counts
     from presat.tasks import load_problems, save_problems
     from presat.tasks.subsets import near_mean, usable
-    from presat.training import run_train, solve_counts
+    from presat.training import run_train
 
     train = build(TrainConfig, _anew(_on(inputs, config)))
     candidates = load_problems(build(TaskConfig, selection["candidates"]))

@@ -128,12 +128,8 @@ def _change(first: npt.NDArray[np.float64], last: npt.NDArray[np.float64]) -> fl
 
 def _held_out_change(run: Run, set_name: str) -> tuple[float, float] | None:
     """Score of a set before training and at the last evaluation; None where either is missing."""
-    metrics = run.eval_metrics()[set_name]
-    averages = sorted((name for name in metrics if name.startswith("avg@")), key=lambda name: int(name[4:]))
-    chosen = averages[-1:] or [name for name in ("score", "reward") if name in metrics]
-    if not chosen:
+    found = run.scores(set_name)
+    if found is None:
         return None
-    steps, values = run.eval_series(set_name, chosen[0])
-    measured = ~np.isnan(values)
-    steps, values = steps[measured], values[measured]
+    _, steps, values = found
     return (float(values[0]), float(values[-1])) if steps.size >= 2 and steps[0] == 0 else None

@@ -13,10 +13,21 @@ from presat.metrics.gains import (
     read_score,
     saturation_gains,
 )
+from presat.metrics.headline import (
+    NO_SCORES,
+    headline_metric,
+    is_out_of_distribution,
+    is_share,
+    k_of,
+    main_set,
+    metric_of,
+    ordered_sets,
+)
 from presat.metrics.online import OnlineSaturation
 from presat.metrics.saturation import Saturation, default_tail, find_saturation, saturation_step, smooth
 
 __all__ = [
+    "NO_SCORES",
     "Grid",
     "Interval",
     "OnlineSaturation",
@@ -31,9 +42,16 @@ __all__ = [
     "diversity_index",
     "find_saturation",
     "greedy",
+    "headline_metric",
+    "is_out_of_distribution",
+    "is_share",
+    "k_of",
     "large_small_gap",
+    "main_set",
     "maj_at_k",
     "mean_pass_at_k",
+    "metric_of",
+    "ordered_sets",
     "pass_at_k",
     "read_score",
     "saturation_gains",

@@ -25,6 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from presat.errors import DataError, nearest
+from presat.metrics.headline import headline_metric
 from presat.metrics.saturation import PAPER_TAIL, THRESHOLD, FloatArray, find_saturation, reward_curve
 
 IntArray = npt.NDArray[np.int64]
@@ -236,9 +237,14 @@ def large_small_gap(
 
 
 def _shared_scores(large_run: RunCurves, small_run: RunCurves) -> list[str]:
-    """The avg@k metrics two runs share, or all shared metrics where no avg@k is among them."""
-    shared = [name for name in small_run.eval_scores if name in large_run.eval_scores]
-    return [name for name in shared if name.rsplit("/", 1)[-1].startswith("avg@")] or shared
+    """The headline score of each set that two runs share."""
+    shared: dict[str, list[str]] = {}
+    for name in small_run.eval_scores:
+        if name in large_run.eval_scores:
+            set_name, _, metric = name.rpartition("/")
+            shared.setdefault(set_name, []).append(metric)
+    found = {set_name: headline_metric(metrics) for set_name, metrics in shared.items()}
+    return [f"{set_name}/{metric}" if set_name else metric for set_name, metric in found.items() if metric is not None]
 
 
 def _measured(eval_steps: npt.ArrayLike, eval_scores: npt.ArrayLike) -> tuple[IntArray, FloatArray]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from presat.analysis.naming import run_names
+from presat.analysis.numbers import RunSummary, SetSummary, Verdict
+from presat.analysis.summary import summarise
 from presat.report.html import build_report
 from presat.report.live import watch_run
-from presat.report.naming import run_names
-from presat.report.summary import RunSummary, SetSummary, summarise
 from presat.report.terminal import sparkline, summary_table
 from presat.report.verbs import report, watch
-from presat.report.verdict import Verdict
 
 __all__ = [
     "RunSummary",

@@ -12,17 +12,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from presat.metrics import smooth
+from presat.analysis.estimates import direction
+from presat.metrics import is_share, smooth
 from presat.report.naming import cut, wrap
 from presat.report.svg import WIDTH, Drawing, Scale, apart, nice_ticks
 from presat.report.terminal import ARROWS
-from presat.report.verdict import direction, is_share
 
 if TYPE_CHECKING:
     from markupsafe import Markup
 
-    from presat.report.estimates import Change
-    from presat.report.summary import RunSummary, SetSummary
+    from presat.analysis.estimates import Change
+    from presat.analysis.numbers import RunSummary, SetSummary
 
 LEFT, RIGHT, TOP, BOTTOM = 28.0, 312.0, 26.0, 192.0
 """Plot area of a track figure; the labels of the lines stand right of it."""

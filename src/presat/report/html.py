@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from presat import __version__
+from presat.analysis.naming import run_names
+from presat.analysis.numbers import Choices, RunSummary, Tone, Verdict
+from presat.analysis.repeats import repeats
+from presat.analysis.summary import summarise
 from presat.report import figures
-from presat.report.naming import run_names
-from presat.report.repeats import repeats
 from presat.report.samples import Sample, pick_sample
-from presat.report.summary import Choices, RunSummary, summarise
 from presat.report.tables import choices_note, rows, shown, to_csv, used_columns, write_tables, write_text
-from presat.report.verdict import Tone, Verdict
 
 if TYPE_CHECKING:
     from presat.tracking import Run

@@ -13,15 +13,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from presat.analysis.naming import printable
+from presat.analysis.numbers import WINDOW
+from presat.analysis.summary import ends
+from presat.analysis.verdict import NOT_RISEN, did_not_train
 from presat.diagnosis.alarms import constant_answer, reward_hacking
 from presat.errors import RunError
-from presat.metrics import OnlineSaturation, default_tail, find_saturation, smooth
-from presat.report.follow import Follower, follow, planned_steps
-from presat.report.naming import printable
-from presat.report.summary import WINDOW, ends, headline_metric, metric_of, ordered_sets
+from presat.metrics import OnlineSaturation, default_tail, find_saturation, is_share, metric_of, smooth
 from presat.report.terminal import short, sparkline
-from presat.report.verdict import NOT_RISEN, did_not_train, is_share
 from presat.tracking import Run
+from presat.tracking.follow import Follower, follow, planned_steps
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -157,14 +158,11 @@ def _reward_lines(run: Run, rewards_T: np.ndarray, window: int) -> list[tuple[st
 def _score_lines(run: Run) -> list[tuple[str, str]]:
     lines = []
     sets = run.eval_metrics()
-    for name in ordered_sets(run):
-        metric = headline_metric(sets[name])
-        if metric is None:
+    for name in run.held_out_sets():
+        found = run.scores(name)
+        if found is None:
             continue
-        steps, scores = run.eval_series(name, metric)
-        steps, scores = steps[~np.isnan(scores)], scores[~np.isnan(scores)]
-        if not scores.size:
-            continue
+        metric, steps, scores = found
         ends = f"{short(float(scores[0]))} → {short(float(scores[-1]))} (step {steps[-1]})"
         lines.append((name, f"{sparkline(scores, WIDTH)}  {metric} {ends}"))
         lines += [("", others)] if (others := _others(run, name, sets[name], metric)) else []
@@ -230,12 +228,8 @@ def _alarms(run: Run) -> list[str]:
 
 
 def _main_scores(run: Run) -> list[tuple[int, float]]:
-    for name in ordered_sets(run):
-        metric = headline_metric(run.eval_metrics()[name])
-        if metric is not None:
-            steps, scores = run.eval_series(name, metric)
-            return [(int(step), float(score)) for step, score in zip(steps, scores, strict=True)]
-    return []
+    found = run.held_out()
+    return [] if found is None else list(zip(found[2].tolist(), found[3].tolist(), strict=True))
 
 
 def _duration(seconds: float) -> str:

@@ -9,12 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from presat.report.summary import evaluation
+from presat.analysis.summary import evaluation
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from presat.report.summary import RunSummary
+    from presat.analysis.numbers import RunSummary
     from presat.tracking import Run
 
 LIMIT = 1500

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from presat.analysis.naming import printable
 from presat.errors import RunError
-from presat.report.naming import printable
 
 if TYPE_CHECKING:
-    from presat.report.estimates import Change
-    from presat.report.summary import RunSummary, SetSummary
+    from presat.analysis.estimates import Change
+    from presat.analysis.numbers import RunSummary, SetSummary
 
 Cell = str | int | float | None
 Row = dict[str, Cell]
@@ -140,7 +140,7 @@ def write_text(path: Path, text: str) -> Path:
     Raises:
         RunError: it cannot be written.
     """
-    from presat.tracking.files import write_atomically
+    from presat.files import write_atomically
 
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

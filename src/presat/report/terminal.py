@@ -11,15 +11,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from presat.report.naming import printable, wrap
-from presat.report.verdict import Tone, direction
+from presat.analysis.estimates import direction
+from presat.analysis.naming import printable
+from presat.analysis.numbers import Tone
+from presat.report.naming import wrap
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.table import Table
 
-    from presat.report.estimates import Change
-    from presat.report.summary import RunSummary
+    from presat.analysis.estimates import Change
+    from presat.analysis.numbers import RunSummary
 
 CELL = 9
 """Columns that a pair of numbers with an arrow takes; sparklines in the table are as wide."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from presat.analysis.naming import run_names
+from presat.analysis.numbers import Choices
+from presat.analysis.summary import summarise
 from presat.config.schema import ReportConfig, WatchConfig
 from presat.errors import ConfigError
 from presat.report.html import build_report
 from presat.report.live import watch_run
-from presat.report.naming import run_names
-from presat.report.summary import Choices, summarise
 from presat.report.tables import ENDINGS
 from presat.report.terminal import say, summary_table
 from presat.tracking import Run, open_run

@@ -1,4 +1,4 @@
-"""Engines that turn problems into responses, and the store that keeps them.
+"""Engines that turn problems into responses.
 
 Every draw is a function of (problem seed, response index, token position): see `draws`. Batch size, the order of the
 problems and the number of processes change nothing but float noise.
@@ -9,13 +9,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from presat.rollouts.draws import seed_for
-from presat.rollouts.store import RolloutStore
 
 if TYPE_CHECKING:
     from presat.config.schema import VllmConfig
     from presat.rollouts.batching import BatchEngine
 
-__all__ = ["RolloutStore", "make_engine", "seed_for"]
+__all__ = ["make_engine", "seed_for"]
 
 
 def make_engine(

@@ -43,9 +43,11 @@ class BatchEngine:
 
     Attributes:
         kind: the engine's name in the configuration.
+        served: the name a server gives the model; empty where it is loaded here.
     """
 
     kind: str
+    served: str = ""
     default_rows = 256
 
     def __init__(self, model: Any, tokenizer: Any, rows: int | None = None) -> None:

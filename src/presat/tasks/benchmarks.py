@@ -148,7 +148,7 @@ def benchmark_problems(
     """
     from presat.tasks.files import load_file_problems, read_rows
     from presat.tasks.gym import gym_problems
-    from presat.tasks.load import cut
+    from presat.tasks.subsets import cut
 
     if name not in BENCHMARKS:
         raise ConfigError(f"There is no benchmark '{name}'.{nearest(name, BENCHMARKS)}")

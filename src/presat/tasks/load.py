@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import inspect
-import random
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from presat.errors import ConfigError, DataError, nearest
+from presat.errors import ConfigError, nearest
 from presat.tasks.prompts import with_prompt
+from presat.tasks.subsets import cut
 from presat.types import Problem
 
 if TYPE_CHECKING:
@@ -102,16 +102,3 @@ def _call(loader: Callable[..., list[Problem]], source: str, options: dict[str, 
             hint = "" if option in TaskConfig.model_fields else nearest(option, public)  # spelt right: of other sources
             raise ConfigError(f"{source} takes no option '{option}'.{hint}")
     return loader(**options)
-
-
-def cut(problems: list[Problem], source: str, count: int | None, seed: int, sample: bool) -> list[Problem]:
-    """Return the first `count` problems, or random ones; all when None.
-
-    Raises:
-        DataError: there are fewer.
-    """
-    if count is None:
-        return problems
-    if count > len(problems):
-        raise DataError(f"{source} holds {len(problems)} different problems, fewer than the {count} asked for.")
-    return random.Random(f"rows/{seed}").sample(problems, count) if sample else problems[:count]

@@ -183,3 +183,16 @@ def _parts(problems: Sequence[Problem], field: str) -> list[list[int]]:
             raise DataError(f"Problem {problem.id} has no field '{field}' to balance over.{nearest(field, known)}")
         parts.setdefault(str(known[field]), []).append(index)
     return [parts[value] for value in sorted(parts)]
+
+
+def cut(problems: list[Problem], source: str, count: int | None, seed: int, sample: bool) -> list[Problem]:
+    """Return the first `count` problems, or random ones; all when None.
+
+    Raises:
+        DataError: there are fewer.
+    """
+    if count is None:
+        return problems
+    if count > len(problems):
+        raise DataError(f"{source} holds {len(problems)} different problems, fewer than the {count} asked for.")
+    return random.Random(f"rows/{seed}").sample(problems, count) if sample else problems[:count]

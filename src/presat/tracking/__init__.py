@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from presat.tracking.open import open_run
 from presat.tracking.provenance import RESUME_STATE, hash_path, hash_problems, model_identity
+from presat.tracking.responses import RolloutStore
 from presat.tracking.run import Run
 from presat.tracking.writer import RunWriter, Status
 
 __all__ = [
     "RESUME_STATE",
+    "RolloutStore",
     "Run",
     "RunWriter",
     "Status",

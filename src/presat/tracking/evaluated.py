@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from presat.errors import RunError
-from presat.tracking.files import read_json, write_atomically
+from presat.files import read_json, write_atomically
 
 EVALUATED = "evaluated.json"
 _NAME = "name"

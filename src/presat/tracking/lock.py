@@ -15,7 +15,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from presat.errors import RunError
-from presat.tracking.files import read_json, write_atomically
+from presat.files import read_json, write_atomically
 
 LOCK_NAME = ".lock"
 HOLDER_NAME = ".lock.json"

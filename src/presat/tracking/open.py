@@ -6,9 +6,9 @@ import itertools
 from pathlib import Path
 
 from presat.errors import RunError
-from presat.tracking import dumps, table, trl, verl
-from presat.tracking.directory import read_presat
-from presat.tracking.files import read_lines
+from presat.files import read_lines
+from presat.tracking.readers import dumps, table, trl, verl
+from presat.tracking.readers.ours import read_presat
 from presat.tracking.run import Run
 from presat.tracking.writer import METRICS, PROVENANCE
 

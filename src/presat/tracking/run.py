@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from presat.config.schema.base import set_label
 from presat.errors import RunError, nearest
-from presat.metrics import RunCurves
-from presat.tracking.files import rollout_files
+from presat.metrics import RunCurves, headline_metric, main_set, ordered_sets
+from presat.tracking.responses import rollout_files
 
 if TYPE_CHECKING:
     import polars as pl
@@ -110,6 +111,31 @@ class Run:
             )
         return self.series(f"{EVAL_PREFIX}{set_name}/{metric}")
 
+    def held_out_sets(self) -> list[str]:
+        """Evaluation sets in the order of the run's configuration, else of its log; out-of-distribution ones last."""
+        sets = self.eval_metrics()
+        logged = dict.fromkeys(name.removeprefix(EVAL_PREFIX).rpartition("/")[0] for name in self.values)
+        return ordered_sets((name for name in logged if name in sets), _configured_sets(self.config))
+
+    def scores(self, set_name: str) -> tuple[str, IntArray, FloatArray] | None:
+        """The headline score of a set: its name, steps and values; None when no score of it was ever measured.
+
+        Raises:
+            RunError: the run has no such set.
+        """
+        metric = headline_metric(self.eval_metrics().get(set_name, []))
+        if metric is None:
+            return None
+        steps, values = self.eval_series(set_name, metric)
+        measured = ~np.isnan(values)
+        return (metric, steps[measured], values[measured]) if measured.any() else None
+
+    def held_out(self) -> tuple[str, str, IntArray, FloatArray] | None:
+        """The held-out score (`presat.metrics.headline`): main set, its score, steps and values; None without one."""
+        found = {name: scores for name in self.held_out_sets() if (scores := self.scores(name)) is not None}
+        name = main_set(list(found), lambda item: item, lambda item: found[item][2])
+        return None if name is None else (name, *found[name])
+
     def curves(self) -> RunCurves:
         """The train reward and every held-out metric, named `SET/METRIC`, on the union of the evaluation steps."""
         names = [f"{set_name}/{metric}" for set_name, metrics in self.eval_metrics().items() for metric in metrics]
@@ -156,3 +182,16 @@ class Run:
 
     def _rollout_files(self, split: Split) -> list[tuple[int, Path]]:
         return rollout_files(self.path, split) if self.kind == "presat" else []
+
+
+def _configured_sets(config: Mapping[str, Any]) -> list[str]:
+    """Labels of the evaluation sets a configuration lists, of training or of `presat eval`."""
+    section = config.get("eval", config)
+    listed = section.get("sets") if isinstance(section, Mapping) else None
+    found = [
+        set_label(str(item.get("name") or ""), str(item.get("source") or ""))
+        for item in (listed if isinstance(listed, list) else [])
+        if isinstance(item, Mapping)
+    ]
+    benchmarks = config.get("benchmarks")
+    return found + [str(name) for name in (benchmarks if isinstance(benchmarks, list) else [])]

@@ -23,10 +23,11 @@ from typing import Any, Literal, Protocol, Self, SupportsFloat
 import yaml
 
 from presat.errors import RunError
+from presat.files import mend_last_line, read_json, read_lines, write_atomically
 from presat.tracking.evaluated import EVALUATED
-from presat.tracking.files import mend_last_line, read_json, read_lines, rollout_files, write_atomically
 from presat.tracking.lock import RunLock
 from presat.tracking.provenance import collect
+from presat.tracking.responses import rollout_files
 
 Status = Literal["running", "finished", "stopped", "failed", "interrupted"]
 

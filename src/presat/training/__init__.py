@@ -1,5 +1,6 @@
-"""Training and evaluation: the only room that imports TRL. Each `run_*` takes its configuration and returns the run.
+"""Training: the only room that imports TRL. Each `run_*` takes its configuration and returns the run.
 
+`grpo` is RL, `supervised` CPT and SFT, `runtime` what both stand on, `adopt` what a TRL script of the user's own takes.
 The names are imported when first asked for, so that `presat.training` costs nothing until something trains.
 """
 
@@ -12,45 +13,19 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from presat.training.adopt import SaturationCallback, TRLReward
-    from presat.training.cpt import run_cpt, run_pack
-    from presat.training.data import run_corrupt, run_filter
-    from presat.training.evaluate import evaluate_problems
-    from presat.training.evaluation import evaluate_model, run_eval
-    from presat.training.grpo import run_train
-    from presat.training.sft import run_sft
-    from presat.training.solve import solve_counts
-    from presat.training.traces import run_traces
+    from presat.training.grpo.train import run_train
+    from presat.training.supervised.cpt import run_cpt, run_pack
+    from presat.training.supervised.sft import run_sft
 
-__all__ = [
-    "SaturationCallback",
-    "TRLReward",
-    "evaluate_model",
-    "evaluate_problems",
-    "run_corrupt",
-    "run_cpt",
-    "run_eval",
-    "run_filter",
-    "run_pack",
-    "run_sft",
-    "run_traces",
-    "run_train",
-    "solve_counts",
-]
+__all__ = ["SaturationCallback", "TRLReward", "run_cpt", "run_pack", "run_sft", "run_train"]
 
 _HOME = {
     "SaturationCallback": "adopt",
     "TRLReward": "adopt",
-    "evaluate_model": "evaluation",
-    "evaluate_problems": "evaluate",
-    "run_corrupt": "data",
-    "run_cpt": "cpt",
-    "run_eval": "evaluation",
-    "run_filter": "data",
-    "run_pack": "cpt",
-    "run_sft": "sft",
-    "run_traces": "traces",
-    "run_train": "grpo",
-    "solve_counts": "solve",
+    "run_cpt": "supervised.cpt",
+    "run_pack": "supervised.cpt",
+    "run_sft": "supervised.sft",
+    "run_train": "grpo.train",
 }
 
 # TRL imports vLLM where it is installed, which speaks up before it has set up its loggers by this same variable

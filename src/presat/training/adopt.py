@@ -22,13 +22,13 @@ from transformers import TrainerCallback
 from presat.config.load import build
 from presat.config.schema import Gate, RewardConfig
 from presat.errors import ConfigError, DataError, RunError
+from presat.evaluation.evaluate import score_groups
 from presat.metrics import OnlineSaturation
 from presat.rewards import Outcome, Verifiable, judge, make_reward, needs_of
+from presat.rewards.labels import count_labels, label_metrics, true_scores
 from presat.rewards.policy import PolicyScorer
 from presat.rollouts import seed_for
 from presat.tasks.rows import is_verl, problem_of_plain, problem_of_verl
-from presat.training.evaluate import score_groups
-from presat.training.labels import count_labels, label_metrics, true_scores
 from presat.types import Completion, Problem, Reward, RolloutGroup, Score
 from presat.verify import Mode, Verifier
 

@@ -49,6 +49,11 @@ OneDnn = Annotated[
 ]
 
 
+def set_label(name: str, source: str) -> str:
+    """What a set is called in metrics and file names: its name, else by its source."""
+    return name or Path(source).stem or "problems"
+
+
 class TaskConfig(Settings):
     """Where problems come from."""
 
@@ -78,7 +83,7 @@ class TaskConfig(Settings):
 
     def label(self) -> str:
         """The set's name in metrics and file names."""
-        return self.name or Path(self.source).stem or "problems"
+        return set_label(self.name, self.source)
 
 
 def _distinct(sets: list[TaskConfig]) -> None:

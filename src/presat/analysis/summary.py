@@ -1,0 +1,219 @@
+"""One run in numbers: what its reward did, what its held-out scores did, and what that says.
+
+`summarise` reads a run of any kind and keeps what is there. The saturation numbers are the paper's (section 4.1); the
+choices it leaves open are named in the summary. The sentence at the end follows from the numbers by the rules of
+`verdict.py`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from presat.analysis.estimates import (
+    LEVEL,
+    MEANS,
+    RESAMPLES,
+    Change,
+    Z,
+    avg_of,
+    by_problem,
+    paired_change,
+    pass_of,
+    proportion_change,
+)
+from presat.analysis.naming import printable
+from presat.analysis.numbers import Choices, RunSummary, SetSummary
+from presat.analysis.peak import find_peak
+from presat.analysis.verdict import NOT_RISEN, did_not_train, judge
+from presat.metrics import (
+    Interval,
+    SaturationGains,
+    bootstrap_interval,
+    find_saturation,
+    is_share,
+    k_of,
+    saturation_gains,
+    smooth,
+)
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from presat.tracking import Run
+
+GOLD = "labels/gold_accuracy"
+
+
+def summarise(run: Run, choices: Choices | None = None, name: str | None = None) -> RunSummary:
+    """Summarise a run of any kind; what it does not hold is None or left out.
+
+    Args:
+        run: an opened run.
+        choices: how t_sat and the scores are read; the defaults when None.
+        name: what to call the run; its own name when None.
+
+    Raises:
+        RunError: its saved responses cannot be read.
+        DataError: a choice is out of range.
+    """
+    from presat.diagnosis import alarms
+
+    choices = choices or Choices()
+    rewards_T = run.train_rewards()
+    share = is_share(rewards_T)
+    saturation = find_saturation(rewards_T, tail=choices.tail)
+    smoothed = find_saturation(smooth(rewards_T, choices.window), tail=choices.tail)
+    responses = run.rollouts("eval")
+    sets = [_summarise_set(run, set_name, choices, responses) for set_name in run.held_out_sets()]
+    summary = RunSummary(
+        name=printable(name or run.name),
+        path=printable(str(run.path)),
+        kind=run.kind,
+        status=run.status,
+        status_reason=run.status_reason,
+        steps=len(rewards_T) or _last_step(run),
+        rewards_T=[float(value) for value in rewards_T],
+        gold_T=_by_step(run, GOLD, len(rewards_T)),
+        reward=ends(run, "reward", choices.window, noisy=not share),
+        gold=ends(run, GOLD, choices.window, noisy=not share),
+        loss=ends(run, "loss", choices.window),
+        t_sat=saturation.step,
+        t_sat_smoothed=smoothed.step,
+        t_sat_reason=saturation.reason,
+        rapid=saturation.rapid,
+        tail=saturation.tail,
+        choices=choices,
+        sets=[item for item in sets if item is not None],
+        notes=list(run.notes),
+        alarms=alarms(run),
+    )
+    if summary.reward is not None and did_not_train(summary.reward, share):
+        summary = _without_saturation(summary)
+    return replace(summary, verdict=judge(summary))
+
+
+def _without_saturation(summary: RunSummary) -> RunSummary:
+    """Leave out what rests on t_sat, for a reward that ended about where it began, or below."""
+
+    def bare(gains: SaturationGains) -> SaturationGains:
+        nothing = dict.fromkeys(
+            ("t_sat", "pre_saturation_gain", "post_saturation_residual", "saturation_score", "best_score_after")
+        )
+        return replace(gains, **nothing, reason=NOT_RISEN)
+
+    return replace(
+        summary,
+        t_sat=None,
+        t_sat_smoothed=None,
+        t_sat_reason=NOT_RISEN,
+        rapid=None,
+        sets=[replace(s, gains=bare(s.gains), smoothed_gains=bare(s.smoothed_gains)) for s in summary.sets],
+        alarms=[alarm for alarm in summary.alarms if alarm.name not in ("rapid_saturation", "held_out_flat")],
+    )
+
+
+def _summarise_set(run: Run, name: str, choices: Choices, responses: pl.DataFrame | None) -> SetSummary | None:
+    """One set; None when it holds no score that was ever measured."""
+    found = run.scores(name)
+    if found is None:
+        return None
+    (metric, steps, scores), metrics = found, run.eval_metrics()[name]
+    rewards_T = run.train_rewards()
+    both = [
+        saturation_gains(curve, steps, scores, tail=choices.tail, reading=choices.reading, grid=choices.grid)
+        for curve in (rewards_T, smooth(rewards_T, choices.window))
+    ]
+    first, last = int(steps[0]), int(steps[-1])
+    return SetSummary(
+        name=name,
+        metric=metric,
+        steps=[int(step) for step in steps],
+        scores=[float(score) for score in scores],
+        intervals=[_score_interval(evaluation(responses, name, int(step)), metric) for step in steps],
+        first_step=first,
+        last_step=last,
+        gains=both[0],
+        smoothed_gains=both[1],
+        changes=_changes(run, name, [metric, *(m for m in metrics if m != metric)], first, last, responses),
+        peak=find_peak(metric, steps.tolist(), scores.tolist(), lambda step: evaluation(responses, name, step)),
+    )
+
+
+def _score_interval(frame: pl.DataFrame | None, metric: str) -> Interval | None:
+    """Interval of the headline score over the problems; None where it is no mean over saved responses."""
+    if frame is None or metric.partition("@")[0] not in MEANS:
+        return None
+    means = [avg_of(scores) for scores in by_problem(frame).values()]
+    return bootstrap_interval(means, LEVEL, RESAMPLES) if len(means) > 1 else None
+
+
+def _changes(
+    run: Run, set_name: str, metrics: list[str], first: int, last: int, responses: pl.DataFrame | None
+) -> dict[str, Change]:
+    """First to last evaluation of every metric of a set, with intervals where the responses are there."""
+    before, after = (evaluation(responses, set_name, step) for step in (first, last))
+    changes: dict[str, Change] = {}
+    for metric in metrics:
+        points = dict(zip(*(array.tolist() for array in run.eval_series(set_name, metric)), strict=True))
+        a, b = points.get(first, math.nan), points.get(last, math.nan)
+        if not (math.isnan(a) or math.isnan(b)):
+            changes[metric] = _change(metric, a, b, before, after)
+    return changes
+
+
+def _change(metric: str, a: float, b: float, before: pl.DataFrame | None, after: pl.DataFrame | None) -> Change:
+    if before is None or after is None or "score" not in before.columns:
+        return Change(a, b)
+    kind, k = metric.partition("@")[0], k_of(metric)
+    if kind == "pass" or kind in MEANS:
+        of_problem = pass_of(k) if kind == "pass" else avg_of
+        return paired_change(a, b, by_problem(before), by_problem(after), of_problem)
+    if metric == "valid_trace" and metric in before.columns and metric in after.columns:
+        return paired_change(a, b, by_problem(before, metric), by_problem(after, metric), avg_of)
+    if kind in ("greedy", "maj"):
+        return proportion_change(a, b, min(before["problem_id"].n_unique(), after["problem_id"].n_unique()))
+    return Change(a, b)
+
+
+def evaluation(frame: pl.DataFrame | None, set_name: str, step: int) -> pl.DataFrame | None:
+    """Saved responses of one evaluation out of those of a run; None where there are none."""
+    if frame is None or not {"set", "step", "problem_id", "score"} <= set(frame.columns):
+        return None
+    import polars as pl
+
+    found = frame.filter((pl.col("set") == set_name) & (pl.col("step") == step))
+    return found if found.height else None
+
+
+def ends(run: Run, name: str, window: int, noisy: bool = False) -> Change | None:
+    """Mean of the first and of the last `window` logged values after step 0; None when the run logged none.
+
+    With `noisy`, the change has the interval that follows from how the steps of each window (of two at least) scatter.
+    """
+    if name not in run.values:
+        return None
+    steps, values = run.series(name)
+    known = values[(steps >= 1) & ~np.isnan(values)]
+    if not known.size:
+        return None
+    window = max(1, min(window, known.size // 2))
+    first, last = known[:window], known[-window:]
+    change = Change(float(first.mean()), float(last.mean()))
+    if not noisy or window < 2:
+        return change
+    margin = Z * float(np.sqrt((first.var(ddof=1) + last.var(ddof=1)) / window))
+    return replace(change, interval=Interval(change.difference, change.difference - margin, change.difference + margin))
+
+
+def _by_step(run: Run, name: str, steps: int) -> list[float]:
+    """Values of steps 1..`steps`, NaN where not logged; empty when none was."""
+    points = run.values.get(name, {})
+    return [points.get(step, math.nan) for step in range(1, steps + 1)] if points else []
+
+
+def _last_step(run: Run) -> int:
+    return max((step for series in run.values.values() for step in series), default=0)

@@ -1,0 +1,208 @@
+"""A run in plain words, by rule, from numbers alone.
+
+The rules, in order; the constants below are all there is to tune. "Rose" and "fell" mean: by at least `MIN_CHANGE`, and
+with an interval (95%, over problems) that leaves out 0; where a run has no saved responses there is no interval, and a
+change must be at least `MIN_CHANGE_BARE`. A *share* is a series that stays within 0 and 1.
+
+1. No train reward was logged: **no verdict**. It ended at most `MIN_REWARD_RISE` above its start (where it is no share,
+   so has no scale: not above it by more than its steps scatter): **did not train**, or **nothing to learn** where it
+   started at `FULL` or above.
+2. The true accuracy of the same responses was logged, did not rise, and ended at least `HACKING_GAP` below a reward
+   that is a share; or it fell, by `MIN_CHANGE_BARE` at least and more than its steps scatter, under one that is none:
+   **hacked its reward**. Under wrong labels this is what memorising them looks like.
+3. No evaluation before and after: **trained, not evaluated**. Held-out scores that are no shares: **no verdict**.
+   Scores that began at `FULL` or above and did not fall: **nothing to learn**.
+4. The held-out score rose, and by its due:
+   pass@k or greedy accuracy rose too: **learned** (**learned to reason** where traces are checked and those of right
+   answers are mostly valid at the end, **learned without valid reasoning** where they are not);
+   both were measured and neither rose: **sharpened**, the samples moved to what the model could already do;
+   otherwise: **improved**.
+   Its due is `MIN_TRANSFER` of what the reward rose by (of what the true accuracy did, where the reward is no share),
+   half of what was missing to 1 where that is less, and `MIN_CHANGE` at least.
+5. It rose by less than its due: **mostly memorised**. It fell, or even the upper end of its interval is below its due:
+   **memorised**.
+6. Otherwise the evaluation is too small to tell by this score alone. If pass@k fell: **lost breadth**, for whatever the
+   score did, fewer problems are solved by any of several samples; else **unclear**.
+
+Where the best evaluation in between was clearly above the last one, a sentence says so, whatever the verdict (see
+`presat.analysis.peak`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from presat.analysis.estimates import MIN_CHANGE, MIN_CHANGE_BARE, Change, direction
+from presat.analysis.numbers import MIN_REWARD_RISE, RunSummary, SetSummary, Verdict
+from presat.analysis.peak import Peak
+from presat.metrics import is_share
+
+FULL = 0.95
+NOT_RISEN = "the train reward ended about where it began, or below"
+"""Why a run that did not train has no t_sat."""
+MIN_TRANSFER = 0.2
+HACKING_GAP = 0.2
+VALID_SHARE = 0.5
+
+
+def judge(summary: RunSummary) -> Verdict:
+    """Apply the rules of the module docstring."""
+    verdict, item = _by_rule(summary), summary.main_set
+    if item is None or item.peak is None or not is_share(item.scores):
+        return verdict
+    return replace(verdict, sentence=f"{verdict.sentence} {_peaked(item, item.peak)}")
+
+
+def did_not_train(reward: Change, share: bool) -> bool:
+    """Whether a reward did not rise and had not begun at the top (rule 1).
+
+    Its highest step is then a lucky batch, or was lost again: neither is a saturation, so it has no t_sat either.
+
+    Args:
+        reward: its first and last steps.
+        share: whether all its steps lie within 0 and 1.
+    """
+    return _flat(reward, share) and not (share and reward.before >= FULL)
+
+
+def _flat(reward: Change, share: bool) -> bool:
+    if not share and reward.interval is not None:
+        return reward.direction(0.0) <= 0
+    size = 1.0 if share else max(abs(reward.before), abs(reward.after))  # of single steps nothing better is known
+    return reward.difference <= MIN_REWARD_RISE * size
+
+
+def _by_rule(summary: RunSummary) -> Verdict:
+    reward = summary.reward
+    if reward is None:
+        return Verdict("no verdict", f"No train reward was logged{_instead(summary)}.")
+    share = is_share(summary.rewards_T)
+    return (
+        _by_reward(reward, share, summary.steps)
+        or _by_gold(reward, summary.gold, share)
+        or _by_held_out(summary.main_set, reward, reward if share else summary.gold)
+    )
+
+
+def _instead(summary: RunSummary) -> str:
+    """What a run without a reward has: a loss, or scores."""
+    if summary.loss:
+        return f"; the loss went from {summary.loss.before:.3g} to {summary.loss.after:.3g}"
+    item = summary.main_set
+    return f"; {item.metric} on {item.name} is {item.headline.after:.2f}" if item else ""
+
+
+def _by_reward(reward: Change, share: bool, steps: int) -> Verdict | None:
+    """Rule 1."""
+    if not _flat(reward, share):
+        return None
+    if not did_not_train(reward, share):
+        return Verdict("nothing to learn", f"The train reward was {reward.before:.2f} from the start.")
+    return Verdict(
+        "did not train", f"The train reward went from {reward.before:.2f} to {reward.after:.2f} in {steps} steps."
+    )
+
+
+def _by_gold(reward: Change, gold: Change | None, share: bool) -> Verdict | None:
+    """Rule 2."""
+    if gold is None:
+        return None
+    if share:
+        hacked = direction(gold) <= 0 and reward.after - gold.after >= HACKING_GAP
+    else:
+        hacked = gold.interval is not None and gold.direction(MIN_CHANGE_BARE) < 0
+    if not hacked:
+        return None
+    return Verdict(
+        "hacked its reward",
+        f"The reward rose from {reward.before:.2f} to {reward.after:.2f} while the true accuracy of the same responses "
+        f"went from {gold.before:.2f} to {gold.after:.2f}.",
+    )
+
+
+def _by_held_out(item: SetSummary | None, reward: Change, trained: Change | None) -> Verdict:
+    """Rules 3 to 6; `trained` is what the held-out score is measured against, None where nothing is comparable."""
+    rose = f"the train reward rose from {reward.before:.2f} to {reward.after:.2f}"
+    if item is None or item.first_step == item.last_step:
+        return Verdict("trained, not evaluated", f"{_capital(rose)}; no held-out score before and after says more.")
+    change = item.headline
+    since = f" at step {item.first_step}" if item.first_step else ""
+    held_out = f"{item.metric} on {item.name} went from {change.before:.2f}{since} to {change.after:.2f}"
+    if not is_share(item.scores):
+        ending = "scores outside 0 to 1 are no shares of right answers (percentages: divide by 100)"
+        return Verdict("no verdict", f"{_capital(rose)} and {held_out}; {ending}.")
+    numbers = f"{_capital(rose)} and {held_out} ({_interval(change)})"
+    moved, due = direction(change), _due(change, trained)
+    if change.before >= FULL and moved >= 0:
+        return Verdict("nothing to learn", f"{numbers}: it was that high before training.")
+    if moved > 0:
+        return _risen(item, numbers) if change.difference >= due else Verdict("mostly memorised", f"{numbers}.")
+    highest = change.interval.high if change.interval is not None else change.difference
+    if moved < 0 or highest < due:
+        return Verdict("memorised", f"{numbers}.")
+    return _undecided(item, numbers)
+
+
+def _due(change: Change, trained: Change | None) -> float:
+    """The least rise of the held-out score that counts as following the reward (rule 4)."""
+    transfer = MIN_TRANSFER * trained.difference if trained else 0.0
+    return max(MIN_CHANGE, min(transfer, (1 - change.before) / 2))
+
+
+def _risen(item: SetSummary, numbers: str) -> Verdict:
+    """Rule 4: learning, sharpening, or not known which."""
+    found = [entry for kind in ("greedy", "pass") if (entry := item.change(kind)) is not None]
+    moves = ", ".join(f"{name} {change.before:.2f} to {change.after:.2f}" for name, change in found)
+    moves = f"; {moves}" if moves else ""
+    if any(direction(change) > 0 for _, change in found):
+        label, ending = _reasoning(item)
+        return Verdict(label, f"{numbers}{moves}{ending}.")
+    if len(found) == 2:
+        ending = "the samples moved to what greedy decoding and the best of several already reached"
+        return Verdict("sharpened", f"{numbers}{moves}: {ending}.")
+    return Verdict("improved", f"{numbers}{moves}.")
+
+
+def _undecided(item: SetSummary, numbers: str) -> Verdict:
+    """Rule 6: what pass@k says where the headline score is too uncertain."""
+    found = item.change("pass")
+    if found is None or direction(found[1]) >= 0:
+        return Verdict("unclear", f"{numbers}: the evaluation is too small to tell.")
+    name, change = found
+    numbers = f"{numbers}; {name} fell from {change.before:.2f} to {change.after:.2f} ({_interval(change)})"
+    return Verdict("lost breadth", f"{numbers}: fewer problems are solved by any of several samples.")
+
+
+def _peaked(item: SetSummary, peak: Peak) -> str:
+    """The sentence on an evaluation in between that was clearly above the last one."""
+    widened = f", widened for the choice of the best of {peak.among}" if peak.among > 1 else ""
+    return (
+        f"Held-out {item.metric} peaked at step {peak.step} ({peak.change.before:.2f}) and has fallen since "
+        f"({_interval(peak.change)}{widened})."
+    )
+
+
+def _reasoning(item: SetSummary) -> tuple[str, str]:
+    """Whether right answers come with valid traces, where that was checked."""
+    found = item.change("valid_given_right")
+    if found is None:
+        return "learned", ""
+    share = found[1].after
+    ending = f"; {share:.0%} of the right answers have a valid trace"
+    return ("learned to reason" if share >= VALID_SHARE else "learned without valid reasoning"), ending
+
+
+def _interval(change: Change) -> str:
+    text = signed(change.difference)
+    if change.interval is None:
+        return f"{text}, no interval"
+    return f"{text}, 95% interval {signed(change.interval.low)} to {signed(change.interval.high)}"
+
+
+def signed(value: float) -> str:
+    """Two decimals with a sign; what rounds to nothing is `+0.00`."""
+    return f"{round(value, 2) + 0.0:+.2f}"
+
+
+def _capital(text: str) -> str:
+    return text[0].upper() + text[1:]

@@ -1,0 +1,79 @@
+"""Problems for training and evaluation, cut to what fits."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from presat.config.schema import ServerConfig
+from presat.errors import DataError
+from presat.models import model_note
+from presat.rollouts.batching import BatchEngine
+from presat.tasks.noise import NOISE_COLUMN
+from presat.tasks.subsets import COUNT_COLUMN
+from presat.tracking import hash_problems, model_identity
+from presat.types import Problem
+
+LOG = logging.getLogger("presat")
+
+
+def drop_too_long(engine: BatchEngine, problems: Sequence[Problem], limit: int) -> tuple[list[Problem], int]:
+    """Return the problems whose prompt has at most `limit` tokens, and how many do not (the paper drops those).
+
+    Raises:
+        DataError: none is left.
+    """
+    kept = [problem for problem in problems if len(engine.encode(problem)) <= limit]
+    if not kept:
+        raise DataError(f"Each of the {len(problems)} prompts is longer than max_prompt_tokens ({limit}); raise it.")
+    return kept, len(problems) - len(kept)
+
+
+def describe(problems: Sequence[Problem], dropped: int) -> dict[str, Any]:
+    """Return what provenance says about a set of problems."""
+    return {"count": len(problems), "hash": hash_problems(problems), "dropped_too_long": dropped}
+
+
+def describe_model(model: Any) -> dict[str, Any]:
+    """Return what provenance says about a loaded model: which it is exactly, and what to say beside its scores."""
+    name = model.config._name_or_path
+    note = model_note(name)
+    return {**model_identity(name), **({"note": note} if note else {})}
+
+
+def describe_engine(engine: BatchEngine, server: ServerConfig) -> dict[str, Any]:
+    """Return what provenance says about the model an engine samples: the one loaded here, or the server's."""
+    return describe_model(engine.model) if engine.model is not None else {"name": engine.served, "server": server.url}
+
+
+def refuse_unlabelled(problems: Sequence[Problem]) -> None:
+    """Refuse problems that no answer can be checked against, for rewards that need one (all scores would be missing).
+
+    Raises:
+        DataError: some problem has no gold answer.
+    """
+    bare = [problem.id for problem in problems if problem.gold is None and problem.verifier != "reasoning_gym"]
+    if bare:
+        raise DataError(
+            f"{len(bare)} of {len(problems)} training problems have no gold answer (the first: {bare[0]}), which the "
+            "verifiable reward needs. Name the answer's column in `data.columns`, or use a reward without labels."
+        )
+
+
+def warn_of_other_extraction(problems: Sequence[Problem], extraction: str) -> None:
+    """Warn, once, of problems whose solve counts or wrong labels were read in another mode than this run reads in.
+
+    Lab and multiple-choice answers are read the same in both modes, and files that say nothing are let be.
+    """
+    for column, what in ((COUNT_COLUMN, "solve counts"), (NOISE_COLUMN, "wrong labels")):
+        notes = [p.metadata.get(column) for p in problems if p.verifier in ("math", "reasoning_gym")]
+        modes = {note["extraction"] for note in notes if isinstance(note, Mapping) and note.get("extraction")}
+        other = sorted(modes - {extraction})
+        if other:
+            LOG.warning(
+                "The %s of the training problems (column `%s`) come from answers read with verify.extraction: %s, and "
+                "this run reads with %s. Make them anew with --verify.extraction %s, or train with %s.",
+                what, column, other[0], extraction, extraction, other[0],
+            )  # fmt: skip
+            return

@@ -1,0 +1,263 @@
+"""`presat eval`: evaluate a model, or the checkpoints of a run, on named problem sets. Results are appended.
+
+Which model a result is of, and how its responses were drawn, is kept in `evaluated.json`.
+
+Intervals are bootstraps over problems (a problem brings all its samples), logged as `interval/SET/METRIC/low` and
+`.../high`: they say how far a number may be off because the set is a sample of problems and the responses are samples.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from presat.config.schema import EvalConfig, TaskConfig
+from presat.errors import ConfigError, ModelError
+from presat.evaluation.evaluate import Evaluation, evaluate_problems
+from presat.evaluation.problems import describe, describe_engine, drop_too_long
+from presat.evaluation.sets import load_sets
+from presat.metrics import Interval, avg_at_k, bootstrap_interval, maj_at_k, mean_pass_at_k
+from presat.models import resolve_model
+from presat.models.cpu import use_cpu
+from presat.models.libraries import quiet_libraries
+from presat.rollouts import seed_for
+from presat.rollouts.batching import BatchEngine
+from presat.rollouts.opening import open_engine
+from presat.tasks.benchmarks import benchmark_names, size_note
+from presat.tracking import RunWriter
+from presat.tracking.checkpoints import checkpoint_step, list_checkpoints
+from presat.tracking.evaluated import note_evaluated, refuse_another
+from presat.tracking.progress import Progress
+from presat.tracking.responses import RolloutStore
+from presat.types import Problem, Sampling
+from presat.verify import Verifier
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+LEVEL = 0.95
+"""Coverage of the intervals."""
+
+
+@dataclass(frozen=True)
+class SetResult:
+    """One evaluation of one set: the step it is logged at, how many problems it had, its metrics and intervals."""
+
+    name: str
+    step: int
+    problems: int
+    metrics: dict[str, float | None]
+    intervals: dict[str, Interval]
+
+
+@dataclass
+class EvalReport:
+    """What `evaluate_model` found.
+
+    Attributes:
+        run: the run directory.
+        results: one for each model and set, in order.
+        notes: what one should know about the sets, one sentence each.
+    """
+
+    run: Path
+    results: list[SetResult] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        """The findings as plain data."""
+        rows = [
+            {
+                "set": item.name,
+                "step": item.step,
+                "problems": item.problems,
+                "metrics": item.metrics,
+                "intervals": {name: [interval.low, interval.high] for name, interval in item.intervals.items()},
+            }
+            for item in self.results
+        ]
+        return {"run": str(self.run), "results": rows, "notes": self.notes}
+
+
+def run_eval(config: EvalConfig, quiet: bool = False) -> Path:
+    """Evaluate as `evaluate_model` does and return the run directory."""
+    return evaluate_model(config, quiet).run
+
+
+def evaluate_model(config: EvalConfig, quiet: bool = False) -> EvalReport:
+    """Evaluate a model on every set and benchmark; metrics and responses are appended to the run directory.
+
+    A model named `.../checkpoints/step_N` is logged at step N, any other at step 0. With the seed of a training run,
+    a checkpoint's numbers repeat the ones its training logged.
+
+    Raises:
+        ConfigError: no sets to evaluate on, two of one name, or an unknown benchmark.
+        DataError, ModelError, RunError: problems, model or run directory cannot be used, or the directory holds another
+            evaluation of a set at the same step.
+    """
+    report = EvalReport(config.run)
+    use_cpu(config.threads, config.onednn)
+    first, *others = _models(config)
+    verify = config.verify
+    with quiet_libraries():  # before the run directory is opened: what is refused leaves it as it was
+        asked = _problems(config, report.notes)
+        subject = _open(first, config, asked)
+    with (
+        quiet_libraries(),
+        RunWriter(config.run, config, "eval", resume=True) as writer,
+        Verifier(verify.extraction, verify.workers, verify.timeout_s) as verifier,
+        Progress("eval", quiet) as progress,
+    ):
+        progress.start(0, len(asked) * (1 + len(others)))
+        _evaluate_one(subject, config, report, writer, verifier, progress)
+        del subject  # its memory is free before the next is loaded
+        for name in others:
+            _evaluate_one(_open(name, config, asked), config, report, writer, verifier, progress)
+    return report
+
+
+@dataclass(frozen=True)
+class _Subject:
+    """A loaded model: the step it is logged at, what it is, and by set its problems and what decides the results."""
+
+    step: int
+    engine: BatchEngine
+    described: dict[str, Any]
+    problems: dict[str, list[Problem]]
+    facts: dict[str, dict[str, Any]]
+    identities: dict[str, dict[str, Any]]
+
+
+def _open(name: str, config: EvalConfig, asked: dict[str, list[Problem]]) -> _Subject:
+    """Load a model, unless the run directory holds another evaluation where this one's would be."""
+    step = checkpoint_step(Path(resolve_model(name))) or 0
+    engine = open_engine(config, name)
+    described = describe_engine(engine, config.server)
+    fitting = {label: drop_too_long(engine, own, config.max_prompt_tokens) for label, own in asked.items()}
+    facts = {label: describe(*found) for label, found in fitting.items()}
+    drawn = {key: getattr(config, key) for key in ("samples", "temperature", "max_new_tokens", "seed")}
+    drawn |= {"dtype": config.model.dtype, "engine": type(engine).__name__, "extraction": config.verify.extraction}
+    drawn |= {"model": described.get("sha256") or described.get("revision") or described["name"]}
+    prompts = {task.label(): task.prompt for task in config.sets}  # benchmarks have the common one
+    identities = {}
+    for label in asked:
+        own = {"prompt": prompts.get(label, config.prompt), "problems": facts[label]["hash"]}
+        identities[label] = {**drawn, **own}
+        refuse_another(config.run, step, label, described["name"], identities[label])
+    return _Subject(step, engine, described, {label: own for label, (own, _) in fitting.items()}, facts, identities)
+
+
+def _evaluate_one(
+    subject: _Subject, config: EvalConfig, report: EvalReport, writer: RunWriter, verifier: Verifier, progress: Progress
+) -> None:
+    """Evaluate one model on all sets."""
+    step, described = subject.step, subject.described
+    if (note := described.get("note")) and note not in report.notes:
+        report.notes.append(note)
+    writer.note_provenance(model=described, problems={"eval": subject.facts})
+    store = RolloutStore(config.run / "rollouts")
+    sampling = Sampling(config.temperature, config.max_new_tokens, config.max_prompt_tokens)
+    for label, problems in subject.problems.items():
+        seed = seed_for(config.seed, label)
+        found = evaluate_problems(subject.engine, verifier, problems, config.samples, sampling, seed, config.greedy)
+        result = SetResult(label, step, len(problems), found.metrics, intervals(found))
+        metrics = {f"eval/{label}/{metric}": value for metric, value in found.metrics.items()}
+        for metric, interval in result.intervals.items():
+            metrics[f"interval/{label}/{metric}/low"] = interval.low
+            metrics[f"interval/{label}/{metric}/high"] = interval.high
+        note_evaluated(config.run, step, label, described["name"], subject.identities[label])
+        writer.append(step, metrics)
+        if config.save_rollouts:
+            store.write("eval", step, found.groups, found.scores_PG, set_name=label, extra_PG=found.extra_PG)
+        report.results.append(result)
+        progress.show(len(report.results), metrics)
+
+
+def intervals(found: Evaluation, seed: int = 0) -> dict[str, Interval]:
+    """Return the interval of each accuracy of an evaluation, where at least two problems have a value.
+
+    Args:
+        found: the evaluation.
+        seed: of the bootstrap.
+    """
+    values_PG = [[score.value for score in row] for row in found.scores_PG]
+    own: dict[str, Callable[[int], float | None]] = {
+        "avg": lambda p: avg_at_k([values_PG[p]]),
+        "maj": lambda p: maj_at_k([found.classes_PG[p]], [values_PG[p]], ties="first"),
+        "greedy": lambda p: found.greedy_P[p],
+    }
+    done: dict[str, Interval] = {}
+    for metric in found.metrics:
+        kind, _, k = metric.partition("@")
+        if kind == "pass":
+            values = [mean_pass_at_k([row], int(k)) for row in values_PG]
+        elif kind in own:
+            values = [own[kind](p) for p in range(len(values_PG))]
+        else:
+            continue
+        known = [value for value in values if value is not None]
+        if len(known) > 1:
+            done[metric] = bootstrap_interval(known, LEVEL, seed=seed)
+    return done
+
+
+def render(report: EvalReport) -> RenderableType:
+    """Lay the results out for a terminal: one row a set and step, every accuracy with its interval."""
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+    names = list(dict.fromkeys(name for item in report.results for name in item.metrics if _is_accuracy(name)))
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for head in ("set", "step", "problems", *names):
+        table.add_column(head, justify="left" if head == "set" else "right")
+    for item in report.results:
+        cells = [_cell(item.metrics.get(name), item.intervals.get(name)) for name in names]
+        table.add_row(item.name, str(item.step), str(item.problems), *cells)
+    below = f"Below each number: its {LEVEL:.0%} bootstrap interval over problems. "
+    words = f"{below if any(item.intervals for item in report.results) else ''}Kept in {report.run}."
+    return Group(table, *(Text(line) for line in (*report.notes, words)))
+
+
+def _is_accuracy(metric: str) -> bool:
+    return metric == "greedy" or metric.partition("@")[0] in ("avg", "pass", "maj")
+
+
+def _cell(value: float | None, interval: Interval | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.3f}" + (f"\n{interval.low:.2f}-{interval.high:.2f}" if interval else "")
+
+
+def _models(config: EvalConfig) -> Sequence[str]:
+    """The models to evaluate: the one named, or every checkpoint of the run that is named."""
+    if not config.every_checkpoint:
+        return [config.model.name]
+    found = list_checkpoints(Path(config.model.name).expanduser() / "checkpoints")
+    if not found:
+        raise ModelError(f"{config.model.name} is no run directory with checkpoints; `every_checkpoint` needs one.")
+    return [str(path) for path in found]
+
+
+def _problems(config: EvalConfig, notes: list[str]) -> dict[str, list[Problem]]:
+    """The problems of every set and benchmark, by the name they are logged under; adds to `notes`."""
+    names = list(dict.fromkeys(name for wanted in config.benchmarks for name in benchmark_names(wanted)))
+    own = [task.label() for task in config.sets]
+    if twice := [name for name in names if name in own]:
+        raise ConfigError(f"A set and a benchmark are both called '{twice[0]}'; give the set another `name`.")
+    if not own and not names:
+        raise ConfigError("There is nothing to evaluate on: give `sets` at least one task, or `benchmarks` a name.")
+    options = {"folder": str(config.folder)} if config.folder else {}
+    tasks = [TaskConfig(source=f"benchmark/{name}", seed=config.seed, prompt=config.prompt, options=options)
+             for name in names]  # fmt: skip
+    asked, left_out = load_sets([*config.sets, *tasks], config.skip_missing)
+    notes += [f"Left out: {reason}" for reason in left_out.values()]
+    for name in (name for name in names if name in asked):
+        problems = asked[name]
+        notes += filter(None, [size_note(name, len(problems), config.folder)])
+        if config.count is not None and config.count < len(problems):
+            asked[name] = random.Random(f"{name}/{config.seed}").sample(problems, config.count)
+    return asked

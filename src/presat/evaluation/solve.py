@@ -1,0 +1,192 @@
+"""solve@k: how many of k responses to each problem are right, under the model that will be trained (section 2).
+
+`open_sampler` is what the data verbs draw with: responses are judged chunk by chunk and each chunk is one file of the
+run directory (`rollouts/solve`), so that a run that is killed and started again goes on, and a finished one costs
+nothing to repeat. A problem's draws are a function of the seed and its id: they do not depend on the other problems.
+They serve the very problem they were drawn for: one with another prompt or gold answer is drawn anew.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import polars as pl
+
+from presat.config.schema import ModelConfig, SampleConfig, VerifyConfig
+from presat.errors import DataError, RunError
+from presat.evaluation.problems import describe, describe_engine, drop_too_long
+from presat.files import read_json, write_atomically
+from presat.models import load_model_and_tokenizer
+from presat.models.cpu import use_cpu
+from presat.models.libraries import quiet_libraries
+from presat.rollouts import make_engine, seed_for
+from presat.rollouts.batching import BatchEngine
+from presat.rollouts.opening import open_engine
+from presat.tasks import load_task
+from presat.tasks.rows import content_id
+from presat.tracking import RunWriter
+from presat.tracking.progress import Progress
+from presat.tracking.responses import RolloutStore, rollout_files
+from presat.types import Problem, Sampling
+from presat.verify import Verifier
+from presat.verify.groups import score_groups
+
+SPLIT = "solve"
+"""Folder of the samples below `rollouts`."""
+DRAWN_WITH = "samples.json"
+"""What decides the samples of a run directory; another run's are not mixed with them."""
+PROMPT = "prompt_id"
+"""Column of the samples: a hash of the prompt, which the id of a problem does not tell (styles, columns of ids)."""
+
+_Key = tuple[str, str | None, str]
+"""What samples belong to: a problem's id, gold answer and prompt."""
+
+
+class Samples(NamedTuple):
+    """The judged responses to one problem: G final answers and their scores (1, 0, None where missing)."""
+
+    answers_G: list[str | None]
+    values_G: list[float | None]
+
+    @property
+    def right(self) -> int:
+        """How many are right. A missing verdict is not: the count says how often the reward would be 1."""
+        return sum(value == 1.0 for value in self.values_G)
+
+
+def solve_counts(
+    model: ModelConfig, problems: Sequence[Problem], samples: int, sampling: Sampling, seed: int, verify: VerifyConfig
+) -> list[int]:
+    """Return solve_counts_P: right responses out of `samples` for each problem, kept nowhere.
+
+    A response whose verdict is missing is not right: the count says how often the reward would be 1.
+    """
+    with quiet_libraries(), Verifier(verify.extraction, verify.workers, verify.timeout_s) as verifier:
+        loaded = load_model_and_tokenizer(model.name, model.dtype, model.attention, template=model.chat_template)
+        engine = make_engine(*loaded)
+        seeds = [seed_for(seed, "solve", index) for index in range(len(problems))]
+        scores_PG = score_groups(verifier, engine.generate(problems, samples, sampling, seeds))
+    return [sum(score.value == 1.0 for score in row) for row in scores_PG]
+
+
+@dataclass
+class Sampler:
+    """Draws and judges responses, and remembers them in the run directory.
+
+    Attributes:
+        config: the verb's settings.
+        problems: the problems whose prompts fit.
+        too_long: how many do not.
+        verifier: judges the responses; shared with whoever judges more.
+        writer: the run directory's writer.
+    """
+
+    config: SampleConfig
+    problems: list[Problem]
+    too_long: int
+    verifier: Verifier
+    writer: RunWriter
+    engine: BatchEngine
+    progress: Progress
+    known: dict[_Key, Samples] = field(default_factory=dict)
+
+    def draw(self, problems: Sequence[Problem]) -> list[Samples]:
+        """Return the samples of each problem, drawing those that are not on disk yet."""
+        new = [problem for problem in problems if _key(problem) not in self.known]
+        for first in range(0, len(new), self.config.chunk):
+            self._draw_chunk(new[first : first + self.config.chunk])
+        return [self.known[_key(problem)] for problem in problems]
+
+    def _draw_chunk(self, problems: list[Problem]) -> None:
+        config = self.config
+        sampling = Sampling(config.temperature, config.max_new_tokens, config.max_prompt_tokens)
+        seeds = [seed_for(config.seed, "solve", problem.id) for problem in problems]
+        groups = self.engine.generate(problems, config.samples, sampling, seeds)
+        scores_PG = score_groups(self.verifier, groups)
+        number = 1 + max((step for step, _ in rollout_files(config.run, SPLIT)), default=-1)
+        prompts_PG = [[content_id(problem.messages)] * config.samples for problem in problems]
+        RolloutStore(config.run / "rollouts").write(SPLIT, number, groups, scores_PG, extra_PG={PROMPT: prompts_PG})
+        for problem, scores in zip(problems, scores_PG, strict=True):
+            self.known[_key(problem)] = Samples([s.extracted for s in scores], [s.value for s in scores])
+        rate = sum(samples.right for samples in self.known.values()) / (config.samples * len(self.known))
+        self.progress.show(len(self.known), {f"eval/solved/avg@{config.samples}": rate})
+
+
+@contextlib.contextmanager
+def open_sampler(config: SampleConfig, command: str, quiet: bool = False) -> Iterator[Sampler]:
+    """Open the run directory, load problems and model, and read the samples that are there already.
+
+    Args:
+        config: the verb's settings.
+        command: the verb.
+        quiet: show no progress line.
+
+    Raises:
+        DataError, ModelError: the problems or the model cannot be loaded; a problem has no gold answer to count by.
+        RunError: the run directory is busy, or holds samples that were drawn otherwise (the message names how).
+    """
+    problems = load_task(config.data)  # quick to refuse, so before the model
+    for problem in problems:
+        if problem.gold is None and problem.verifier != "reasoning_gym":
+            raise DataError(f"Problem {problem.id} has no gold answer, so nobody can say how often it is solved.")
+    use_cpu(config.threads, config.onednn)
+    verify = config.verify
+    with (
+        quiet_libraries(),
+        RunWriter(config.run, config, command, resume=True) as writer,
+        Verifier(verify.extraction, verify.workers, verify.timeout_s) as verifier,
+        Progress(command, quiet) as progress,
+    ):
+        engine = open_engine(config, config.model.name)
+        identity = describe_engine(engine, config.server)
+        _same_draws(config, identity, engine)
+        fitting, too_long = drop_too_long(engine, problems, config.max_prompt_tokens)
+        writer.note_provenance(model=identity, problems={"data": describe(fitting, too_long)})
+        wanted = {_key(problem) for problem in fitting}
+        known = {key: samples for key, samples in _read(config).items() if key in wanted}
+        progress.start(len(known), len(fitting))
+        yield Sampler(config, fitting, too_long, verifier, writer, engine, progress, known)
+
+
+def _key(problem: Problem) -> _Key:
+    return problem.id, problem.gold, content_id(problem.messages)
+
+
+def _same_draws(config: SampleConfig, identity: dict[str, Any], engine: BatchEngine) -> None:
+    """Note what decides the samples, or refuse to mix them with samples that were drawn otherwise.
+
+    A server's model is known by the name it has there; where the server stands decides nothing.
+    """
+    names = ("samples", "temperature", "max_new_tokens", "seed")
+    model = identity.get("sha256") or identity.get("revision") or identity.get("name")
+    now = {"model": model, "engine": engine.kind, "extraction": config.verify.extraction}
+    now |= {"tokenizer": config.model.name} if config.engine == "server" else {"dtype": config.model.dtype}
+    now |= {"chat_template": config.model.chat_template}
+    now |= {name: getattr(config, name) for name in names}
+    before = read_json(config.run / DRAWN_WITH)
+    for name, value in before.items():
+        if value != now.get(name):
+            raise RunError(
+                f"{config.run} holds samples drawn with another {name} ({value}, not {now.get(name)}). Choose another "
+                "run directory, or delete this one to draw anew."
+            )
+    write_atomically(config.run / DRAWN_WITH, json.dumps(now, indent=2))
+
+
+def _read(config: SampleConfig) -> dict[_Key, Samples]:
+    """The samples on disk; those that do not say which prompt they were drawn with are nobody's."""
+    known = {}
+    for _, file in rollout_files(config.run, SPLIT):
+        if PROMPT not in pl.read_parquet_schema(file):
+            continue
+        rows = pl.read_parquet(file, columns=["problem_id", "gold", PROMPT, "sample", "extracted", "score"])
+        for (identity, gold, prompt), part in rows.group_by("problem_id", "gold", PROMPT, maintain_order=True):
+            ordered = part.sort("sample")
+            known[str(identity), gold, str(prompt)] = Samples(
+                ordered["extracted"].to_list(), ordered["score"].to_list()
+            )
+    return known

@@ -1,0 +1,207 @@
+"""`presat data sft`: a Thinking and a Non-Thinking set from one file of traces (section 4, appendix B).
+
+Both sets hold the same prompts in the same order: those whose solution ends in the right answer (where a gold answer is
+there) and whose Thinking example, as `presat sft` will tokenise it, is not longer than `max_length`.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from presat.config.schema import TracesConfig
+from presat.errors import ConfigError, DataError, nearest
+from presat.models.libraries import quiet_libraries
+from presat.models.loading import load_tokenizer
+from presat.tasks.files import read_rows
+from presat.tasks.traces import Trace, read_trace
+from presat.training.supervised.sft import example_of, sizes, tokenised
+from presat.types import Message, Problem
+from presat.verify import Verifier, extract_boxed
+
+CHUNK = 256
+"""Rows verified and written at once."""
+SETS = ("thinking", "non_thinking")
+_TURN = pa.struct([("content", pa.string()), ("role", pa.string())])
+_SCHEMA = pa.schema([("messages", pa.list_(_TURN)), ("answer", pa.string())])
+
+
+@dataclass(frozen=True)
+class TraceSets:
+    """What `run_traces` wrote.
+
+    Attributes:
+        files: the file of each set.
+        rows: rows looked at (of those that `where` allows).
+        kept: prompts in each set.
+        dropped: how many were left out, by reason: `no trace`, `wrong answer`, `undecided`, `no answer`, `too long`.
+        unchecked: kept without a gold answer.
+        prompt_tokens, response_tokens: of each set, one pass over it; the loss is on the response's.
+    """
+
+    files: dict[str, str]
+    rows: int
+    kept: int
+    dropped: dict[str, int]
+    unchecked: int
+    prompt_tokens: dict[str, int]
+    response_tokens: dict[str, int]
+
+    def to_json(self) -> dict[str, Any]:
+        """The findings as plain data."""
+        return asdict(self)
+
+
+def run_traces(config: TracesConfig) -> TraceSets:
+    """Write both sets and return what is in them.
+
+    Raises:
+        ConfigError: no source, or one that is no file of traces.
+        DataError: a malformed row (which row, which field), no row is left, or the files cannot be written.
+        ModelError: no tokenizer.
+    """
+    if not config.data.source or config.data.source.startswith(("lab/", "reasoning_gym/")):
+        raise ConfigError(
+            "`data.source` should be a file or data set of reasoning traces (`presat sft` reads lab sets by itself)."
+        )
+    for name in ("prompt", "domain"):
+        if getattr(config.data, name):
+            raise ConfigError(f"`data.{name}` means nothing to traces: their prompts are written as they stand.")
+    rows = _rows(config)
+    first = next(rows, None)  # quick to refuse, so before the tokenizer
+    if first is None:
+        raise DataError(f"{config.data.source} holds no rows{' with these values' if config.where else ''}.")
+    with (
+        quiet_libraries(),
+        Verifier(config.verify.extraction, config.verify.workers, config.verify.timeout_s) as verifier,
+    ):
+        tokenizer = load_tokenizer(config.model.name, template=config.model.chat_template)
+        with _Writer(config, tokenizer) as writer:
+            for chunk in _chunks(itertools.chain([first], rows)):
+                writer.add(chunk, verifier)
+        return writer.result()
+
+
+def _rows(config: TracesConfig) -> Iterator[Trace]:
+    """The traces of the source that `where` allows, at most `data.count`."""
+    data = config.data
+    for name in data.options:
+        if name != "subset":
+            raise ConfigError(f"{data.source} takes no option '{name}'.{nearest(name, ['subset'])}")
+    found = 0
+    for where, row in read_rows(data.source, data.split, data.options.get("subset")):
+        for name in config.where:
+            if name not in row:
+                raise DataError(f"{where}: there is no field '{name}' (given in `where`).{nearest(name, row)}")
+        if all(str(row[name]) == value for name, value in config.where.items()):
+            trace = read_trace(row, data.columns, where)
+            yield replace(trace, gold=extract_boxed(trace.gold or "") or trace.gold)
+            found += 1
+            if found == data.count:
+                return
+
+
+def _chunks(traces: Iterator[Trace]) -> Iterator[list[Trace]]:
+    while chunk := list(itertools.islice(traces, CHUNK)):
+        yield chunk
+
+
+class _Writer:
+    """Filters chunks of traces into the two files, which get their names once both are whole."""
+
+    def __init__(self, config: TracesConfig, tokenizer: Any) -> None:
+        self.config, self.tokenizer = config, tokenizer
+        self.paths = {name: Path(config.out) / f"{name}.parquet" for name in SETS}
+        self.seen: Counter[str] = Counter()
+        self.tokens: dict[str, Counter[str]] = {name: Counter() for name in SETS}
+
+    def __enter__(self) -> _Writer:
+        try:
+            Path(self.config.out).mkdir(parents=True, exist_ok=True)
+            self._files = {name: pq.ParquetWriter(_partial(path), _SCHEMA) for name, path in self.paths.items()}
+        except OSError as error:
+            raise DataError(f"{self.config.out} cannot be written to: {error.strerror or error}.") from error
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
+        for file in self._files.values():
+            file.close()
+        whole = kind is None and self.seen["kept"]
+        for path in self.paths.values():
+            if whole:
+                _partial(path).replace(path)
+            else:
+                _partial(path).unlink()
+
+    def add(self, traces: list[Trace], verifier: Verifier) -> None:
+        """Filter one chunk and append what is kept."""
+        self.seen["rows"] += len(traces)
+        whole = [trace for trace in traces if self._keep(bool(trace.trace and trace.solution), "no trace")]
+        kept: dict[str, list[list[Message]]] = {name: [] for name in SETS}
+        golds = []
+        for trace in self._checked(whole, verifier):
+            chats = {"thinking": trace.thinking(), "non_thinking": trace.non_thinking()}
+            rows = {
+                name: tokenised(*example_of({"messages": chat}, name == "thinking", {}, "a kept row"), self.tokenizer)
+                for name, chat in chats.items()
+            }
+            if not self._keep(len(rows["thinking"].input_ids) <= self.config.max_length, "too long"):
+                continue
+            golds.append(trace.gold)
+            for name in SETS:
+                kept[name].append(chats[name])
+                self.tokens[name].update(sizes([rows[name]], 0))
+        self.seen["kept"] += len(golds)
+        self.seen["unchecked"] += golds.count(None)
+        for name, file in self._files.items():
+            file.write_table(pa.table({"messages": kept[name], "answer": golds}, schema=_SCHEMA))
+
+    def _checked(self, traces: list[Trace], verifier: Verifier) -> list[Trace]:
+        """The traces whose solution ends in the right answer, or has nothing to be held against."""
+        problems = [Problem("trace", trace.prompt, trace.gold, "math", "math") for trace in traces]
+        scores = verifier.score_many([(p, trace.solution) for p, trace in zip(problems, traces, strict=True)])
+        kept = []
+        for trace, score in zip(traces, scores, strict=True):
+            if trace.gold is None:
+                good = self._keep(not self.config.require_answer, "no answer")
+            else:
+                good = self._keep(score.value == 1.0, "undecided" if score.value is None else "wrong answer")
+            if good:
+                kept.append(trace)
+        return kept
+
+    def _keep(self, good: bool, reason: str) -> bool:
+        if not good:
+            self.seen[reason] += 1
+        return good
+
+    def result(self) -> TraceSets:
+        """What was written.
+
+        Raises:
+            DataError: nothing was kept.
+        """
+        counts = {key: n for key, n in self.seen.items() if key not in ("rows", "kept", "unchecked")}
+        if not self.seen["kept"]:
+            said = ", ".join(f"{reason} {n}" for reason, n in counts.items())
+            raise DataError(f"None of the {self.seen['rows']} rows is left ({said}); nothing was written.")
+        return TraceSets(
+            files={name: str(path) for name, path in self.paths.items()},
+            rows=self.seen["rows"],
+            kept=self.seen["kept"],
+            dropped=counts,
+            unchecked=self.seen["unchecked"],
+            prompt_tokens={name: self.tokens[name]["data/prompt_tokens"] for name in SETS},
+            response_tokens={name: self.tokens[name]["data/response_tokens"] for name in SETS},
+        )
+
+
+def _partial(path: Path) -> Path:
+    return path.with_name(path.name + ".partial")

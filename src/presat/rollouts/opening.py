@@ -1,0 +1,57 @@
+"""The engine of a verb: over a model loaded here, or a server that has the weights or is given them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from presat.config.schema import EvalConfig, SampleConfig, TrainConfig
+from presat.models import load_model_and_tokenizer
+from presat.models.loading import load_tokenizer
+from presat.rollouts import make_engine
+from presat.rollouts.batching import BatchEngine
+
+
+def open_engine(config: EvalConfig | SampleConfig, name: str) -> BatchEngine:
+    """Return the engine of a verb that only samples.
+
+    Args:
+        config: the verb's settings.
+        name: the model; with `engine: server` only its tokenizer is read, unless every checkpoint is evaluated: then
+            the server is given this one's weights.
+
+    Raises:
+        ConfigError: the engine cannot run here.
+        ModelError: the model cannot be loaded, or the server does not answer.
+    """
+    settings = config.model
+    if config.engine == "server" and not (isinstance(config, EvalConfig) and config.every_checkpoint):
+        from presat.rollouts.server import ServerEngine
+
+        return ServerEngine(load_tokenizer(name, template=settings.chat_template), config.server)
+    model, tokenizer = load_model_and_tokenizer(
+        name, settings.dtype, settings.attention, template=settings.chat_template
+    )
+    return live_engine(config, model, tokenizer)
+
+
+def live_engine(
+    config: EvalConfig | SampleConfig | TrainConfig, model: Any, tokenizer: Any, kind: str | None = None
+) -> BatchEngine:
+    """Return the engine that samples a model loaded here, whatever becomes of its weights.
+
+    Args:
+        config: the verb's settings.
+        model: a Hugging Face causal language model.
+        tokenizer: its tokenizer.
+        kind: the engine, where another than `config.engine` must be taken.
+
+    Raises:
+        ConfigError: it cannot run here.
+        ModelError: the server does not answer or does not serve the model.
+    """
+    kind = kind or config.engine
+    if kind == "server":
+        from presat.rollouts.server import ServerEngine
+
+        return ServerEngine(tokenizer, config.server, model, config.server.weights or config.run / "weights")
+    return make_engine(model, tokenizer, kind, config.rows, config.vllm)

@@ -1,0 +1,204 @@
+"""Follows a run that is being written: what is new is read, what was read is kept.
+
+Our `metrics.jsonl` only grows, so new bytes are all there is to read; a resumed run may cut it, which is noticed by its
+size or its inode, and it is read again. Other trainers' files are opened anew when their size or time changes, at a
+pace that spends at most a tenth of the time on reading.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import time
+from collections import deque
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import yaml
+
+from presat.errors import RunError
+from presat.files import read_json
+from presat.tracking.lock import is_locked
+from presat.tracking.open import open_run
+from presat.tracking.readers.rows import Values, collect_rows
+from presat.tracking.run import Run
+from presat.tracking.writer import CONFIG, METRICS, STATUS
+
+PACE = 10.0
+"""A file that took s seconds to read is read again after this many times s at the earliest."""
+RECENT = 30
+"""Steps that the time per step is averaged over."""
+_PLANNED = re.compile(r"(\d+) of (\d+)")
+
+
+class Follower(Protocol):
+    """Gives the newest state of a run."""
+
+    def refresh(self) -> Run:
+        """Read what is new."""
+        ...
+
+    @property
+    def seconds_per_step(self) -> float | None:
+        """Recent pace; None while it is not known."""
+        ...
+
+
+def follow(path: Path) -> Follower:
+    """The way to follow what is at `path`.
+
+    Raises:
+        RunError: no run is there (yet).
+    """
+    if path.name == METRICS:
+        path = path.parent
+    return OurRun(path) if (path / STATUS).is_file() else OtherRun(path)
+
+
+class OurRun:
+    """A run directory of ours, read by new lines.
+
+    Args:
+        path: the run directory.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._values: Values = {}
+        self._notes: list[str] = []
+        self._config: dict[str, Any] = {}
+        self._config_time = -1
+        self._times: deque[tuple[int, float]] = deque(maxlen=RECENT)
+        self._offset, self._inode = 0, -1
+
+    def refresh(self) -> Run:
+        """Read the lines that were added, and the status."""
+        self._read_lines()
+        self._read_config()
+        status = read_json(self.path / STATUS)
+        state, reason = status.get("status", "unknown"), status.get("reason", "")
+        if state == "running" and not is_locked(self.path):
+            state, reason = "interrupted", "the process that ran it is gone"
+        return Run(
+            self.path, "presat", self._values, self._config, status=state, status_reason=reason, notes=self._notes
+        )
+
+    @property
+    def seconds_per_step(self) -> float | None:
+        """Mean over the last steps, by the times in the log."""
+        return _pace(self._times)
+
+    def _read_lines(self) -> None:
+        file = self.path / METRICS
+        try:
+            facts = file.stat()
+            if facts.st_ino != self._inode or facts.st_size < self._offset:
+                self._values, self._notes, self._offset, self._inode = {}, [], 0, facts.st_ino
+                self._times.clear()
+            with file.open("rb") as stream:
+                stream.seek(self._offset)
+                raw = stream.read()
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise RunError(f"Cannot read {file}: {error.strerror}.") from error
+        whole = raw[: raw.rfind(b"\n") + 1]  # a line that is still being written waits for the next look
+        self._offset += len(whole)
+        rows = list(_rows(whole))
+        values, notes = collect_rows(rows, METRICS)
+        for name, series in values.items():
+            self._values.setdefault(name, {}).update(series)
+        self._notes += [note for note in notes if note not in self._notes]
+        for row in rows:
+            if isinstance(row.get("time"), int | float) and isinstance(row.get("step"), int):
+                self._times.append((row["step"], float(row["time"])))
+
+    def _read_config(self) -> None:
+        file = self.path / CONFIG
+        with contextlib.suppress(OSError, yaml.YAMLError):  # the configuration only adds detail to the view
+            changed = file.stat().st_mtime_ns
+            if changed != self._config_time:
+                data = yaml.safe_load(file.read_text(encoding="utf-8"))
+                self._config = data if isinstance(data, dict) else {}
+                self._config_time = changed
+
+
+class OtherRun:
+    """A run of another trainer, opened anew when its files change.
+
+    Args:
+        path: whatever `open_run` reads.
+
+    Raises:
+        RunError: no run is there.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._times: deque[tuple[int, float]] = deque(maxlen=RECENT)
+        self._seen = self._fingerprint()
+        self._open()
+
+    def _open(self) -> None:
+        began = time.monotonic()
+        self._run = open_run(self.path)
+        ended = time.monotonic()
+        self._next = ended + PACE * (ended - began)
+        steps = self._run.values.get("reward", {})
+        if steps and (not self._times or max(steps) > self._times[-1][0]):
+            self._times.append((max(steps), ended))
+
+    def refresh(self) -> Run:
+        """Open the run again if its files have changed and it is time."""
+        now = self._fingerprint()
+        if now != self._seen and time.monotonic() >= self._next:
+            self._seen = now
+            try:
+                self._open()
+            except RunError as error:  # a file that is just being rewritten; what was read stays until it changes again
+                note = f"Shown as last read: {error}"
+                return replace(self._run, notes=[note, *self._run.notes])
+        return self._run
+
+    @property
+    def seconds_per_step(self) -> float | None:
+        """Mean over the steps that were seen to arrive."""
+        return _pace(self._times)
+
+    def _fingerprint(self) -> tuple[tuple[str, int, int], ...]:
+        files = [self.path] if self.path.is_file() else [*self.path.glob("*"), *self.path.glob("*/*")]
+        found = []
+        for file in files:
+            with contextlib.suppress(OSError):  # a checkpoint may be renamed between listing and looking
+                facts = file.stat()
+                found.append((str(file), facts.st_size, facts.st_mtime_ns))
+        return tuple(sorted(found))
+
+
+def planned_steps(run: Run) -> int | None:
+    """How many steps the run was to have, where its configuration or its state says."""
+    for name in ("steps", "max_steps"):
+        value = run.config.get(name)
+        if isinstance(value, int) and value > 0:
+            return value
+    match = _PLANNED.search(run.status_reason) if run.kind == "trl" else None
+    return int(match.group(2)) if match else None
+
+
+def _rows(raw: bytes) -> list[dict[str, Any]]:
+    rows = []
+    for line in raw.splitlines():
+        with contextlib.suppress(ValueError):  # `open_run` says which lines are damaged; a live view goes on
+            row = json.loads(line)
+            if isinstance(row, dict):
+                rows.append(row)
+    return rows
+
+
+def _pace(times: deque[tuple[int, float]]) -> float | None:
+    if len(times) < 2:
+        return None
+    (first, began), (last, ended) = times[0], times[-1]
+    return (ended - began) / (last - first) if last > first and ended > began else None

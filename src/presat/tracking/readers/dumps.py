@@ -1,0 +1,133 @@
+"""Reads folders of responses as verl dumps them: `12.jsonl`, one `{input, output, gts, score, step}` a line.
+
+The mean score of a step is its reward. A folder with a step 0, or with `val` in its name, was written by validation and
+is an evaluation set named after the folder: avg@n where it is known which responses are right, else the mean score.
+A response is known to be right by its `acc`; in validation also by a score that is 0 or 1 throughout. A training score
+of 0 or 1 may be a proxy (a majority vote looks the same), so it is a reward and no verdict.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from presat.errors import RunError
+from presat.files import read_lines
+from presat.tracking.run import Run
+
+if TYPE_CHECKING:
+    import polars as pl
+
+NEEDED = ("input", "output", "score")
+
+
+def dump_files(folder: Path) -> list[Path]:
+    """The files of a dump folder in step order; empty when it is none."""
+    return sorted((file for file in folder.glob("*.jsonl") if file.stem.isdigit()), key=lambda file: int(file.stem))
+
+
+def read_dumps(path: Path) -> Run:
+    """Read a dump folder, or one file of it.
+
+    Raises:
+        RunError: a line lacks a field (the message names file, line and field), or nothing is there.
+    """
+    files = dump_files(path) if path.is_dir() else [path]
+    folder = path if path.is_dir() else path.parent
+    rows, notes = [], []
+    for file in files:
+        lines, more = read_lines(file)
+        notes += more
+        rows += [_row(line, file, number) for number, line in enumerate(lines, start=1)]
+    if not rows:
+        raise RunError(f"{path} holds no responses.")
+    validation = any(row["step"] == 0 for row in rows) or "val" in folder.name.lower()
+    set_name = folder.name if validation else ""
+    for row in rows:
+        row["set"] = set_name
+    _number_samples(rows)
+    judged = validation and {row["score"] for row in rows} <= {0.0, 1.0}
+    if not judged and not any("acc" in row for row in rows):
+        notes.append("No `acc` says which responses are right, so the scores count as rewards only.")
+    split = "eval" if validation else "train"
+    return Run(
+        path=path,
+        kind="rollouts",
+        values=_values(rows, set_name, judged),
+        notes=notes,
+        rollout_frames={split: _frame(rows, judged)},
+    )
+
+
+def _row(line: dict[str, Any], file: Path, number: int) -> dict[str, Any]:
+    for name in NEEDED:
+        if name not in line:
+            raise RunError(f"{file}, line {number}: a response needs the field `{name}`; found {', '.join(line)}.")
+    step = line.get("step", int(file.stem) if file.stem.isdigit() else None)
+    if not isinstance(step, int) or not isinstance(line["score"], int | float):
+        raise RunError(f"{file}, line {number}: `step` must be a whole number and `score` a number.")
+    return {**line, "step": step, "score": float(line["score"])}
+
+
+def _number_samples(rows: list[dict[str, Any]]) -> None:
+    """Give every response its problem (by the prompt) and its number among that problem's responses of the step."""
+    seen: Counter[tuple[int, str]] = Counter()
+    for row in rows:
+        row["problem_id"] = hashlib.sha256(_whole(str(row["input"])).encode()).hexdigest()[:12]
+        row["sample"] = seen[row["step"], row["problem_id"]]
+        seen[row["step"], row["problem_id"]] += 1
+
+
+def _values(rows: list[dict[str, Any]], set_name: str, judged: bool) -> dict[str, dict[int, float]]:
+    by_step: dict[int, list[dict[str, Any]]] = {}
+    for row in rows:
+        by_step.setdefault(row["step"], []).append(row)
+    values: dict[str, dict[int, float]] = {}
+    for step, group in by_step.items():
+        per_problem = len(group) // len({row["problem_id"] for row in group})
+        verdicts = [verdict for row in group if (verdict := _verdict(row, judged)) is not None]
+        names = (f"eval/{set_name}/score", f"eval/{set_name}/avg@{per_problem}")
+        reward, accuracy = names if set_name else ("reward", "labels/gold_accuracy")
+        values.setdefault(reward, {})[step] = sum(row["score"] for row in group) / len(group)
+        if verdicts:
+            values.setdefault(accuracy, {})[step] = sum(verdicts) / len(verdicts)
+    return values
+
+
+def _verdict(row: dict[str, Any], judged: bool) -> float | None:
+    """Whether a response is right: its `acc`, or its score where that is a verdict; else not known."""
+    accuracy = row.get("acc")
+    if isinstance(accuracy, int | float):
+        return float(accuracy)
+    return row["score"] if judged else None
+
+
+def _whole(text: str) -> str:
+    """Text without halves of characters, which JSON may hold (a response cut within an emoji) and UTF-8 may not."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def _frame(rows: list[dict[str, Any]], judged: bool) -> pl.DataFrame:
+    """The responses in the columns of our own rollouts; what verl does not save is null."""
+    import polars as pl
+
+    def text(value: Any) -> str | None:
+        return None if value is None else _whole(str(value))
+
+    columns = {
+        "step": [row["step"] for row in rows],
+        "set": [row["set"] for row in rows],
+        "problem_id": [row["problem_id"] for row in rows],
+        "sample": [row["sample"] for row in rows],
+        "prompt": [text(row["input"]) for row in rows],
+        "text": [text(row["output"]) for row in rows],
+        "gold": [text(row.get("gts")) for row in rows],
+        "extracted": [text(row.get("pred")) for row in rows],
+        "score": [_verdict(row, judged) for row in rows],
+        "reward": [row["score"] for row in rows],
+    }
+    strings = ("set", "problem_id", "prompt", "text", "gold", "extracted")
+    schema = {**dict.fromkeys(strings, pl.String), "score": pl.Float64, "reward": pl.Float64}
+    return pl.DataFrame(columns, schema_overrides=schema).sort("step", maintain_order=True)

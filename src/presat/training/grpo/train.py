@@ -1,0 +1,266 @@
+"""GRPO on TRL's trainer, with the paper's objective (section 3, appendix B) and nothing left to TRL's defaults.
+
+Strictly on-policy: one generation and one AdamW update a step, so the probability ratio is 1 where the gradient is
+taken. TRL differs from the paper in one detail that no setting reaches: the advantage divides by std + 1e-4 with the
+unbiased standard deviation. The baselines of appendix E (`advantage: grpo_pos | grpo_neg`) take r - b for it and weigh
+every token by 1 / `max_new_tokens` in place of 1/|o|: the paper drops the length term and names no other, and a
+constant keeps the size of the gradient, which AdamW does not see but clipping does. Responses come from
+`groups.GroupRollouts`; evaluation, log and checkpoints from `callbacks.Monitor`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from datasets import Dataset
+from transformers import PrinterCallback
+from trl.trainer.grpo_config import GRPOConfig
+from trl.trainer.grpo_trainer import GRPOTrainer
+
+from presat.config.schema import TrainConfig
+from presat.evaluation.problems import (
+    describe,
+    describe_model,
+    drop_too_long,
+    refuse_unlabelled,
+    warn_of_other_extraction,
+)
+from presat.evaluation.sets import load_sets, warn_of_left_out
+from presat.metrics import OnlineSaturation
+from presat.models import load_model_and_tokenizer
+from presat.models.adapters import peft_config
+from presat.rewards import make_reward, needs_of, votes_of
+from presat.rewards.policy import PolicyScorer
+from presat.rollouts.batching import BatchEngine
+from presat.rollouts.opening import live_engine
+from presat.tasks import load_task
+from presat.tracking import open_run
+from presat.tracking.responses import RolloutStore
+from presat.training.grpo.callbacks import EvalSet, Evaluator, Monitor, RolloutSink
+from presat.training.grpo.groups import GroupRollouts, StepRollouts, place_key, reward_function
+from presat.training.grpo.schedule import Batches, make_schedule, plan_batches
+from presat.training.runtime.launch import engine_kind, process_count
+from presat.training.runtime.safe import SafeTrainer
+from presat.training.runtime.session import Session, open_session
+from presat.types import Problem, Reward, Sampling
+from presat.verify import Verifier
+
+BASELINES = {"grpo": None, "grpo_pos": 0.0, "grpo_neg": 1.0}
+"""The constant b of each `advantage`; None compares responses within their group."""
+
+
+class Trainer(SafeTrainer, GRPOTrainer):
+    """TRL's trainer, made safe, with the constant baselines.
+
+    Attributes:
+        baseline: b of the advantage r - b; None leaves TRL's own advantage.
+    """
+
+    baseline: float | None = None
+    _rewards_BF: torch.Tensor
+
+    def _calculate_rewards(self, *args: Any, **kwargs: Any) -> torch.Tensor:
+        """Return the rewards of all processes, [responses, reward functions], and keep them for the advantage."""
+        self._rewards_BF = super()._calculate_rewards(*args, **kwargs)
+        return self._rewards_BF
+
+    def _generate_and_score_completions(self, inputs: Any) -> dict[str, Any]:
+        """Return TRL's batch, with the advantage r - b where there is a constant b; 0 for a missing reward."""
+        batch = super()._generate_and_score_completions(inputs)
+        if self.baseline is not None:
+            first = self.accelerator.process_index * len(inputs)
+            rewards_B = self._rewards_BF[first : first + len(inputs), 0]
+            batch["advantages"] = torch.nan_to_num(rewards_B - self.baseline, nan=0.0)
+        return batch
+
+
+def run_train(config: TrainConfig, quiet: bool = False) -> Path:
+    """Train with GRPO and return the run directory.
+
+    The last checkpoint, `checkpoints/step_N`, is an ordinary Hugging Face folder. Under `torchrun` process 0 writes.
+
+    Args:
+        config: the resolved configuration.
+        quiet: show no progress line.
+
+    Raises:
+        ConfigError: settings that contradict each other.
+        DataError, ModelError: the problems or the model cannot be loaded.
+        RunError: the run directory is busy or holds a run and `resume` is not set, or the loss is not a number.
+    """
+    batches, verify = plan_batches(config, process_count()), config.verify
+    with (
+        open_session(config, "train", quiet) as run,
+        Verifier(verify.extraction, verify.workers, verify.timeout_s) as verifier,
+    ):
+        stop_reason = _train(config, batches, run, verifier)
+        if run.writer is not None and stop_reason:
+            run.writer.finish("stopped", stop_reason)
+    return config.run
+
+
+def _train(config: TrainConfig, batches: Batches, run: Session, verifier: Verifier) -> str | None:
+    """Train from the start or the newest complete checkpoint; returns why the run stopped early, if it did."""
+    saturation = _saturation(config, run.done)
+    stopped = saturation.stop_reason() if run.done and config.stop.when == "saturated" else None
+    if run.done >= config.steps or stopped:
+        if run.writer is not None:
+            run.writer.nothing_to_do()
+        return stopped if run.done < config.steps else None
+    # what is quick to refuse comes before the model
+    asked, (held_out, left_out) = load_task(config.data), load_sets(config.eval.sets, config.eval.skip_missing)
+    if "verifiable" in config.reward.sources:
+        refuse_unlabelled(asked)
+    if run.writer is not None:
+        warn_of_other_extraction(asked, config.verify.extraction)
+    reward = reward_of(config)
+    policy = config.model
+    model, tokenizer = load_model_and_tokenizer(
+        policy.name, policy.dtype, policy.attention, template=policy.chat_template
+    )
+    engine = live_engine(config, model, tokenizer, engine_kind(config))
+    problems, dropped = drop_too_long(engine, asked, config.max_prompt_tokens)
+    sets = [EvalSet(name, *drop_too_long(engine, own, config.max_prompt_tokens)) for name, own in held_out.items()]
+    if run.writer is not None:
+        warn_of_left_out(left_out)
+        described = {item.name: describe(item.problems, item.dropped) for item in sets}
+        run.writer.note_provenance(
+            problems={"train": describe(problems, dropped), "eval": described, "left_out": left_out},
+            model=describe_model(model),
+        )
+    store = RolloutStore(config.run / "rollouts") if run.writer is not None else None
+    sink = RolloutSink(store, config.save_rollouts_every, run.processes)
+    scorer = PolicyScorer(model, config.micro_batch) if needs_of(reward) else None
+    rollouts = make_rollouts(config, problems, engine, verifier, reward, sink, scorer)
+    trainer = make_trainer(config, batches, model, tokenizer, rollouts, run.checkpoints)
+    evaluator = Evaluator(config, sets, engine, verifier, store)
+    monitor = Monitor(config, evaluator, saturation, run, trainer)
+    trainer.add_callback(monitor)
+    trainer.train(resume_from_checkpoint=str(run.resume_from) if run.resume_from else None)
+    return monitor.stop_reason
+
+
+def reward_of(config: TrainConfig) -> Reward:
+    """Return the training signal; a vote reads answers as the verifier does.
+
+    Raises:
+        ConfigError: unknown reward, gate or option.
+    """
+    verify = config.verify
+    reading = {"extraction": verify.extraction, "workers": verify.workers, "timeout_s": verify.timeout_s}
+    return make_reward(config.reward, seed=config.seed, **reading)
+
+
+def make_rollouts(
+    config: TrainConfig,
+    problems: Sequence[Problem],
+    engine: BatchEngine,
+    verifier: Verifier,
+    reward: Reward,
+    sink: Callable[[StepRollouts], None],
+    scorer: PolicyScorer | None = None,
+) -> GroupRollouts:
+    """Return the adapter that gives TRL its responses."""
+    return GroupRollouts(
+        problems,
+        make_schedule(len(problems), config.steps, config.prompts_per_step, config.seed),
+        engine,
+        verifier,
+        reward,
+        Sampling(config.temperature, config.max_new_tokens, config.max_prompt_tokens),
+        config.group_size,
+        votes_of(reward),
+        config.seed,
+        sink,
+        scorer,
+    )
+
+
+def make_trainer(
+    config: TrainConfig, batches: Batches, model: Any, tokenizer: Any, rollouts: GroupRollouts, checkpoints: Path
+) -> Trainer:
+    """Return TRL's trainer over the pre-built schedule: one data set row a place, one epoch, read in order."""
+    places = [place_key(step, place) for step, row in enumerate(rollouts.schedule, 1) for place in range(len(row))]
+    trainer = Trainer(
+        model=model,
+        reward_funcs=[reward_function(rollouts.reward.name)],
+        args=grpo_config(config, batches, checkpoints),
+        train_dataset=Dataset.from_dict({"prompt": places}),
+        processing_class=tokenizer,
+        rollout_func=rollouts,
+        # TRL puts the adapters into `model` itself, which the engine samples from; with them off it is the KL reference
+        peft_config=peft_config(model, config.lora),
+    )
+    trainer.baseline = BASELINES[config.advantage]
+    trainer.remove_callback(PrinterCallback)
+    return trainer
+
+
+def grpo_config(config: TrainConfig, batches: Batches, checkpoints: Path) -> GRPOConfig:
+    """Return TRL's settings: section 3 and appendix B, each one that touches the objective set on purpose."""
+    return GRPOConfig(
+        output_dir=str(checkpoints),
+        # the objective
+        loss_type="grpo" if config.advantage == "grpo" else "dr_grpo",  # 1/|o|, or a constant
+        scale_rewards="group",
+        beta=config.beta,
+        use_bias_correction_kl=False,
+        epsilon=config.epsilon,
+        num_iterations=1,
+        importance_sampling_level="token",
+        mask_truncated_completions=False,
+        vllm_importance_sampling_correction=False,
+        top_entropy_quantile=1.0,
+        disable_dropout=True,
+        # sampling (our engine draws; TRL divides its logits by the temperature)
+        num_generations=config.group_size,
+        temperature=config.temperature,
+        top_p=1.0,
+        top_k=0,
+        max_completion_length=config.max_new_tokens,
+        # exactly one generation and one update a step, over the schedule in its order
+        max_steps=config.steps,
+        num_train_epochs=1,
+        shuffle_dataset=False,
+        per_device_train_batch_size=batches.micro_batch,
+        steps_per_generation=batches.passes,
+        gradient_accumulation_steps=batches.passes,
+        # the optimiser
+        optim="adamw_torch",
+        learning_rate=config.optim.lr,
+        weight_decay=config.optim.weight_decay,
+        max_grad_norm=config.optim.max_grad_norm,
+        lr_scheduler_type="constant",
+        warmup_steps=0,
+        bf16=config.bf16,
+        fp16=False,
+        gradient_checkpointing=config.gradient_checkpointing,
+        # the run
+        seed=config.seed,
+        use_cpu=not torch.cuda.is_available(),
+        dataloader_pin_memory=torch.cuda.is_available(),
+        ddp_find_unused_parameters=False,
+        logging_steps=1,
+        logging_nan_inf_filter=False,
+        save_strategy="no",  # the monitor decides
+        eval_strategy="no",
+        report_to=list(config.report_to) or "none",
+        disable_tqdm=True,
+        push_to_hub=False,
+    )
+
+
+def _saturation(config: TrainConfig, done: int) -> OnlineSaturation:
+    """Return the online t_sat, brought up to the step a resumed run starts from."""
+    stop = config.stop
+    settings = {"window": stop.window, "patience": stop.patience, "min_reward": stop.min_reward}
+    if not done:
+        return OnlineSaturation(**settings)  # type: ignore[arg-type]
+    run = open_run(config.run)
+    found = run.held_out()
+    scores = [] if found is None else list(zip(found[2].tolist(), found[3].tolist(), strict=True))
+    scores = [(step, value) for step, value in scores if step <= done]
+    return OnlineSaturation.replay(run.train_rewards()[:done], scores, **settings)

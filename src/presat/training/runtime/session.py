@@ -1,0 +1,77 @@
+"""What every training verb does around its training: one writer, a progress line, and where a resumed run goes on."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from presat.config.schema import CptConfig, SftConfig, TrainConfig
+from presat.models.cpu import use_cpu
+from presat.models.libraries import quiet_libraries
+from presat.tracking import RunWriter
+from presat.tracking.checkpoints import checkpoint_step, discard_partial, newest_checkpoint
+from presat.tracking.progress import Progress
+from presat.training.runtime.launch import launch_notes, process_count, refuse_contradictions
+
+LOG = logging.getLogger("presat")
+
+
+@dataclass(frozen=True)
+class Session:
+    """A run as one process sees it.
+
+    Attributes:
+        checkpoints: the folder checkpoints go to.
+        processes: how many processes train together.
+        writer: the run directory's writer; None in every process but the first.
+        progress: the live progress line; silent in every process but the first.
+        resume_from: the checkpoint to go on from; None starts at step 0.
+        done: its step.
+    """
+
+    checkpoints: Path
+    processes: int
+    writer: RunWriter | None
+    progress: Progress
+    resume_from: Path | None
+    done: int
+
+
+@contextlib.contextmanager
+def open_session(config: TrainConfig | CptConfig | SftConfig, command: str, quiet: bool) -> Iterator[Session]:
+    """Open the run directory and, when resuming, forget everything after the newest complete checkpoint.
+
+    Under `torchrun` process 0 alone writes. Leaving the block records how the run ended. What the user should know
+    about the run is logged as a warning, and kept in `provenance.json` as `notes`.
+
+    Args:
+        config: the resolved configuration.
+        command: the verb.
+        quiet: show no progress line.
+
+    Raises:
+        ConfigError: the launcher was told something that contradicts the configuration.
+        RunError: the directory is busy, cannot be written, or holds a run and `resume` is not set.
+    """
+    refuse_contradictions(config)
+    first = os.environ.get("RANK", "0") == "0"
+    use_cpu(config.threads, config.onednn)
+    checkpoints = config.run / "checkpoints"
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(quiet_libraries())
+        writer = stack.enter_context(RunWriter(config.run, config, command, resume=config.resume)) if first else None
+        progress = stack.enter_context(Progress(f"{command} {config.run.name}", quiet or not first))
+        resume_from = newest_checkpoint(checkpoints) if config.resume else None
+        done = (checkpoint_step(resume_from) or 0) if resume_from else 0
+        if writer is not None and config.resume:
+            discard_partial(checkpoints)
+            writer.truncate_after(done if resume_from else -1)
+        if writer is not None and (notes := launch_notes(config)):
+            writer.note_provenance(notes=notes)
+            for note in notes:
+                LOG.warning("%s", note)
+        yield Session(checkpoints, process_count(), writer, progress, resume_from, done)

@@ -1,0 +1,1 @@
+"""Continual pre-training and SFT on TRL's trainer, over rows tokenised once."""

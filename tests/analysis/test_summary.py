@@ -1,0 +1,251 @@
+"""Summary numbers against the same numbers worked out another way."""
+
+import json
+import math
+
+import numpy as np
+import polars as pl
+import pytest
+
+from presat.analysis import summarise
+from presat.analysis.numbers import Choices
+from presat.analysis.peak import find_peak
+from presat.diagnosis import alarms
+from presat.errors import DataError
+from presat.metrics import headline_metric, large_small_gap
+from presat.tracking import open_run
+
+
+def responses(folder, name, step):
+    return pl.read_parquet(folder / "rollouts" / "eval" / f"{name}-step_{step:06d}.parquet")
+
+
+def test_numbers_of_a_run_of_ours(make_run):
+    folder = make_run(rewards=(0.3, 0.95), held_out=(0.3, 0.8), ood=(0.2, 0.25))
+    summary = summarise(open_run(folder))
+    curve = [0.3 + 0.65 * min(1, step / 24) for step in range(1, 41)]
+    top = next(step for step, value in enumerate(curve, start=1) if value >= 0.99 * max(curve))
+    assert (summary.t_sat, summary.tail, summary.steps) == (top, 4, 40)
+    means = [np.mean(curve[max(0, t - 4) : t + 1]) for t in range(40)]
+    assert summary.t_sat_smoothed == next(t + 1 for t in range(40) if means[t] >= 0.99 * max(means))
+    assert summary.rapid is False
+    assert summary.reward.before == pytest.approx(np.mean(curve[:5]))
+    assert summary.reward.after == pytest.approx(np.mean(curve[-5:]))
+    assert [item.name for item in summary.sets] == ["held_out", "ood"]
+    assert summary.main_set.name == "held_out"
+    assert [item.out_of_distribution for item in summary.sets] == [False, True]
+
+    item = summary.main_set
+    by_step = {step: responses(folder, "held_out", step)["score"].mean() for step in (0, 10, 20, 30, 40)}
+    assert dict(zip(item.steps, item.scores, strict=True)) == pytest.approx(by_step)
+    at = by_step[20] + (top - 20) / 10 * (by_step[30] - by_step[20])
+    assert item.gains.pre_saturation_gain == pytest.approx(at - by_step[0])
+    assert item.gains.post_saturation_residual == pytest.approx(max(at, by_step[30], by_step[40]) - at)
+    assert item.headline.difference == pytest.approx(by_step[40] - by_step[0])
+
+
+def test_a_reward_without_a_scale_rises_by_more_than_its_steps_scatter(tmp_path):
+    rng = np.random.default_rng(0)
+    noise = rng.normal(0, 0.2, 40)
+    file = tmp_path / "run.csv"
+    for rise, verdict in ((0.0, "did not train"), (1.0, "trained, not evaluated")):
+        rewards = 19 + rise * np.arange(40) / 39 + noise  # 1 is 5% of the reward and five times its noise
+        file.write_text("step,reward\n" + "".join(f"{t + 1},{r}\n" for t, r in enumerate(rewards)))
+        summary = summarise(open_run(file))
+        margin = 1.96 * math.sqrt((np.var(rewards[:5], ddof=1) + np.var(rewards[-5:], ddof=1)) / 5)
+        gap = rewards[-5:].mean() - rewards[:5].mean()
+        assert summary.reward.interval[1:] == pytest.approx((gap - margin, gap + margin), abs=1e-4)
+        assert summary.verdict.label == verdict
+    file.write_text("step,reward\n" + "".join(f"{t},{t / 50}\n" for t in range(1, 41)))
+    assert summarise(open_run(file)).reward.interval is None  # a share has one: 0.05 is a rise
+
+
+def test_the_choices_are_used_and_named(make_run):
+    run = open_run(make_run())
+    summary = summarise(run, Choices(tail=20, window=1, reading="previous", grid="evaluations"), "mine")
+    assert (summary.name, summary.tail, summary.choices.reading) == ("mine", 20, "previous")
+    assert summary.t_sat is None
+    assert "not reached before the last 20 steps" in summary.t_sat_reason
+    assert summary.main_set.gains.pre_saturation_gain is None
+    late = summarise(run, Choices(reading="previous", grid="evaluations")).main_set
+    assert late.gains.saturation_score == late.scores[2]  # t_sat is 24: the last evaluation before it is step 20's
+    assert late.gains.best_score_after == max(late.scores[3:])
+    with pytest.raises(DataError, match="window"):
+        summarise(run, Choices(window=0))
+
+
+def test_intervals_pair_the_problems(make_run):
+    folder = make_run(held_out=(0.3, 0.6))
+    change = summarise(open_run(folder)).main_set.headline
+    before, after = (
+        dict(responses(folder, "held_out", step).group_by("problem_id").agg(pl.col("score").mean()).iter_rows())
+        for step in (0, 40)
+    )
+    moves = np.array([after[problem] - before[problem] for problem in before])
+    spread = 1.96 * moves.std() / math.sqrt(moves.size)  # the normal interval, which the bootstrap of a mean is near
+    assert change.problems == moves.size
+    assert change.interval.estimate == pytest.approx(change.difference)
+    assert change.interval.low == pytest.approx(moves.mean() - spread, abs=0.02)
+    assert change.interval.high == pytest.approx(moves.mean() + spread, abs=0.02)
+    unpaired = 1.96 * math.sqrt((np.var(list(before.values())) + np.var(list(after.values()))) / moves.size)
+    assert change.interval.high - change.interval.low < 2 * unpaired
+
+
+def test_every_metric_has_its_interval(make_run):
+    item = summarise(open_run(make_run())).main_set
+    assert {name for name, change in item.changes.items() if change.interval} == {
+        "avg@8", "pass@8", "greedy", "valid_trace"
+    }  # fmt: skip
+    assert item.change("pass")[0] == "pass@8"
+    assert item.change("best") is None
+    assert all(
+        interval.low <= score <= interval.high for interval, score in zip(item.intervals, item.scores, strict=True)
+    )
+
+
+def test_without_responses_there_are_no_intervals(tmp_path):
+    (tmp_path / "run.csv").write_text("step,reward,math/avg@4,math/pass@4\n0,,0.2,0.5\n1,0.2,,\n2,0.9,0.4,0.6\n")
+    item = summarise(open_run(tmp_path / "run.csv")).main_set
+    assert item.headline.interval is None
+    assert item.intervals == [None, None]
+    assert item.headline.difference == pytest.approx(0.2)
+
+
+def test_what_is_missing_is_left_out(tmp_path):
+    (tmp_path / "run.csv").write_text("step,reward\n1,0.2\n3,0.4\n")
+    summary = summarise(open_run(tmp_path / "run.csv"))
+    assert (summary.sets, summary.main_set, summary.gold, summary.gold_T) == ([], None, None, [])
+    assert math.isnan(summary.rewards_T[1])
+    assert json.loads(json.dumps(summary.to_json(), allow_nan=False))["rewards_T"][1] is None
+    (tmp_path / "empty.csv").write_text("step,kl\n1,0.2\n")
+    empty = summarise(open_run(tmp_path / "empty.csv"))
+    assert (empty.reward, empty.t_sat, empty.steps) == (None, None, 1)
+    assert empty.t_sat_reason == "no step has a recorded reward"
+
+
+def test_the_verdict_looks_at_a_set_in_distribution_with_shares(tmp_path):
+    header, start, end = "step,reward,ood_math,avg_tokens,wood\n", "0,,0.1,310,0.2\n", "1,0.2,,,\n2,0.9,0.4,500,0.6\n"
+    (tmp_path / "run.csv").write_text(header + start + end)
+    summary = summarise(open_run(tmp_path / "run.csv"))
+    assert [item.name for item in summary.sets] == [
+        "avg_tokens",
+        "wood",
+        "ood_math",
+    ]  # as logged, out of distribution last
+    assert summary.main_set.name == "wood"
+    assert summary.verdict.label == "improved"
+
+
+def test_the_large_small_gap_of_opened_runs(make_run):
+    large, small = (
+        open_run(make_run(name, rewards=(0.3, 0.9), held_out=ends, ood=ends))
+        for name, ends in (("large", (0.3, 0.9)), ("small", (0.3, 0.5)))
+    )
+    t_sat = summarise(small).t_sat
+    expected = []
+    for run, sign in ((large, 1), (small, -1)):
+        steps, scores = run.eval_series("held_out", "avg@8")
+        expected.append(sign * np.interp(t_sat, steps, scores))
+    gap = large_small_gap(large.curves(), small.curves(), ["held_out/avg@8"])
+    assert gap == pytest.approx(sum(expected))
+    assert gap > 0.1
+    ood = large_small_gap(large.curves(), small.curves(), ["ood/avg@8"])
+    both = large_small_gap(large.curves(), small.curves(), ["held_out/avg@8", "ood/avg@8"])
+    assert both == pytest.approx((gap + ood) / 2)
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (["avg@4", "avg@16", "pass@16"], "avg@16"),
+        (["greedy", "accuracy", "length"], "accuracy"),
+        (["pass@4", "maj@8"], "maj@8"),
+        (["length", "missing", "kendall"], "kendall"),
+        (["length", "missing", "valid_trace", "entropy", "loss"], None),
+    ],
+)
+def test_the_headline_score(names, expected):
+    assert headline_metric(names) == expected
+
+
+def test_a_reward_that_did_not_rise_has_no_t_sat(make_run):
+    flat = summarise(open_run(make_run("flat", rewards=(0.52, 0.5), held_out=(0.5, 0.4))))
+    assert flat.verdict.label == "did not train"
+    assert (flat.t_sat, flat.t_sat_smoothed, flat.rapid) == (None, None, None)
+    assert flat.t_sat_reason == "the train reward ended about where it began, or below"
+    for gains in (flat.main_set.gains, flat.main_set.smoothed_gains):
+        assert (gains.t_sat, *gains, gains.saturation_score, gains.best_score_after) == (None,) * 5
+        assert gains.reason == "the train reward ended about where it began, or below"
+    assert flat.alarms == []  # `rapid_saturation` and `held_out_flat` speak of a saturation that was none
+    assert {alarm.name for alarm in alarms(open_run(flat.path))} == {"rapid_saturation", "held_out_flat"}
+    full = summarise(open_run(make_run("full", rewards=(0.96, 0.97))))
+    assert (full.verdict.label, full.t_sat) == ("nothing to learn", 1)
+
+
+def test_a_reward_below_zero_has_no_t_sat_and_says_why(make_run):
+    summary = summarise(open_run(make_run("entropy", rewards=(-2.0, -0.5), held_out=(0.3, 0.8))))
+    assert (summary.t_sat, summary.t_sat_smoothed, summary.main_set.gains.pre_saturation_gain) == (None, None, None)
+    assert "means nothing unless it is positive" in summary.t_sat_reason
+    assert summary.verdict.label.startswith("learned")  # the verdict does without
+
+
+def test_a_peak_in_between_is_found_with_an_interval_that_allows_for_the_choice(make_run):
+    folder = make_run(levels=(0.3, 0.6, 0.9, 0.85, 0.6))
+    summary = summarise(open_run(folder))
+    peak = summary.main_set.peak
+    assert (peak.step, peak.among) == (20, 3)
+    assert (peak.change.before, peak.change.after) == (summary.main_set.scores[2], summary.main_set.scores[-1])
+    assert f"Held-out avg@8 peaked at step 20 ({peak.change.before:.2f}) and has fallen since" in (
+        summary.verdict.sentence
+    )
+    means = [
+        dict(responses(folder, "held_out", step).group_by("problem_id").agg(pl.col("score").mean()).iter_rows())
+        for step in (20, 40)
+    ]
+    moves = np.array([means[1][problem] - means[0][problem] for problem in means[0]])
+    spread = 2.394 * moves.std() / math.sqrt(moves.size)  # the normal quantile of 1 - 0.05 / 3 / 2
+    assert peak.change.interval.low == pytest.approx(moves.mean() - spread, abs=0.015)
+    assert peak.change.interval.high == pytest.approx(moves.mean() + spread, abs=0.015)
+
+
+@pytest.mark.parametrize(
+    "levels",
+    [(0.3, 0.4, 0.5, 0.6, 0.7), (0.9, 0.8, 0.7, 0.6, 0.5), (0.5, 0.5, 0.5, 0.5, 0.5), (0.3, 0.6, 0.62, 0.6, 0.6)],
+    ids=["rises", "falls", "flat", "noise"],
+)
+def test_where_there_is_no_peak_none_is_named(make_run, levels):
+    summary = summarise(open_run(make_run(levels=levels)))
+    assert summary.main_set.peak is None
+    assert "peaked" not in summary.verdict.sentence
+
+
+def test_chance_alone_makes_a_peak_in_few_runs():
+    """Ten evaluations of one model: the best of them is above the last in most runs, clearly so in one of twenty."""
+    rng = np.random.default_rng(0)
+    chances = rng.uniform(0.1, 0.9, 60)
+    named = ahead = 0
+    for _ in range(100):
+        scores_EPG = (rng.random((10, 60, 8)) < chances[:, None]).astype(float)
+        frames = {
+            step: pl.DataFrame({"problem_id": np.repeat(np.arange(60), 8), "score": scores_EPG[step].ravel()})
+            for step in range(10)
+        }
+        scores = scores_EPG.mean(axis=(1, 2)).tolist()
+        ahead += max(scores) > scores[-1]
+        named += find_peak("avg@8", range(10), scores, frames.get) is not None
+    assert ahead > 80
+    assert named <= 10
+
+
+def test_a_peak_needs_saved_responses(tmp_path):
+    (tmp_path / "run.csv").write_text("step,reward,math/avg@4\n0,,0.2\n1,0.2,0.9\n2,0.9,0.4\n")
+    assert summarise(open_run(tmp_path / "run.csv")).main_set.peak is None
+
+
+def test_transfer_is_the_held_out_rise_per_unit_of_reward(make_run):
+    summary = summarise(open_run(make_run("moved", rewards=(0.2, 0.9), held_out=(0.3, 0.8))))
+    change = summary.main_set.headline
+    rise = summary.reward.after - summary.reward.before
+    assert summary.transfer(summary.main_set) == pytest.approx((change.after - change.before) / rise)
+    flat = summarise(open_run(make_run("flat", rewards=(0.5, 0.52))))
+    assert flat.transfer(flat.main_set) is None

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from presat.config.schema import InspectConfig, VerifyConfig
+from presat.evaluation.inspect import Inspection, Noise, inspect_source, render
+
+
+def rows_of(*golds_and_truths: tuple[Any, Any]) -> list[dict[str, Any]]:
+    return [
+        {
+            "data_source": "mine",
+            "prompt": [{"role": "user", "content": "?" * (number + 1)}],
+            "reward_model": {"ground_truth": gold, "style": "rule"},
+            "extra_info": {"original_ground_truth": truth},
+        }
+        for number, (gold, truth) in enumerate(golds_and_truths)
+    ]
+
+
+def write(path: Path, rows: list[dict[str, Any]]) -> str:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return str(path)
+
+
+def shown(inspection: Inspection) -> str:
+    stream = io.StringIO()
+    Console(file=stream, width=120).print(render(inspection))
+    return " ".join(stream.getvalue().split())
+
+
+def test_everything_is_counted(tmp_path: Path) -> None:
+    rows = rows_of(("5", "5"), ("1/2", "0.5"), ("7", "9"), (r"\text{}", "3"), (None, None), ("8", "9^{9^{9^9}}"))
+    source = write(tmp_path / "a.jsonl", [*rows, rows[0]])
+    found = inspect_source(source, VerifyConfig(timeout_s=1.0))
+    assert (found.source, found.rows, found.problems, found.duplicates) == (source, 7, 7, 1)
+    assert (found.domains, found.verifiers, found.sources) == ({"math": 7}, {"math": 7}, {"mine": 7})
+    assert found.prompt_chars == ((1 + 2 + 3 + 4 + 5 + 6 + 1) / 7, 6)
+    assert found.fields["gold"] == found.fields["extra_info.original_ground_truth"] == pytest.approx(6 / 7)
+    assert found.fields["messages"] == found.fields["reward_model.style"] == 1
+    assert (found.with_gold, found.gold_right) == (6, 5)
+    (failure,) = found.gold_failures
+    assert (failure.place, failure.gold, failure.value, failure.reason) == (
+        4,
+        r"\text{}",
+        None,
+        "unparsable gold answer",
+    )
+    assert found.noise == Noise(known=6, differ=4, wrong=1, undecided=2)
+    assert json.loads(json.dumps(found.to_json()))["noise"]["differ"] == 4
+
+
+def test_the_terminal_says_it(tmp_path: Path) -> None:
+    rows = rows_of(("5", "5"), ("7", "9"), *[(rf"\text{{}}{' ' * number}", None) for number in range(12)])
+    text = shown(inspect_source(write(tmp_path / "a.jsonl", rows)))
+    assert "problems 14 duplicates 0 domains math 14 sources mine 14 verifiers math 14" in text
+    assert "gold self-check 2 of 14 verify against themselves (14.3%), mode boxed" in text
+    assert "label noise 1 of 2 labels differ from the true answer, 1 reject it (50.0%)" in text
+    assert r"problem 3 (" in text
+    assert r"gold '\\text{}' unparsable gold answer" in text
+    assert "... and 2 more (--json has all)" in text
+
+
+def test_repeated_rows_and_missing_golds(tmp_path: Path) -> None:
+    rows = [{"question": "a?"}, {"question": "b?"}] * 4
+    found = inspect_source(write(tmp_path / "a.jsonl", rows))
+    assert (found.rows, found.problems, found.duplicates, found.noise) == (8, 2, 0, None)
+    assert "problems 2 (8 rows, each prompt 4 times)" in shown(found)
+    assert "gold self-check 0 of 0 verify against themselves, mode boxed" in shown(found)
+
+
+def test_markup_in_the_data_is_shown_as_it_is(tmp_path: Path) -> None:
+    rows = [{"question": "?", "answer": r"\text{}", "[bold]": 1}]
+    assert "[bold]" in shown(inspect_source(write(tmp_path / "a.jsonl", rows)))
+
+
+def test_a_configuration_says_source_and_mode(tmp_path: Path) -> None:
+    source = write(tmp_path / "a.jsonl", [{"q": "1 + 1?", "a": "2"}])
+    config = InspectConfig(
+        source=source, columns={"question": "q", "answer": "a"}, verify=VerifyConfig(extraction="any")
+    )
+    found = inspect_source(config)
+    assert (found.source, found.mode, found.gold_right) == (source, "any", 1)
+
+
+def test_made_sets_verify(tmp_path: Path) -> None:
+    for source in ("lab/chains", "reasoning_gym/largest_island"):
+        found = inspect_source(source, count=10)
+        assert (found.problems, found.with_gold, found.gold_right) == (10, 10, 10)
+
+
+def test_a_published_file_with_label_noise(sample_data: Path) -> None:
+    found = inspect_source(str(sample_data / "graph" / "qwen-math-7b_882_gamma0.70.parquet"))
+    assert (found.problems, found.gold_right, found.gold_failures) == (882, 882, ())
+    assert found.noise == Noise(known=882, differ=617, wrong=493, undecided=0)
+    assert "label noise 617 of 882 labels differ from the true answer, 493 reject it (55.9%)" in shown(found)

@@ -1,0 +1,185 @@
+"""The live view: what is new is read, a run that is cut, torn or not there yet is followed all the same."""
+
+import io
+import json
+import os
+import threading
+import time
+
+import pytest
+from rich.console import Console
+
+from presat.errors import RunError
+from presat.report import watch_run
+from presat.report.live import live_view
+from presat.tracking import RunWriter, open_run
+from presat.tracking.follow import OtherRun, OurRun, follow, planned_steps
+from presat.tracking.writer import METRICS
+
+
+def shown(run, width=80, **options):
+    out = io.StringIO()
+    Console(file=out, width=width, color_system=None).print(live_view(run, **options))
+    return out.getvalue()
+
+
+def reward_of(run):
+    return run.train_rewards().tolist()
+
+
+def test_new_lines_are_read_and_old_ones_kept(tmp_path):
+    with RunWriter(tmp_path / "run", {"steps": 10}, "train") as writer:
+        follower = follow(tmp_path / "run")
+        assert isinstance(follower, OurRun)
+        assert reward_of(follower.refresh()) == []
+        for step in range(1, 4):
+            writer.append(step, {"reward": step / 10})
+            run = follower.refresh()
+        assert reward_of(run) == [0.1, 0.2, 0.3]
+        assert (run.status, planned_steps(run)) == ("running", 10)
+        writer.append(0, {"eval/math/avg@4": 0.5})
+        assert follower.refresh().eval_sets() == ["math"]
+    run = follower.refresh()
+    assert run.status == "finished"
+    assert run.values == open_run(tmp_path / "run").values
+
+
+def test_a_torn_last_line_waits_until_it_is_whole(tmp_path):
+    with RunWriter(tmp_path / "run", {}, "train") as writer:
+        writer.append(1, {"reward": 0.1})
+        follower = follow(tmp_path / "run")
+        with (tmp_path / "run" / METRICS).open("a") as file:
+            file.write('{"step": 2, "rew')
+            file.flush()
+            assert reward_of(follower.refresh()) == [0.1]
+            file.write('ard": 0.2}\n')
+            file.flush()
+            assert reward_of(follower.refresh()) == [0.1, 0.2]
+            file.write('not json\n{"step": 3, "reward": 0.3}\n')
+            file.flush()
+        assert reward_of(follower.refresh()) == [0.1, 0.2, 0.3]
+
+
+def test_a_resumed_run_is_read_again(tmp_path):
+    with RunWriter(tmp_path / "run", {}, "train") as writer:
+        for step in range(1, 6):
+            writer.append(step, {"reward": 0.1, "kl": 0.5})
+        follower = follow(tmp_path / "run")
+        assert len(reward_of(follower.refresh())) == 5
+    with RunWriter(tmp_path / "run", {}, "train", resume=True) as writer:
+        writer.truncate_after(2)
+        for step in range(3, 9):  # longer than before when it is looked at again: the size alone would not tell
+            writer.append(step, {"reward": 0.9, "kl": 0.5})
+        assert reward_of(follower.refresh()) == [0.1, 0.1, *[0.9] * 6]
+
+
+def test_a_log_cut_in_place_is_read_again(tmp_path):
+    with RunWriter(tmp_path / "run", {}, "train") as writer:
+        for step in range(1, 6):
+            writer.append(step, {"reward": 0.1})
+        follower = follow(tmp_path / "run")
+        follower.refresh()
+        os.truncate(tmp_path / "run" / METRICS, 0)
+        assert reward_of(follower.refresh()) == []
+
+
+def test_a_killed_run_is_interrupted(tmp_path):
+    with RunWriter(tmp_path / "run", {}, "train") as writer:
+        writer.append(1, {"reward": 0.1})
+    status = tmp_path / "run" / "status.json"
+    status.write_text(json.dumps({"status": "running"}))
+    assert follow(tmp_path / "run").refresh().status == "interrupted"
+
+
+def test_pace_and_time_left(tmp_path):
+    lines = [{"step": step, "time": 100.0 + 2 * step, "reward": 0.2} for step in range(1, 11)]
+    with RunWriter(tmp_path / "run", {"steps": 100}, "train") as writer:
+        (tmp_path / "run" / METRICS).write_text("".join(json.dumps(line) + "\n" for line in lines))
+        follower = follow(tmp_path / "run")
+        run = follower.refresh()
+        assert follower.seconds_per_step == pytest.approx(2.0)
+        assert "step 10 of 100, 2 s a step, 3 min 00 s left" in shown(
+            run, 120, seconds_per_step=follower.seconds_per_step
+        )
+        writer.finish()
+    assert "a step" not in shown(follower.refresh(), 120, seconds_per_step=2.0)
+
+
+def test_another_trainers_log_is_read_when_it_grows_and_kept_when_it_cannot_be(tmp_path):
+    log = tmp_path / "verl.log"
+    with pytest.raises(RunError, match="There is no run"):
+        follow(log)
+    log.write_text("step:1 - critic/score/mean:0.1\n")
+    follower = follow(log)
+    assert isinstance(follower, OtherRun)
+    follower._next = 0.0  # as if enough time had passed
+    with log.open("a") as file:
+        file.write("step:2 - critic/score/mean:0.4\n")
+    assert reward_of(follower.refresh()) == [0.1, 0.4]
+    assert follower.seconds_per_step is not None
+    follower._next = 0.0
+    log.write_text("")
+    run = follower.refresh()
+    assert reward_of(run) == [0.1, 0.4]
+    assert run.notes[0].startswith("Shown as last read:")
+    log.write_text("step:1 - critic/score/mean:0.1\nstep:2 - critic/score/mean:0.4\nstep:3 - critic/score/mean:0.5\n")
+    run = follower.refresh()
+    assert reward_of(run) == [0.1, 0.4, 0.5]
+    assert run.notes == []
+
+
+def test_watching_ends_with_the_run_even_if_it_appears_later(tmp_path):
+    def train():
+        time.sleep(0.2)
+        with RunWriter(tmp_path / "run", {"steps": 3}, "train") as writer:
+            for step in range(1, 4):
+                writer.append(step, {"reward": step / 4})
+                time.sleep(0.05)
+
+    out = io.StringIO()
+    thread = threading.Thread(target=train)
+    thread.start()
+    run = watch_run(tmp_path / "run", refresh_s=0.02, console=Console(file=out, width=80, force_terminal=True))
+    thread.join()
+    assert (run.status, reward_of(run)) == ("finished", [0.25, 0.5, 0.75])
+    text = out.getvalue()
+    assert text.index("There is no run at") < text.index("step 3 of 3")
+
+
+def test_the_view_fits_80_columns_and_says_what_is_going_on(make_run):
+    run = open_run(make_run(rewards=(0.3, 0.95), held_out=(0.3, 0.35), gold=(0.3, 0.2)))
+    run.status = "running"
+    text = shown(run, window=5)
+    assert max(len(line) for line in text.splitlines()) <= 80
+    assert "\x1b" not in text
+    words = " ".join(text.replace("│", " ").split())
+    assert "step 40 of 40" in words
+    assert "reward 0.75 above the true accuracy of the same responses" in words
+    assert "saturated at step 27 (so far), 13 steps ago" in words  # four of the five steps are at the top
+    assert "alarm The reward rose from" in words
+    assert "greedy" in words
+    assert "pass@8" in words
+    run.status = "finished"
+    assert "t_sat 24 (mean of 5 steps: 27), last 4 steps left out" in " ".join(shown(run, width=120).split())
+
+
+def test_a_run_without_a_t_sat_says_why(make_run):
+    flat = open_run(make_run("flat", rewards=(0.5, 0.52)))
+    assert "no t_sat: the train reward ended about where it began, or below" in shown(flat, width=120)
+    negative = open_run(make_run("negative", rewards=(-2.0, -0.5)))
+    assert "no t_sat: the highest reward is -0.5;" in shown(negative, width=120)
+    negative.status = "running"
+    assert "no reward above 0 yet, and t_sat is a share of the highest" in shown(negative, width=120)
+
+
+def test_true_accuracy_is_shown_only_where_it_is_not_the_reward(make_run):
+    assert "true accuracy" not in shown(open_run(make_run(rewards=(0.3, 0.9), gold=(0.3, 0.9))))
+
+
+def test_runs_without_a_reward(tmp_path):
+    (tmp_path / "sft.csv").write_text("step,loss\n1,2.0\n2,1.0\n")
+    assert "█▁  1.000" in shown(open_run(tmp_path / "sft.csv"))
+    (tmp_path / "eval.csv").write_text("step,math/avg@4\n0,0.5\n")
+    text = shown(open_run(tmp_path / "eval.csv"))
+    assert "none logged yet" in text
+    assert "saturation" not in text

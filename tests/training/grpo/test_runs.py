@@ -1,0 +1,222 @@
+"""Whole GRPO runs on a tiny model: what is written, and that a killed run resumes to the very same weights."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import polars as pl
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from presat.config.schema import EvalConfig, ModelConfig, OptimConfig, StopConfig, TaskConfig
+from presat.errors import ConfigError, DataError, RunError
+from presat.evaluation import run_eval
+from presat.training import run_train
+from presat.training.grpo.schedule import plan_batches
+
+from .conftest import toy
+from .runs import kill_at, largest_gap, lines, on_two_processes, status, weights, without_clock
+
+
+@pytest.fixture(scope="module")
+def unbroken(toy_model, tmp_path_factory):
+    """One run from start to end, shared by the tests that only read."""
+    config = toy(toy_model, tmp_path_factory.mktemp("unbroken") / "run")
+    run_train(config, quiet=True)
+    return config
+
+
+def test_a_run_leaves_a_whole_directory(unbroken):
+    run = unbroken.run
+    rows = lines(run)
+    assert [row["step"] for row in rows] == list(range(8))
+    assert status(run)["status"] == "finished"
+    assert sorted(p.name for p in (run / "checkpoints").iterdir()) == ["step_3", "step_6", "step_7"]
+    assert [(run / "checkpoints" / f"step_{s}" / "optimizer.pt").exists() for s in (3, 6, 7)] == [False, True, True]
+    evaluated = [row["step"] for row in rows if "eval/held_out/avg@4" in row]
+    assert evaluated == [0, 4, 7]
+    assert {"eval/held_out/pass@4", "eval/held_out/maj@4", "eval/held_out/greedy", "eval/held_out/valid_trace"} <= set(
+        rows[0]
+    )
+    assert {"reward", "rewards/random/mean", "kl", "entropy", "loss", "labels/gold_accuracy", "labels/mixed"} <= set(
+        rows[1]
+    )
+    assert all(row["learning_rate"] == 1e-3 for row in rows[1:])
+
+
+def test_responses_are_kept_with_their_rewards(unbroken):
+    files = sorted((unbroken.run / "rollouts" / "train").iterdir())
+    assert [f.name for f in files] == [f"step_{s:06d}.parquet" for s in range(1, 8)]
+    rows = pl.concat([pl.read_parquet(f) for f in files])
+    logged = {row["step"]: row["reward"] for row in lines(unbroken.run)[1:]}
+    for (step,), part in rows.group_by("step"):
+        assert len(part) == 8
+        assert part["reward"].mean() == pytest.approx(logged[step])
+        assert set(part["problem_id"].unique()) == set(rows["problem_id"].unique())  # three prompts, each at least once
+    held_out = pl.read_parquet(unbroken.run / "rollouts" / "eval" / "held_out-step_000004.parquet")
+    assert len(held_out) == 5 * 4
+    assert "valid_trace" in held_out.columns
+
+
+def test_the_last_checkpoint_is_an_ordinary_model_folder(unbroken):
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    folder = unbroken.run / "checkpoints" / "step_7"
+    model, tokenizer = AutoModelForCausalLM.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
+    assert tokenizer.chat_template
+    before = load_file(Path(unbroken.model.name) / "model.safetensors")
+    moved = max(float((model.state_dict()[name] - w).abs().max()) for name, w in before.items())
+    assert moved > 1e-3
+
+
+def test_evaluating_the_checkpoint_repeats_the_runs_numbers(unbroken, tmp_path):
+    config = EvalConfig(
+        run=tmp_path / "eval",
+        model=ModelConfig(name=str(unbroken.run / "checkpoints" / "step_7")),
+        sets=unbroken.eval.sets,
+        samples=4,
+        max_new_tokens=16,
+    )
+    run_eval(config, quiet=True)
+    logged = {k: v for k, v in lines(unbroken.run)[-1].items() if k.startswith("eval/")}
+    (row,) = without_clock(lines(tmp_path / "eval"))
+    assert row["step"] == 7
+    assert {name: value for name, value in row.items() if name.startswith("eval/")} == logged
+
+
+def test_every_saved_step_can_be_evaluated_and_repeats_what_was_logged_there(unbroken, toy_model, tmp_path):
+    config = unbroken.model_copy(update={"run": tmp_path / "run", "save_every": 4, "keep_checkpoints": 1})
+    run_train(config, quiet=True)
+    checked = EvalConfig(run=tmp_path / "eval", model=ModelConfig(name=str(config.run)), sets=config.eval.sets,
+                         every_checkpoint=True, samples=4, max_new_tokens=16)  # fmt: skip
+    run_eval(checked, quiet=True)
+    score = "eval/held_out/avg@4"
+    logged = {row["step"]: row[score] for row in lines(config.run) if score in row}
+    assert {row["step"]: row[score] for row in lines(checked.run)} == {step: logged[step] for step in (4, 7)}
+
+
+def test_a_killed_run_resumes_to_the_same_weights(unbroken, toy_model, tmp_path):
+    config = toy(toy_model, tmp_path / "run")
+    kill_at(config, "train", tmp_path, after=4)
+    half_written = config.run / "checkpoints" / "checkpoint-6"
+    half_written.mkdir(parents=True, exist_ok=True)  # as a kill in the middle of a save leaves it
+    run_train(config.model_copy(update={"resume": True}), quiet=True)
+    assert not half_written.exists()
+    assert largest_gap(config.run, unbroken.run) == 0.0
+    assert without_clock(lines(config.run)) == without_clock(lines(unbroken.run))
+    assert status(config.run)["status"] == "finished"
+
+
+def test_a_finished_run_resumes_to_nothing(toy_config):
+    toy_config.steps, toy_config.eval.sets = 2, []
+    run_train(toy_config, quiet=True)
+    before = weights(toy_config.run, 2)
+    records = [(toy_config.run / name).read_text() for name in ("config.yaml", "provenance.json")]
+    # what was asked for in vain is not what the run was made with
+    other = {"resume": True, "steps": 1, "optim": toy_config.optim.model_copy(update={"lr": 1e-5})}
+    run_train(toy_config.model_copy(update=other), quiet=True)
+    assert [(toy_config.run / name).read_text() for name in ("config.yaml", "provenance.json")] == records
+    run_train(toy_config.model_copy(update={"resume": True}), quiet=True)
+    assert status(toy_config.run)["status"] == "finished"
+    assert all(torch.equal(w, before[name]) for name, w in weights(toy_config.run, 2).items())
+    with pytest.raises(RunError, match="already holds a run"):
+        run_train(toy_config, quiet=True)
+
+
+def test_a_saturated_run_stops_and_says_why(unbroken, toy_config):
+    rewards = [row["reward"] for row in lines(unbroken.run)[1:]]
+    first_best = [next(i for i, r in enumerate(rewards[:s], 1) if r >= 0.99 * max(rewards[:s])) for s in range(1, 8)]
+    stop_at = next(step for step, best in enumerate(first_best, 1) if step - best >= 2)
+    assert stop_at < 7  # else this seed shows nothing
+    toy_config.stop = StopConfig(when="saturated", patience=2, window=1)
+    toy_config.save_every = 0
+    run_train(toy_config, quiet=True)
+    last = lines(toy_config.run)[-1]
+    assert last["step"] == stop_at
+    assert last["saturation/t_sat"] == first_best[stop_at - 1]
+    assert "eval/held_out/avg@4" in last
+    assert [p.name for p in (toy_config.run / "checkpoints").iterdir()] == [f"step_{stop_at}"]
+    assert status(toy_config.run)["status"] == "stopped"
+    assert f"saturated at step {first_best[stop_at - 1]}" in status(toy_config.run)["reason"]
+    run_train(toy_config.model_copy(update={"resume": True}), quiet=True)
+    assert status(toy_config.run)["status"] == "stopped"
+    assert lines(toy_config.run)[-1]["step"] == stop_at
+
+
+def test_a_loss_that_is_not_a_number_ends_the_run_with_its_step(toy_config):
+    toy_config.optim = OptimConfig(lr=1e30)
+    toy_config.save_every = 1
+    with pytest.raises(RunError, match="became nan at step 2"):
+        run_train(toy_config, quiet=True)
+    assert status(toy_config.run)["status"] == "failed"
+    assert "step 2" in status(toy_config.run)["reason"]
+    assert [row["step"] for row in lines(toy_config.run)] == [0, 1]
+    assert [p.name for p in (toy_config.run / "checkpoints").iterdir()] == ["step_1"]
+
+
+def test_a_run_interrupted_before_its_first_checkpoint_starts_over(unbroken, toy_config, monkeypatch):
+    from presat.training.grpo.callbacks import Monitor
+
+    def interrupt(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Monitor, "on_save", interrupt)  # ctrl-c when TRL has written its checkpoint but it has no name
+        with pytest.raises(KeyboardInterrupt):
+            run_train(toy_config, quiet=True)
+    assert status(toy_config.run)["status"] == "interrupted"
+    assert [p.name for p in (toy_config.run / "checkpoints").iterdir()] == ["checkpoint-3"]
+    run_train(toy_config.model_copy(update={"resume": True}), quiet=True)
+    assert without_clock(lines(toy_config.run)) == without_clock(lines(unbroken.run))
+    assert all(torch.equal(w, weights(toy_config.run, 7)[name]) for name, w in weights(unbroken.run, 7).items())
+
+
+def test_long_prompts_are_dropped_and_counted(toy_config):
+    toy_config.data = TaskConfig(source="lab/chains", count=12)
+    toy_config.steps, toy_config.eval.sets, toy_config.max_prompt_tokens = 1, [], 18
+    run_train(toy_config, quiet=True)
+    found = json.loads((toy_config.run / "provenance.json").read_text())["problems"]["train"]
+    assert found["count"] + found["dropped_too_long"] == 12
+    assert found["dropped_too_long"] > 0
+
+
+def test_a_run_with_no_prompt_left_is_refused(toy_config):
+    toy_config.max_prompt_tokens = 3
+    with pytest.raises(DataError, match="Each of the 3 prompts"):
+        run_train(toy_config, quiet=True)
+
+
+def test_batches_that_split_a_group_are_refused(toy_config):
+    toy_config.micro_batch = 3
+    with pytest.raises(ConfigError, match="nearest that does is 2"):
+        run_train(toy_config, quiet=True)
+    assert not toy_config.run.exists()
+
+
+def test_a_resumed_run_takes_the_learning_rate_it_is_given(toy_config):
+    toy_config.steps, toy_config.eval.sets = 2, []
+    run_train(toy_config, quiet=True)
+    lower = toy_config.optim.model_copy(update={"lr": 1e-5})
+    run_train(toy_config.model_copy(update={"resume": True, "steps": 3, "optim": lower}), quiet=True)
+    assert [row["learning_rate"] for row in lines(toy_config.run)] == [1e-3, 1e-3, 1e-5]
+
+
+def test_two_processes_train_as_one(unbroken, toy_model, tmp_path):
+    config = toy(toy_model, tmp_path / "run")
+    on_two_processes({"train": config}, tmp_path)
+    mine, theirs = lines(config.run), lines(unbroken.run)
+    assert [row["step"] for row in mine] == [row["step"] for row in theirs]
+    for a, b in zip(mine, theirs, strict=True):
+        for name in ("reward", "labels/gold_accuracy", "eval/held_out/avg@4", "completions/mean_length"):
+            assert (name in a) == (name in b)
+            assert name not in b or a[name] == pytest.approx(b[name], rel=1e-3, abs=1e-5)
+    assert largest_gap(config.run, unbroken.run) < 1e-3
+    assert len(pl.read_parquet(config.run / "rollouts" / "train" / "step_000003.parquet")) == 8
+    assert sorted(p.name for p in (config.run / "checkpoints").iterdir()) == ["step_3", "step_6", "step_7"]
+
+
+def test_a_step_that_does_not_divide_over_processes_is_refused(toy_config):
+    with pytest.raises(ConfigError, match="does not divide over 3 processes, so a group would be split"):
+        plan_batches(toy_config, 3)
