@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -43,6 +44,7 @@ from presat.training.grpo.callbacks import EvalSet, Evaluator, Monitor, RolloutS
 from presat.training.grpo.groups import GroupRollouts, StepRollouts, place_key, reward_function
 from presat.training.grpo.schedule import Batches, make_schedule, plan_batches
 from presat.training.runtime.launch import engine_kind, process_count
+from presat.training.runtime.means import TokenMeans
 from presat.training.runtime.safe import SafeTrainer
 from presat.training.runtime.session import Session, open_session
 from presat.types import Problem, Reward, Sampling
@@ -52,15 +54,22 @@ BASELINES = {"grpo": None, "grpo_pos": 0.0, "grpo_neg": 1.0}
 """The constant b of each `advantage`; None compares responses within their group."""
 
 
-class Trainer(SafeTrainer, GRPOTrainer):
+class Trainer(TokenMeans, SafeTrainer, GRPOTrainer):
     """TRL's trainer, made safe, with the constant baselines.
 
     Attributes:
         baseline: b of the advantage r - b; None leaves TRL's own advantage.
     """
 
+    token_means = ("kl", "entropy", "clip_ratio/low_mean", "clip_ratio/high_mean", "clip_ratio/region_mean")
+    extremes = MappingProxyType({"clip_ratio/low_min": min, "clip_ratio/high_max": max})
     baseline: float | None = None
     _rewards_BF: torch.Tensor
+
+    def _compute_loss(self, model: Any, inputs: Any) -> torch.Tensor:
+        """Return the loss of a micro-batch."""
+        self.note_tokens(inputs["completion_mask"].sum())
+        return super()._compute_loss(model, inputs)
 
     def _calculate_rewards(self, *args: Any, **kwargs: Any) -> torch.Tensor:
         """Return the rewards of all processes, [responses, reward functions], and keep them for the advantage."""

@@ -123,7 +123,7 @@ def bits_per_token(model: Any, rows: Sequence[Row], pad_id: int, batch: int) -> 
     return total / tokens / math.log(2)
 
 
-class Trainer(SafeTrainer, SFTTrainer):
+class Trainer(TokenMeans, SafeTrainer, SFTTrainer):
     """TRL's trainer, made safe, with our optimiser and schedule.
 
     They are made when training starts: only then does FSDP or DeepSpeed hold the weights as they will be trained.
@@ -132,7 +132,13 @@ class Trainer(SafeTrainer, SFTTrainer):
         optim: optimiser and schedule.
     """
 
+    token_means = ("entropy", "mean_token_accuracy")
     optim: SupervisedOptimConfig
+
+    def compute_loss(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        """Return the loss of a micro-batch."""
+        self.note_tokens((inputs["labels"][:, 1:] != IGNORED).sum())  # the first token of a row is not predicted
+        return super().compute_loss(model, inputs, *args, **kwargs)
 
     def create_optimizer(self, model: Any = None) -> Any:
         """Return the optimiser over the trainable weights."""
