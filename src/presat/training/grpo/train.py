@@ -229,7 +229,7 @@ def grpo_config(config: TrainConfig, batches: Batches, checkpoints: Path) -> GRP
         steps_per_generation=batches.passes,
         gradient_accumulation_steps=batches.passes,
         # the optimiser
-        optim="adamw_torch",
+        optim="adamw_torch_fused",
         learning_rate=config.optim.lr,
         weight_decay=config.optim.weight_decay,
         max_grad_norm=config.optim.max_grad_norm,
