@@ -23,7 +23,7 @@ from typing import Any, Literal, Protocol, Self, SupportsFloat
 import yaml
 
 from presat.errors import RunError
-from presat.files import mend_last_line, read_json, read_lines, write_atomically
+from presat.files import mend_last_line, read_json, read_lines, remove_leftovers, write_atomically
 from presat.tracking.evaluated import EVALUATED
 from presat.tracking.lock import RunLock
 from presat.tracking.provenance import collect
@@ -109,8 +109,8 @@ class RunWriter:
                 f"{self.path} holds a run of `{earlier['command']}`, which `{command}` cannot go on with. "
                 "Choose another run directory."
             )
-        for leftover in [*self.path.glob(".*.part"), *self.path.glob("rollouts/*/*.partial")]:
-            _remove(leftover)  # half-written by a process that was killed
+        for folder in (self.path, *self.path.glob("rollouts/*")):
+            remove_leftovers(folder)
         mend_last_line(self.path / METRICS)
         provenance = {"started": _now(), **collect(settings, command)}
         self._before = (_read_yaml(self.path / CONFIG), earlier) if earlier else None
