@@ -14,6 +14,7 @@ from presat.config.schema.base import set_label
 from presat.errors import RunError, nearest
 from presat.metrics import RunCurves, headline_metric, main_set, ordered_sets
 from presat.tracking.responses import rollout_files
+from presat.tracking.state import UNKNOWN
 
 if TYPE_CHECKING:
     import polars as pl
@@ -37,7 +38,7 @@ class Run:
         values: metric values by name, then by step; step 0 is before training.
         config: its configuration where it left one, else empty.
         provenance: where it came from, where recorded.
-        status: `running`, `finished`, `stopped`, `failed`, `interrupted`, or `unknown`.
+        status: one of `presat.tracking.state.Status`, or `unknown`.
         status_reason: why it ended, where recorded.
         notes: things worth saying about the reading, one sentence each.
     """
@@ -47,7 +48,7 @@ class Run:
     values: Mapping[str, Mapping[int, float]]
     config: Mapping[str, Any] = field(default_factory=dict)
     provenance: Mapping[str, Any] = field(default_factory=dict)
-    status: str = "unknown"
+    status: str = UNKNOWN
     status_reason: str = ""
     notes: list[str] = field(default_factory=list)
     rollout_frames: Mapping[str, pl.DataFrame] = field(default_factory=dict)
