@@ -22,10 +22,12 @@ from presat.evaluation import run_eval
 from presat.metrics import OnlineSaturation
 from presat.report.live import live_view
 from presat.tracking import RunWriter, open_run
+from presat.tracking.responses import saved_groups
 from presat.training import run_train
 from presat.training.grpo import callbacks
 from presat.training.grpo.callbacks import Evaluator
 from presat.training.grpo.schedule import plan_batches
+from presat.verify import score
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +68,20 @@ def test_responses_are_kept_with_their_rewards(unbroken):
     held_out = pl.read_parquet(unbroken.run / "rollouts" / "eval" / "held_out-step_000004.parquet")
     assert len(held_out) == 5 * 4
     assert "valid_trace" in held_out.columns
+
+
+def test_responses_say_how_they_were_drawn_and_can_be_judged_again(unbroken):
+    run = open_run(unbroken.run)
+    facts = run.drawn_with("train", 3)
+    assert (facts["engine"], facts["extraction"], facts["seed"]) == ("small", "boxed", unbroken.seed)
+    assert facts["model"] == run.provenance["model"]["sha256"]
+    assert facts["max_new_tokens"] == unbroken.max_new_tokens
+    evaluated = run.drawn_with("eval", 4, "held_out")
+    assert (evaluated["samples"], evaluated["model"]) == (4, facts["model"])
+    rows = run.rollouts("eval", [4])
+    (group, *_) = saved_groups(rows)
+    scores = [score(group.problem, completion.text).value for completion in group.completions]
+    assert scores == rows["score"].to_list()[: len(scores)]
 
 
 def test_the_last_checkpoint_is_an_ordinary_model_folder(unbroken):

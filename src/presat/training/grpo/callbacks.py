@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from transformers import TrainerCallback
@@ -103,9 +103,8 @@ class Evaluator:
             )
             metrics.update({f"eval/{item.name}/{name}": value for name, value in found.metrics.items()})
             if self.store is not None and settings.save_rollouts:
-                self.store.write(
-                    "eval", step, found.groups, found.scores_PG, set_name=item.name, extra_PG=found.extra_PG
-                )
+                drawn = {"samples": settings.samples, **asdict(sampling)}
+                self.store.write("eval", step, found.groups, found.scores_PG, None, item.name, found.extra_PG, drawn)
         return metrics
 
     @property

@@ -11,7 +11,7 @@ constant keeps the size of the gradient, which AdamW does not see but clipping d
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -135,14 +135,16 @@ def _train(config: TrainConfig, batches: Batches, run: Session, verifier: Verifi
     engine = live_engine(config, model, tokenizer, engine_kind(config))
     problems, dropped = drop_too_long(engine, asked, config.max_prompt_tokens)
     sets = [EvalSet(name, *drop_too_long(engine, own, config.max_prompt_tokens)) for name, own in held_out.items()]
+    store = None
     if run.writer is not None:
         warn_of_left_out(left_out)
         described = {item.name: describe(item.problems, item.dropped) for item in sets}
+        identity = describe_model(model)
         run.writer.note_provenance(
             problems={"train": describe(problems, dropped), "eval": described, "left_out": left_out},
-            model=describe_model(model),
+            model=identity,
         )
-    store = RolloutStore(config.run / "rollouts") if run.writer is not None else None
+        store = RolloutStore(config.run / "rollouts", drawn_by(config, identity, engine.kind))
     sink = RolloutSink(store, config.save_rollouts_every, run.processes)
     scorer = PolicyScorer(model, config.micro_batch) if needs_of(reward) else None
     rollouts = make_rollouts(config, problems, engine, verifier, reward, sink, scorer)
@@ -163,6 +165,26 @@ def reward_of(config: TrainConfig) -> Reward:
     verify = config.verify
     reading = {"extraction": verify.extraction, "workers": verify.workers, "timeout_s": verify.timeout_s}
     return make_reward(config.reward, seed=config.seed, **reading)
+
+
+def drawn_by(config: TrainConfig, model: Mapping[str, Any], engine: str) -> dict[str, Any]:
+    """How a run draws its training responses; evaluations have settings of their own.
+
+    Args:
+        config: the run's configuration.
+        model: what the run started from; the policy that drew is that of the step.
+        engine: which one samples.
+    """
+    return {
+        "name": model["name"],
+        "model": model.get("sha256") or model.get("revision") or model["name"],
+        "engine": engine,
+        "seed": config.seed,
+        "extraction": config.verify.extraction,
+        "temperature": config.temperature,
+        "max_new_tokens": config.max_new_tokens,
+        "max_prompt_tokens": config.max_prompt_tokens,
+    }
 
 
 def make_rollouts(
