@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import torch
 from transformers import Trainer
 
 
 class TokenMeans(Trainer):
-    """Mixed in before a TRL trainer, which calls `note_tokens` once for every micro-batch it trains on.
+    """A trainer that calls `note_tokens` once for every micro-batch it trains on.
 
     Attributes:
         token_means: what is logged as a mean over the tokens of a micro-batch.
@@ -30,8 +30,8 @@ class TokenMeans(Trainer):
 
     def note_tokens(self, tokens: torch.Tensor) -> None:
         """Note how many tokens this process' part of a micro-batch has."""
-        everywhere = self.accelerator.reduce(tokens.float(), reduction="sum")
-        self._tokens = (*self._tokens, float(everywhere))
+        everywhere = cast(torch.Tensor, self.accelerator.reduce(tokens.float(), reduction="sum"))
+        self._tokens = (*self._tokens, everywhere.item())
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Log, with one value for all micro-batches since the last log."""

@@ -123,7 +123,7 @@ def bits_per_token(model: Any, rows: Sequence[Row], pad_id: int, batch: int) -> 
     return total / tokens / math.log(2)
 
 
-class Trainer(TokenMeans, SafeTrainer, SFTTrainer):
+class Trainer(SafeTrainer, SFTTrainer):
     """TRL's trainer, made safe, with our optimiser and schedule.
 
     They are made when training starts: only then does FSDP or DeepSpeed hold the weights as they will be trained.
