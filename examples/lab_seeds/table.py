@@ -15,7 +15,7 @@ import numpy as np
 from presat import open_run
 from presat.analysis import RunSummary, summarise
 from presat.demo.run import BRANCHES, slug
-from presat.metrics import bootstrap_interval
+from presat.metrics import mean_interval
 
 HEADLINES = (
     ("train reward", lambda s: s.reward),
@@ -45,12 +45,14 @@ def means(found: dict[str, dict[int, RunSummary]]) -> None:
         for _, pick in HEADLINES:
             pairs = [(pick(s).before, pick(s).after) for s in runs.values()]
             cells.append(" → ".join(f"{value:.2f}" for value in np.mean(pairs, axis=0)))
-        change = bootstrap_interval([s.sets[0].changes["avg@16"].difference for s in runs.values()])
+        changes = [s.sets[0].changes["avg@16"].difference for s in runs.values()]
+        change = mean_interval(changes, within=(-1.0, 1.0))
+        moved = f"({change.low:+.2f} to {change.high:+.2f})" if change else f"({len(runs)} runs)"
         shares = [share for s in runs.values() if (share := s.transfer(s.sets[0])) is not None]
         steps = [s.t_sat_smoothed for s in runs.values() if s.t_sat_smoothed is not None]
         verdicts = Counter(s.verdict.label for s in runs.values())
         cells += [
-            f"{change.estimate:+.2f} ({change.low:+.2f} to {change.high:+.2f})",
+            f"{np.mean(changes):+.2f} {moved}",
             f"{np.mean(shares):.2f}",
             f"{np.mean(steps):.0f} ({len(steps)} of {len(runs)})",
             ", ".join(f"{count} {label}" for label, count in verdicts.most_common()),

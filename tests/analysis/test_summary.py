@@ -2,18 +2,26 @@
 
 import json
 import math
+from io import StringIO
 
 import numpy as np
 import polars as pl
 import pytest
+from rich.console import Console
 
 from presat.analysis import summarise
 from presat.analysis.numbers import Choices
 from presat.analysis.peak import find_peak
 from presat.diagnosis import alarms
 from presat.errors import DataError
+from presat.evaluation.evaluate import _Record
+from presat.evaluation.evaluate import summarise as evaluated
 from presat.metrics import headline_metric, large_small_gap
-from presat.tracking import open_run
+from presat.report import build_report
+from presat.report.tables import rows
+from presat.report.terminal import summary_table
+from presat.tracking import RolloutStore, RunWriter, open_run
+from presat.types import Completion, Problem, RolloutGroup, Score
 
 
 def responses(folder, name, step):
@@ -52,7 +60,9 @@ def test_a_reward_without_a_scale_rises_by_more_than_its_steps_scatter(tmp_path)
         rewards = 19 + rise * np.arange(40) / 39 + noise  # 1 is 5% of the reward and five times its noise
         file.write_text("step,reward\n" + "".join(f"{t + 1},{r}\n" for t, r in enumerate(rewards)))
         summary = summarise(open_run(file))
-        margin = 1.96 * math.sqrt((np.var(rewards[:5], ddof=1) + np.var(rewards[-5:], ddof=1)) / 5)
+        errors = [np.var(steps, ddof=1) / 5 for steps in (rewards[:5], rewards[-5:])]
+        freedom = math.floor(sum(errors) ** 2 / sum(error**2 / 4 for error in errors))  # Welch: five steps are few
+        margin = {4: 2.776445, 5: 2.570582, 6: 2.446912, 7: 2.364624, 8: 2.306004}[freedom] * math.sqrt(sum(errors))
         gap = rewards[-5:].mean() - rewards[:5].mean()
         assert summary.reward.interval[1:] == pytest.approx((gap - margin, gap + margin), abs=1e-4)
         assert summary.verdict.label == verdict
@@ -82,13 +92,56 @@ def test_intervals_pair_the_problems(make_run):
         for step in (0, 40)
     )
     moves = np.array([after[problem] - before[problem] for problem in before])
-    spread = 1.96 * moves.std() / math.sqrt(moves.size)  # the normal interval, which the bootstrap of a mean is near
+    spread = 1.96 * moves.std() / math.sqrt(moves.size)  # the normal interval, which t is near over 40 problems
     assert change.problems == moves.size
     assert change.interval.estimate == pytest.approx(change.difference)
     assert change.interval.low == pytest.approx(moves.mean() - spread, abs=0.02)
     assert change.interval.high == pytest.approx(moves.mean() + spread, abs=0.02)
     unpaired = 1.96 * math.sqrt((np.var(list(before.values())) + np.var(list(after.values()))) / moves.size)
     assert change.interval.high - change.interval.low < 2 * unpaired
+
+
+def test_one_missing_score_of_eight_thousand_leaves_the_verdict(tmp_path):
+    """The problem it belongs to is left out of pass@16, which is known of all the others: sharpened, not improved."""
+    rng = np.random.default_rng(0)
+    chances = np.where(rng.random(500) < 0.5, 0.0, 0.3)  # what is solved at all is solved more often afterwards
+
+    def records(gain, missing):
+        scores_PG = [[Score(float(s), "1") for s in rng.random(16) < chance * gain] for chance in chances]
+        if missing:
+            scores_PG[7][3] = Score(None, None, reason="timeout")
+        problems = [Problem(f"p{p}", ({"role": "user", "content": str(p)},), "1", "math", "math") for p in range(500)]
+        response = Completion("1", (1,), None, True)
+        return [
+            _Record(p, RolloutGroup(problem, (1,), (response,) * 16), scores_G, [0] * 16, Score(float(p % 2), "1"))
+            for p, (problem, scores_G) in enumerate(zip(problems, scores_PG, strict=True))
+        ]
+
+    for missing in (False, True):
+        folder = tmp_path / str(missing)
+        with RunWriter(folder, {"steps": 10, "eval": {"sets": [{"name": "math"}]}}, "train") as writer:
+            for step in range(11):
+                if step:
+                    writer.append(step, {"reward": 0.2 + 0.03 * step})
+                if step in (0, 10):
+                    found = evaluated(records(2.0 if step else 1.0, missing and step == 10))
+                    writer.append(step, {f"eval/math/{name}": value for name, value in found.metrics.items()})
+                    RolloutStore(folder / "rollouts").write(
+                        "eval", step, found.groups, found.scores_PG, set_name="math"
+                    )
+        summary = summarise(open_run(folder))
+        assert summary.verdict.label == "sharpened", summary.verdict.sentence
+        assert summary.main_set.changes["unjudged_problems"].after == missing
+        assert summary.main_set.changes["pass@16"].problems == 500 - missing
+        said = "math: problems with too few judged responses, left out of pass@16: 1 at step 10."
+        assert summary.notes == [said] * missing
+        shown = Console(width=300, file=StringIO(), record=True)
+        shown.print(summary_table([summary]))
+        assert (said in shown.export_text()) == missing
+        (row,) = rows([summary])
+        assert (row["unjudged_problems_first"], row["unjudged_problems_last"]) == ((0, 1) if missing else (None, None))
+        page = build_report([open_run(folder)], folder / "report.html")
+        assert (said in page.read_text()) == missing
 
 
 def test_every_metric_has_its_interval(make_run):

@@ -6,20 +6,25 @@ import itertools
 import json
 import re
 from collections import Counter
+from dataclasses import replace
+from io import StringIO
+from pathlib import Path
 
 import polars as pl
 import pytest
+from rich.console import Console
 from tests.training.runs import lines, status
 
 from presat.config.schema import EvalConfig, ModelConfig, TaskConfig, VerifyConfig
 from presat.errors import ConfigError, RunError
 from presat.evaluation import evaluate_problems, run_eval, solve_counts
-from presat.evaluation.run import intervals
+from presat.evaluation.evaluate import _Record, summarise
+from presat.evaluation.run import EvalReport, SetResult, intervals, render
 from presat.models import load_model_and_tokenizer
 from presat.rewards import MajorityVote
 from presat.rollouts import make_engine
 from presat.tasks import load_task
-from presat.types import Completion, Problem, RolloutGroup, Sampling
+from presat.types import Completion, Problem, RolloutGroup, Sampling, Score
 from presat.verify import Verifier
 
 SET = TaskConfig(source="lab/chains", name="held out", count=6, options={"split": "held_out", "operands": [3, 5]})
@@ -55,6 +60,30 @@ def majority(answers: list[str | None], right: list[bool]) -> float:
     """Whether the most frequent answer is right, of equally frequent ones the first."""
     counts = Counter(answer for answer in answers if answer is not None)
     return float(bool(counts) and right[answers.index(counts.most_common(1)[0][0])])
+
+
+def test_what_could_not_be_judged_is_left_out_by_one_rule():
+    """Problem 0 has 3 judged responses of 4, problem 1 none: each metric is a mean over the problems that allow it."""
+    verdicts = [[1.0, None, 0.0, 1.0], [None] * 4, [0.0, 0.0, 0.0, 1.0], [1.0] * 4]
+    response = Completion("1", (1,), None, True)
+    records = [
+        _Record(p, RolloutGroup(Problem(str(p), ({"role": "user", "content": "?"},), "1", "math", "math"), (1,),
+                                (response,) * 4), [Score(value, None) for value in row], [0, 1, 2, 0], None)
+        for p, row in enumerate(verdicts)
+    ]  # fmt: skip
+    found = summarise(records)
+    assert found.metrics["avg@4"] == pytest.approx((2 / 3 + 1 / 4 + 1) / 3)
+    assert found.metrics["pass@4"] == 1.0  # of problems 2 and 3
+    assert (found.metrics["missing"], found.metrics["unjudged_problems"]) == (5 / 16, 2)
+    known = {name: interval.estimate for name, interval in intervals(found).items()}
+    assert known == {
+        name: found.metrics[name] for name in ("avg@4", "maj@4")
+    }  # two problems have a pass@4: too few for an interval
+    two = summarise([replace(r, scores_G=r.scores_G[:2], classes_G=r.classes_G[:2]) for r in records])
+    assert two.metrics["unjudged_problems"] == 1  # without a pass@k: what avg@2 leaves out
+    shown = Console(width=200, file=StringIO(), record=True)
+    shown.print(render(EvalReport(Path("run"), [SetResult("hard", 5, 4, found.metrics, {})])))
+    assert "hard, step 5: 2 of 4 problems left out of pass@4, for too few judged responses." in shown.export_text()
 
 
 def test_every_metric_is_what_the_stored_responses_say(evaluated):

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from presat.errors import DataError
-from presat.metrics import avg_at_k, greedy, maj_at_k, mean_pass_at_k, pass_at_k
+from presat.metrics import avg_at_k, greedy, maj_at_k, mean_pass_at_k, pass_at_k, too_few_judged
 
 
 @given(st.integers(0, 9).flatmap(lambda n: st.tuples(st.just(n), st.integers(0, n))), st.integers(1, 9))
@@ -38,9 +38,13 @@ def test_pass_at_k_is_never_made_up():
         pass_at_k(4, 2, 0)
 
 
-def test_mean_pass_at_k_is_missing_when_one_problem_has_too_few_judged_samples():
+def test_a_problem_with_too_few_judged_samples_is_left_out_of_pass_at_k_and_counted():
     assert mean_pass_at_k([[1, 0, 0, 0], [0, 0, 0, 0]], 2) == pytest.approx(0.25)
-    assert mean_pass_at_k([[1, 0, 0, 0], [0, 0, 0, None]], 4) is None
+    rows = [[1, 0, 0, 0], [0, 0, 0, None], [0, None, math.nan, 1]]
+    assert mean_pass_at_k(rows, 4) == 1.0
+    assert mean_pass_at_k(rows, 2) == pytest.approx((0.5 + 0.0 + 1.0) / 3)  # of 4, of 3 and of 2 judged samples
+    assert [too_few_judged(rows, k) for k in (1, 2, 3, 4)] == [0, 0, 1, 2]
+    assert mean_pass_at_k(rows, 5) is None  # no problem is left
     assert mean_pass_at_k([[1, 0], [0, None]], 1) == pytest.approx(0.25)
     assert mean_pass_at_k([], 1) is None
     with pytest.raises(DataError, match="0 and 1"):

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from presat.errors import DataError
-from presat.metrics import bootstrap_interval, cohen_kappa, diversity_index
+from presat.metrics import cohen_kappa, diversity_index
 
 
 @given(st.lists(st.integers(1, 50), min_size=1, max_size=16))
@@ -58,31 +58,3 @@ def test_kappa_needs_paired_labels():
         cohen_kappa([1], [1, 2])
     with pytest.raises(DataError, match="at least one"):
         cohen_kappa([], [])
-
-
-def test_interval_is_reproducible_and_close_to_the_normal_one():
-    values = np.random.default_rng(3).normal(0.5, 0.2, size=400)
-    found = bootstrap_interval(values, seed=1)
-    assert found == bootstrap_interval(values, seed=1)
-    assert found != bootstrap_interval(values, seed=2)
-    half = 1.96 * values.std() / 20
-    assert found.estimate == pytest.approx(values.mean())
-    assert found.low == pytest.approx(values.mean() - half, abs=0.003)
-    assert found.high == pytest.approx(values.mean() + half, abs=0.003)
-
-
-def test_interval_covers_about_as_often_as_it_says():
-    rng = np.random.default_rng(0)
-    hits = 0
-    for _ in range(200):
-        low, high = bootstrap_interval(rng.random(40), level=0.9, resamples=400)[1:]
-        hits += low <= 0.5 <= high
-    assert 0.82 <= hits / 200 <= 0.97
-
-
-def test_interval_refuses_what_it_cannot_answer():
-    for values, word in (([1.0], "two values"), ([1.0, math.nan], "finite")):
-        with pytest.raises(DataError, match=word):
-            bootstrap_interval(values)
-    with pytest.raises(DataError, match="level"):
-        bootstrap_interval([1.0, 2.0], level=1.0)

@@ -58,9 +58,26 @@ def test_repeats_average_over_runs(make_run):
     gains = [summary.main_set.headline.difference for summary in summaries[:3]]
     mean = first.means["held_out avg@8, first to last"]
     assert mean.estimate == pytest.approx(np.mean(gains))
-    assert min(gains) <= mean.low < mean.estimate < mean.high <= max(gains)
+    assert mean.runs == 3
+    margin = 4.302653 * np.std(gains, ddof=1) / np.sqrt(3)  # Student's t: three runs know little of how they scatter
+    assert mean.interval[1:] == pytest.approx((np.mean(gains) - margin, np.mean(gains) + margin))
     alone = second.means["held_out avg@8, first to last"]
-    assert alone.low == alone.estimate == alone.high  # one run has no spread, and the page shows none
+    assert (alone.runs, alone.interval) == (1, None)
+    assert alone.values == (summaries[3].main_set.headline.difference,)
+
+
+def test_a_mean_says_how_many_runs_it_is_of(make_run):
+    """A run that did not train has no t_sat, so the mean of t_sat is one of fewer runs than the group has."""
+    rewards = {"a1": (0.3, 0.95), "a2": (0.3, 0.9), "a3": (0.3, 0.3), "a4": (0.3, 0.8)}
+    summaries = [summarise(open_run(make_run(name, rewards=ends))) for name, ends in rewards.items()]
+    assert [summary.t_sat is None for summary in summaries] == [False, False, True, False]
+    (group,) = repeats(summaries, ["a"] * 4)
+    assert (group.runs, group.means["t_sat"].runs) == (4, 3)
+    steps = [float(summary.t_sat) for summary in summaries if summary.t_sat]
+    assert group.means["t_sat"].values == tuple(steps)
+    assert group.means["reward, first to last"].runs == 4
+    low, high = group.means["reward, first to last"].interval[1:]
+    assert -1.0 <= low < high <= 1.0
 
 
 def test_groups_of_single_runs_are_no_repeats(make_run):

@@ -6,6 +6,7 @@ import re
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from presat.analysis.summary import summarise
@@ -163,6 +164,12 @@ def test_repeats_have_a_section(make_run, tmp_path):
     page = page_of(paths, tmp_path, groups=["thinking", "thinking"])
     assert "Over repeats" in page.words
     assert "thinking 2 2 learned to reason" in page.words
+    moves = [summarise(open_run(path)).main_set.headline.difference for path in paths]
+    values = ", ".join(f"{move:.2f}" for move in moves)  # two runs have no interval: both are shown
+    assert f"held_out avg@8, first to last {np.mean(moves):.2f} 2 {values}" in page.words
+    paths.append(make_run("s3", held_out=(0.3, 0.7)))
+    page = page_of(paths, tmp_path, groups=["thinking"] * 3)
+    assert re.search(r"held_out avg@8, first to last 0\.\d\d 3 [−0]\S+ to \d\.\d\d", page.words)
     with pytest.raises(ConfigError):
         page_of(paths, tmp_path, groups=["one"])
 
