@@ -94,7 +94,8 @@ class Verifier:
     def extract(self, problem: Problem, texts: Sequence[str]) -> list[str | None]:
         """Read the final answer out of each response to a problem, without judging it; None where there is none."""
         if problem.verifier == "choice":
-            return [_choice(problem, extract_boxed(text)) for text in texts]
+            answers = [extract_boxed(text) for text in texts]
+            return [answer and (_choice(problem, answer)[0] or answer) for answer in answers]
         if self.mode == "boxed" or problem.verifier != "math":
             return [extract_boxed(text) for text in texts]
         with self._lock:
@@ -147,8 +148,8 @@ class Verifier:
         if problem.verifier == "lab":
             return Score(float(lab.same(gold, answer or "")), answer)
         if problem.verifier == "choice":
-            letter = _choice(problem, answer)
-            return Score(float(letter == gold), letter)
+            letter, reason = _choice(problem, answer or "")
+            return Score(float(letter == gold), answer if letter is None else letter, reason)
         if problem.verifier == "reasoning_gym":
             metadata = _gym_metadata(problem)
             key = ("reasoning_gym", _short(repr(metadata)), problem.gold, answer)
@@ -204,11 +205,11 @@ def _gym_metadata(problem: Problem) -> dict[str, Any]:
     return metadata
 
 
-def _choice(problem: Problem, answer: str | None) -> str | None:
-    """The letter an answer means, or the answer as it is when it means no option."""
+def _choice(problem: Problem, answer: str) -> tuple[str | None, str | None]:
+    """The letter an answer means, or None and the reason."""
     if "choices" not in problem.metadata:
         raise VerifierError(f"Problem {problem.id} is a multiple-choice question, but its metadata lacks `choices`.")
-    return None if answer is None else read_choice(answer, problem.metadata["choices"]) or answer
+    return read_choice(answer, problem.metadata["choices"])
 
 
 def _math_request(gold: str, answer: str, mode: Mode) -> _Request:
