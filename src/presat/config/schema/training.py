@@ -49,8 +49,8 @@ class RewardConfig(Settings):
     """`verifiable`, `majority_vote`, `soft_majority_vote`, `self_certainty`, `negative_entropy`, `random`,
     `format_only`, `weighted_sum` of `parts`, or your own: `package.module:name` or the name of an entry point."""
     gate: Gate = "none"
-    """Format gate: the reward is 0 unless the response passes it (`think`: `<think>...</think>` and a box after it;
-    `think_opened`: the prompt opened `<think>`; `single_box`: exactly one box and nothing after it)."""
+    """Format gate: what fails it earns 0, or less where the reward may be negative (`think`: `<think>...</think>` and a
+    box after it; `think_opened`: the prompt opened `<think>`; `single_box`: exactly one box and nothing after it)."""
     votes: int = Field(default=16, ge=1)
     """Votes: responses per prompt that vote (at least the group size); the first `group_size` train."""
     options: YamlMapping = Field(default_factory=dict)
