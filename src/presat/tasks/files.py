@@ -7,7 +7,7 @@ import csv
 import json
 import logging
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -78,8 +78,9 @@ def save_problems(problems: Sequence[Problem], path: str | Path) -> Path:
     """Write problems as parquet in the verl record format, so that loading gives the same problems back.
 
     Columns they were loaded with are kept where all problems share them; what the format has no place for goes into
-    `extra_info`, or into one more column, `presat` (see `EXTRA_COLUMN`). A problem that stood several times in its
-    source (`repeats`) is written as often.
+    `extra_info`, or into one more column, `presat` (see `EXTRA_COLUMN`). Mappings with other keys in every row get the
+    keys of all in their column, and are kept as they are in that one. A problem that stood several times in its source
+    (`repeats`) is written as often.
 
     Raises:
         DataError: nothing to write, metadata that cannot be stored, a column `repeats` of another meaning, or no write
@@ -91,7 +92,10 @@ def save_problems(problems: Sequence[Problem], path: str | Path) -> Path:
         raise DataError(f"There are no problems to write to {path}.")
     repeats = [repeats_of(problem) for problem in problems]
     order = [place for turn in range(max(repeats)) for place, n in enumerate(repeats) if turn < n]
-    table = _table([row_of(problems[place], index=place) for place in order])
+    rows = [row_of(problems[place], index=place) for place in order]
+    table = _table(rows)
+    if table is None and (uneven := _uneven(rows)):
+        table = _table([row_of(problems[place], index=place, aside=uneven) for place in order], uneven)
     if table is None:
         table = _table([row_of(problems[place], plain=True, index=place) for place in order])
     assert table is not None  # noqa: S101  (plain rows have the same columns of the same types)
@@ -106,8 +110,11 @@ def save_problems(problems: Sequence[Problem], path: str | Path) -> Path:
     return path
 
 
-def _table(rows: Sequence[Row]) -> pa.Table | None:
-    """The rows as a table, or None where a table would not give the same rows back."""
+def _table(rows: Sequence[Row], aside: Collection[str] = ()) -> pa.Table | None:
+    """The rows as a table, or None where a table would not give the same rows back.
+
+    The columns `aside` are kept elsewhere too, so that they may come back with more keys.
+    """
     import pyarrow as pa
 
     names = dict.fromkeys(name for row in rows for name in row)
@@ -120,9 +127,20 @@ def _table(rows: Sequence[Row]) -> pa.Table | None:
             return None
         everywhere = name == EXTRA_COLUMN or all(name in row for row in rows)
         # mappings with different keys would come back with the keys of all, and parquet has no empty ones
-        if not everywhere or columns[name].to_pylist() != values or "struct<>" in str(columns[name].type):
+        same = name in aside or columns[name].to_pylist() == values
+        if not everywhere or not same or "struct<>" in str(columns[name].type):
             return None
     return pa.table(columns)
+
+
+def _uneven(rows: Sequence[Row]) -> set[str]:
+    """Columns of all rows that hold mappings, whose keys are not the same everywhere."""
+    keys = {
+        name: {frozenset(row[name]) for row in rows if row[name] is not None}
+        for name in rows[0]
+        if all(isinstance(row.get(name, ""), Mapping | None) for row in rows)
+    }
+    return {name for name, different in keys.items() if len(different) > 1}
 
 
 def read_rows(source: str, split: str = "train", subset: str | None = None) -> Iterator[tuple[str, Row]]:
@@ -200,9 +218,11 @@ def _read_parquet(path: Path, column: str | None) -> Iterator[Row]:
         file = pq.ParquetFile(path)
         wanted = [column] if column in file.schema_arrow.names else None
         for batch in file.iter_batches(batch_size=1024, columns=wanted):
-            yield from batch.to_pylist()
+            yield from batch.to_pylist(maps_as_pydicts="strict")  # maps would be lists of pairs
     except pa.ArrowException as error:
         raise DataError(f"{path} is not a parquet file, or a damaged one: {error}") from error
+    except KeyError as error:  # what pyarrow raises of a map that has a key twice
+        raise DataError(f"{path} holds a map with a key that stands there twice: {error.args[0]}") from error
 
 
 def _read_jsonl(path: Path) -> Iterator[Row]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from numbers import Number
 from typing import Any
@@ -199,13 +199,14 @@ def problem_of_plain(
     return Problem(identity, messages, final, domain, _domain_of(metadata, domain)[1], metadata)
 
 
-def row_of(problem: Problem, plain: bool = False, index: int = 0) -> dict[str, Any]:
+def row_of(problem: Problem, plain: bool = False, index: int = 0, aside: Collection[str] = ()) -> dict[str, Any]:
     """Return a problem as a verl row; the columns it came with are kept, its messages and gold are its own.
 
     Args:
         problem: the problem.
         plain: write the columns of verl alone, and the rest as JSON, so that rows of any sources fit one table.
         index: `extra_info.index`, verl's number of a problem, of a row that did not come with one.
+        aside: columns that a table cannot give back as they are; they are kept beside it.
 
     Raises:
         DataError: its metadata cannot be stored.
@@ -218,6 +219,8 @@ def row_of(problem: Problem, plain: bool = False, index: int = 0) -> dict[str, A
         kept = raw["ground_truth"]
         gold = kept if _gold(kept, problem.id, "ground_truth") == problem.gold else problem.gold
         row |= {"prompt": messages, "reward_model": {**raw, "ground_truth": gold}}
+        if aside:
+            return row | {EXTRA_COLUMN: _dump(problem, {"aside": {name: metadata[name] for name in sorted(aside)}})}
         read = problem_of_verl(row, problem.id)
         if read.verifier == problem.verifier:  # else it has to travel where rewards in verl see it
             return row if _same(read, problem) else row | {EXTRA_COLUMN: _dump(problem, {})}
@@ -253,7 +256,8 @@ def _restored(read: Problem, record: Any, gold: Any, where: str) -> Problem:
         known = json.loads(record)
         names = {name: known[name] for name in ("id", "domain", "verifier")}
         gold = known["gold"] if gold == known["gold"] else read.gold
-        return replace(read, **names, gold=gold, metadata=known.get("metadata", read.metadata))
+        metadata = known.get("metadata", {**read.metadata, **known.get("aside", {})})
+        return replace(read, **names, gold=gold, metadata=metadata)
     except (TypeError, ValueError, KeyError, AttributeError) as error:
         raise DataError(f"{where}: field '{EXTRA_COLUMN}' is not what presat writes there.") from error
 

@@ -90,7 +90,8 @@ class SubsetConfig(Settings):
     samples: int = Field(default=16, ge=2)
     """What a bare count is out of; the column `solve` says so itself."""
     balance: str = ""
-    """Column, or key of `extra_info`, whose values get equal shares: `source_dataset` for the paper's Graph sets."""
+    """Column, or key of `extra_info`, whose values get equal shares, while they last: `source_dataset` for the paper's
+    Graph sets."""
     seed: int = 0
     """Seed of the choice."""
 
