@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from presat.errors import ConfigError, DataError, nearest
-from presat.tasks.choices import is_choices, problem_of_choices
+from presat.tasks.choices import is_choices, is_shuffled, problem_of_choices
 from presat.tasks.hub import hub_error
 from presat.tasks.rows import EXTRA_COLUMN, Row, is_verl, problem_of_plain, problem_of_verl, repeats_of, row_of
 from presat.types import Problem
@@ -40,6 +40,7 @@ def load_file_problems(
     system: str | None = None,
     unique: bool | None = None,
     choice_seed: int = 0,
+    honoured: set[str] | None = None,
 ) -> list[Problem]:
     """Load problems from a file, a folder or a Hugging Face dataset.
 
@@ -54,12 +55,15 @@ def load_file_problems(
             `metadata["repeats"]`; False keeps every row, `ID#2` being the second of its kind; None folds only where
             every problem stands there equally often, as in the published N = 8 files, whose 64 rows are 8 prompts.
         choice_seed: shuffles the options of multiple-choice questions that come without an order (GPQA).
+        honoured: gets `system` and `choice_seed`, where some row has a use for them.
 
     Raises:
-        ConfigError: `columns` names what there is not, or is given for rows in the verl format.
+        ConfigError: `columns` names what there is not, or is given for rows in the verl format; `split` or `subset` for
+            files, which have none.
         DataError: the source cannot be read, holds nothing, or a row is malformed.
     """
     problems = []
+    used: set[str] = set() if honoured is None else honoured
     for where, row in read_rows(source, split, subset):
         if is_verl(row):
             if columns:
@@ -67,8 +71,10 @@ def load_file_problems(
             problems.append(problem_of_verl(row, where, domain))
         elif not columns and is_choices(row):
             problems.append(problem_of_choices(row, where, domain, system, choice_seed))
+            used |= {"system", "choice_seed"} if is_shuffled(row) else {"system"}
         else:
             problems.append(problem_of_plain(row, where, columns or {}, domain, system))
+            used.add("system")
     if not problems:
         raise DataError(f"{source} holds no rows.")
     return _identified(problems, unique)
@@ -147,13 +153,26 @@ def read_rows(source: str, split: str = "train", subset: str | None = None) -> I
     """Yield (where, row) for every row of a source; rows are counted from 1. Nothing is held but a few rows.
 
     Raises:
+        ConfigError: `split` or `subset` is given for a file or a folder of files.
         DataError: see `load_file_problems`.
     """
     files = source_files(source)
+    if files is not None:
+        refuse_parts(source, {"split": split != "train", "subset": bool(subset)})
     for file in files or ():
         yield from read_file(file)
     if files is None:
         yield from read_dataset(source, open_dataset(source, split, subset))
+
+
+def refuse_parts(source: str, asked: Mapping[str, bool]) -> None:
+    """Refuse what names a part of a data set, where files are read, which are read whole.
+
+    Raises:
+        ConfigError: one is asked for.
+    """
+    for name in (name for name, given in asked.items() if given):
+        raise ConfigError(f"{source} is read whole: `{name}` names a part of a Hugging Face dataset. Leave it out.")
 
 
 def source_files(source: str, suffixes: Sequence[str] = SUFFIXES) -> list[Path] | None:

@@ -148,7 +148,8 @@ def problem_of_verl(row: Row, where: str, domain: str = "") -> Problem:
     gold = _gold(reward_model["ground_truth"], where, "reward_model.ground_truth")
     record = row.get(EXTRA_COLUMN) or extra_info(row).get(EXTRA_COLUMN)
     if record:
-        return _restored(Problem("", messages, gold, "", "", metadata), record, reward_model["ground_truth"], where)
+        read = Problem("", messages, gold, domain, "", metadata)
+        return _restored(read, record, reward_model["ground_truth"], where)
     domain, verifier = _domain_of(metadata, domain)
     return Problem(content_id(messages), messages, gold, domain, verifier, metadata)
 
@@ -250,11 +251,13 @@ def _dump(problem: Problem, more: Mapping[str, Any]) -> str:
 def _restored(read: Problem, record: Any, gold: Any, where: str) -> Problem:
     """The problem that `_dump` wrote `record` of; `read` is what its row says without it, `gold` as it stands there.
 
-    The row's gold counts, as it does for every other reader, but nothing is unwrapped that was the gold itself.
+    The row's gold counts, as it does for every other reader, but nothing is unwrapped that was the gold itself. So does
+    the domain of `read`, where it has one: it was asked for.
     """
     try:
         known = json.loads(record)
         names = {name: known[name] for name in ("id", "domain", "verifier")}
+        names["domain"] = read.domain or names["domain"]
         gold = known["gold"] if gold == known["gold"] else read.gold
         metadata = known.get("metadata", {**read.metadata, **known.get("aside", {})})
         return replace(read, **names, gold=gold, metadata=metadata)

@@ -160,6 +160,9 @@ def choose_subset(problems: Sequence[Problem], config: SubsetConfig) -> list[Pro
         ConfigError: a batch that is no multiple of a smaller `n`, or an `n` that the values of `balance` cannot share.
         DataError: the rows hold no counts or no such field, or too few problems are usable.
     """
+    from presat.config.unused import refuse_unused
+
+    refuse_unused(config)
     if config.n < config.batch and config.batch % config.n:
         raise ConfigError(
             f"{config.n} problems do not fill a batch of {config.batch} uniformly; `--batch 0` repeats none."
@@ -208,6 +211,30 @@ def cut(problems: list[Problem], source: str, count: int | None, seed: int, samp
     """
     if count is None:
         return problems
-    if count > len(problems):
-        raise DataError(f"{source} holds {len(problems)} different problems, fewer than the {count} asked for.")
-    return random.Random(f"rows/{seed}").sample(problems, count) if sample else problems[:count]
+    places = draw_places(len(problems), source, count, seed)
+    return [problems[place] for place in places] if sample else problems[:count]
+
+
+def draw_places(total: int, source: str, count: int, seed: int) -> list[int]:
+    """Return `count` random places of `total`.
+
+    Raises:
+        DataError: there are fewer.
+    """
+    if count > total:
+        raise DataError(f"{source} holds {total} different problems, fewer than the {count} asked for.")
+    return random.Random(f"rows/{seed}").sample(range(total), count)
+
+
+def sampled(count: int | None, seed: int, options: Mapping[str, Any]) -> bool:
+    """Whether rows are drawn at random: the option `sample`, held against `count` and `seed`.
+
+    Raises:
+        ConfigError: `sample` without a `count`, or a `seed` without `sample`.
+    """
+    sample = bool(options.get("sample"))
+    if sample and count is None:
+        raise ConfigError("The option `sample` draws `count` rows at random, and no `count` is given.")
+    if seed and not sample:
+        raise ConfigError("`data.seed` decides nothing here: leave it out, or draw rows with the option `sample`.")
+    return sample

@@ -32,7 +32,9 @@ from presat.tracking.responses import rollout_files
 Status = Literal["running", "finished", "stopped", "failed", "interrupted"]
 
 CONFIG, PROVENANCE, METRICS, STATUS = "config.yaml", "provenance.json", "metrics.jsonl", "status.json"
-OURS = (CONFIG, PROVENANCE, METRICS, STATUS, EVALUATED, "rollouts", "checkpoints", "logs", "report.html")
+OURS = (
+    CONFIG, PROVENANCE, METRICS, STATUS, EVALUATED, "rollouts", "checkpoints", "sft_examples", "logs", "report.html",
+)  # fmt: skip
 SYNC_S = 1.0
 
 
