@@ -17,11 +17,11 @@ from presat.config.schema import (
     VOTES,
     CorruptConfig,
     CptConfig,
-    DrawConfig,
     EngineConfig,
     EvalConfig,
     InspectConfig,
     ReportConfig,
+    SampleConfig,
     Settings,
     SftConfig,
     SubsetConfig,
@@ -68,6 +68,11 @@ _LORA = Rule(
     ("lora.alpha", "lora.dropout", "lora.targets"), lambda c: c.lora.rank > 0, "belongs to LoRA, and `lora.rank` is 0"
 )
 _UNNAMED = Rule(("data.name",), _never, "names what is logged of an evaluation set, and this verb logs nothing by it")
+_REMOTE = Rule(
+    ("model.dtype", "model.attention"),
+    lambda c: c.engine != "server" or _gives_weights(c),
+    "means nothing with `engine: server`, where the tokenizer alone is loaded here",
+)
 _EVALUATION = tuple(
     f"eval.{name}" for name in ("samples", "greedy", "every", "temperature", "max_new_tokens", "save_rollouts")
 )
@@ -79,14 +84,9 @@ RULES: Mapping[type[Settings], tuple[Rule, ...]] = {
         Rule(("server",), lambda c: c.engine == "server", "belongs to `engine: server`, and the engine is another"),
         Rule(("rows",), lambda c: c.engine != "server", "means nothing to a server, which decides by itself"),
     ),
-    DrawConfig: (
-        Rule(
-            ("model.dtype", "model.attention"),
-            lambda c: c.engine != "server" or _gives_weights(c),
-            "means nothing with `engine: server`, where the tokenizer alone is loaded here",
-        ),
-    ),
+    SampleConfig: (_REMOTE,),
     EvalConfig: (
+        _REMOTE,
         Rule(
             ("folder", "prompt", "count"),
             lambda c: bool(c.benchmarks),

@@ -146,12 +146,12 @@ def _write(
         counts = _tokenise(partial, examples, tokenizer, max_length)
         whole = {**record, "dtype": token_dtype(tokenizer), "counts": dict(counts)}
         write_atomically(partial / _RECORD, json.dumps(whole, indent=1))
+        if (folder / _RECORD).is_file():  # ours, made with other settings
+            shutil.rmtree(folder)
+        partial.rename(folder)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
-    if (folder / _RECORD).is_file():  # ours, made with other settings
-        shutil.rmtree(folder)
-    partial.rename(folder)
 
 
 def _tokenise(partial: Path, examples: Iterator[Example], tokenizer: Any, max_length: int) -> Counter[str]:
