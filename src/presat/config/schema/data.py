@@ -101,7 +101,7 @@ class TracesConfig(Settings):
 
     data: TaskConfig = Field(default_factory=TaskConfig)
     """The traces. `columns` can name `question`, `trace`, `solution`, `answer`, `messages`; usual names, OpenThoughts'
-    among them, are found by themselves."""
+    among them, are found by themselves. `prompt` gives every example the system message of a style."""
     where: dict[str, str] = Field(default_factory=dict)
     """Only rows whose columns have these values, for instance `{domain: math}`."""
     model: ModelConfig = Field(default_factory=ModelConfig)
