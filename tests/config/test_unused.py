@@ -32,7 +32,6 @@ REFUSED = {  # the verb, its configuration, the setting named
         "reward: {source: weighted_sum, votes: 32, parts: [{source: majority_vote, options: {votes: 8}}]}",
         "reward.votes` would do nothing",
     ),
-    "evaluation": ("train", "eval: {samples: 4}", "eval.samples` would do nothing: it belongs to evaluation"),
     "name": ("train", "data: {name: x}", "data.name` would do nothing"),
     "decay": ("cpt", "optim: {schedule: constant, final_lr: 0.1}", "optim.final_lr` would do nothing"),
     "corpus": ("cpt", "data: {source: a.txt, weights: {x: 1.0}}", "data.weights` would do nothing"),
@@ -67,6 +66,7 @@ HONOURED = {
     "votes": ("train", "reward: {source: majority_vote, votes: 32}"),
     "parts": ("train", "reward: {source: weighted_sum, votes: 32, parts: [{source: soft_majority_vote}]}"),
     "stop": ("train", "stop: {patience: 30, window: 9}"),  # t_sat is logged by them, and `watch` judges by them
+    "off": ("train", "eval: {samples: 4, sets: []}"),
     "label": ("data filter", "data: {source: a.parquet, name: x}"),
     "counts": ("data subset", "{samples: 8, counts: difficulty.MODEL}"),
     "corpus": ("cpt", "data: {source: lab/cpt, seed: 3, weights: {x: 1.0}}"),

@@ -2,7 +2,7 @@
 
 A setting counts as set where it differs from its default: a resolved configuration (`config.yaml` of a run, the command
 line's) names every setting, and asks for nothing by those at their defaults. Settings of a data source are refused by
-the source itself (`presat.tasks.load`).
+the source itself (`presat.tasks.load`). Emptying `eval.sets` switches evaluation off, and its other settings with it.
 """
 
 from __future__ import annotations
@@ -73,9 +73,6 @@ _REMOTE = Rule(
     lambda c: c.engine != "server" or _gives_weights(c),
     "means nothing with `engine: server`, where the tokenizer alone is loaded here",
 )
-_EVALUATION = tuple(
-    f"eval.{name}" for name in ("samples", "greedy", "every", "temperature", "max_new_tokens", "save_rollouts")
-)
 
 RULES: Mapping[type[Settings], tuple[Rule, ...]] = {
     EngineConfig: (
@@ -98,7 +95,6 @@ RULES: Mapping[type[Settings], tuple[Rule, ...]] = {
         _UNNAMED,
         Rule(("lora.dropout",), _never, "belongs to CPT and SFT: RL trains without dropout"),
         Rule(("reward.votes",), _votes, "belongs to a reward that holds a vote without a number of its own"),
-        Rule(_EVALUATION, lambda c: bool(c.eval.sets), "belongs to evaluation, and `eval.sets` is empty"),
     ),
     SupervisedConfig: (
         _LORA,
