@@ -173,7 +173,8 @@ def _evaluate_one(
         note_evaluated(config.run, step, label, described["name"], subject.identities[label])
         writer.append(step, metrics)
         if config.save_rollouts:
-            store.write("eval", step, found.groups, found.scores_PG, set_name=label, extra_PG=found.extra_PG)
+            drawn = {"name": described["name"], **subject.identities[label]}
+            store.write("eval", step, found.groups, found.scores_PG, None, label, found.extra_PG, drawn)
         report.results.append(result)
         progress.show(len(report.results), metrics)
 

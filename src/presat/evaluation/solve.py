@@ -14,8 +14,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-import polars as pl
-
 from presat.config.schema import ModelConfig, SampleConfig, VerifyConfig
 from presat.config.unused import refuse_unused
 from presat.errors import DataError, RunError
@@ -31,7 +29,7 @@ from presat.tasks import load_task
 from presat.tasks.rows import content_id
 from presat.tracking import RunWriter
 from presat.tracking.progress import Progress
-from presat.tracking.responses import RolloutStore, rollout_files
+from presat.tracking.responses import RolloutStore, read_file, rollout_files
 from presat.types import Problem, Sampling
 from presat.verify import Verifier
 from presat.verify.groups import score_groups
@@ -94,6 +92,7 @@ class Sampler:
     engine: BatchEngine
     progress: Progress
     known: dict[_Key, Samples] = field(default_factory=dict)
+    drawn: dict[str, Any] = field(default_factory=dict)
 
     def draw(self, problems: Sequence[Problem]) -> list[Samples]:
         """Return the samples of each problem, drawing those that are not on disk yet."""
@@ -110,7 +109,8 @@ class Sampler:
         scores_PG = score_groups(self.verifier, groups)
         number = 1 + max((step for step, _ in rollout_files(config.run, SPLIT)), default=-1)
         prompts_PG = [[content_id(problem.messages)] * config.samples for problem in problems]
-        RolloutStore(config.run / "rollouts").write(SPLIT, number, groups, scores_PG, extra_PG={PROMPT: prompts_PG})
+        store = RolloutStore(config.run / "rollouts", self.drawn)
+        store.write(SPLIT, number, groups, scores_PG, extra_PG={PROMPT: prompts_PG})
         for problem, scores in zip(problems, scores_PG, strict=True):
             self.known[_key(problem)] = Samples([s.extracted for s in scores], [s.value for s in scores])
         rate = sum(samples.right for samples in self.known.values()) / (config.samples * len(self.known))
@@ -145,21 +145,21 @@ def open_sampler(config: SampleConfig, command: str, quiet: bool = False) -> Ite
     ):
         engine = open_engine(config, config.model.name)
         identity = describe_engine(engine, config.server)
-        _same_draws(config, identity, engine)
+        drawn = {"name": identity["name"], **_same_draws(config, identity, engine)}
         fitting, too_long = drop_too_long(engine, problems, config.max_prompt_tokens)
         writer.note_provenance(model=identity, problems={"data": describe(fitting, too_long)})
         wanted = {_key(problem) for problem in fitting}
         known = {key: samples for key, samples in _read(config).items() if key in wanted}
         progress.start(len(known), len(fitting))
-        yield Sampler(config, fitting, too_long, verifier, writer, engine, progress, known)
+        yield Sampler(config, fitting, too_long, verifier, writer, engine, progress, known, drawn)
 
 
 def _key(problem: Problem) -> _Key:
     return problem.id, problem.gold, content_id(problem.messages)
 
 
-def _same_draws(config: SampleConfig, identity: dict[str, Any], engine: BatchEngine) -> None:
-    """Note what decides the samples, or refuse to mix them with samples that were drawn otherwise.
+def _same_draws(config: SampleConfig, identity: dict[str, Any], engine: BatchEngine) -> dict[str, Any]:
+    """Note what decides the samples and return it, or refuse to mix them with samples that were drawn otherwise.
 
     A server's model is known by the name it has there; where the server stands decides nothing.
     """
@@ -177,15 +177,14 @@ def _same_draws(config: SampleConfig, identity: dict[str, Any], engine: BatchEng
                 "run directory, or delete this one to draw anew."
             )
     write_atomically(config.run / DRAWN_WITH, json.dumps(now, indent=2))
+    return now
 
 
 def _read(config: SampleConfig) -> dict[_Key, Samples]:
     """The samples on disk; those that do not say which prompt they were drawn with are nobody's."""
     known = {}
     for _, file in rollout_files(config.run, SPLIT):
-        if PROMPT not in pl.read_parquet_schema(file):
-            continue
-        rows = pl.read_parquet(file, columns=["problem_id", "gold", PROMPT, "sample", "extracted", "score"])
+        rows = read_file(file, ["problem_id", "gold", PROMPT, "sample", "extracted", "score"]).drop_nulls(PROMPT)
         for (identity, gold, prompt), part in rows.group_by("problem_id", "gold", PROMPT, maintain_order=True):
             ordered = part.sort("sample")
             known[str(identity), gold, str(prompt)] = Samples(

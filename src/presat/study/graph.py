@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from presat.errors import PresatError, RunError
+from presat.files import read_json, write_atomically
 
 State = Literal["waiting", "running", "done", "kept"]
 
@@ -191,13 +192,9 @@ def _result_of(future: Future[Any], name: str, folder: Path) -> Any:
 
 
 def _read_stamp(path: Path, key: str) -> dict[str, Any] | None:
-    if not path.is_file():
-        return None
-    stamp = json.loads(path.read_text(encoding="utf-8"))
-    return stamp if stamp["key"] == key else None
+    stamp = read_json(path)
+    return stamp if stamp.get("key") == key else None
 
 
 def _write_stamp(path: Path, key: str, result: Any) -> None:
-    draft = path.with_suffix(".tmp")
-    draft.write_text(json.dumps({"key": key, "result": result}), encoding="utf-8")
-    draft.replace(path)
+    write_atomically(path, json.dumps({"key": key, "result": result}))

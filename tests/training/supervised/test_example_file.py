@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import threading
 import tracemalloc
 from collections.abc import Iterator
@@ -188,10 +190,14 @@ def test_a_source_that_changed_under_a_run_is_refused(tmp_path):
 
 
 def test_what_a_killed_or_failed_writer_leaves_is_no_harm(tmp_path):
-    left = tmp_path / f"{EXAMPLES}.partial"
-    left.mkdir()
-    (left / "tokens.bin").write_bytes(b"half")
     config = settings(tmp_path)
+    kill = "import os, signal; from presat.files import atomically; from pathlib import Path; import sys\n"
+    kill += (
+        "with atomically(Path(sys.argv[1])) as draft:\n    draft.mkdir(); (draft / 'tokens.bin').write_bytes(b'half')\n"
+    )
+    kill += "    os.kill(os.getpid(), signal.SIGKILL)"
+    subprocess.run([sys.executable, "-c", kill, str(tmp_path / EXAMPLES)], check=False)
+    assert [path.name.startswith(f".{EXAMPLES}.") for path in tmp_path.iterdir()] == [True]
     rows = written(config)
     assert same(rows.batch({"row": range(len(rows))}), in_memory(config)[0])
     broken = config.model_copy(update={"max_length": 5})

@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
-import os
 import shutil
 import time
 from collections import Counter
@@ -25,7 +24,7 @@ import numpy as np
 
 from presat.config.schema import SftConfig
 from presat.errors import DataError, RunError
-from presat.files import read_json, write_atomically
+from presat.files import atomically, read_json
 from presat.models.examples import IGNORED, Row, sizes, tokenised
 from presat.tasks.files import source_files
 from presat.training.supervised.token_file import token_dtype, tokenizer_identity
@@ -139,19 +138,14 @@ def _files(config: SftConfig) -> list[list[str | int]]:
 def _write(
     folder: Path, examples: Iterator[Example], tokenizer: Any, max_length: int, record: Mapping[str, Any]
 ) -> None:
-    partial = folder.with_name(f"{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)  # of a process that was killed
-    partial.mkdir(parents=True)
-    try:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with atomically(folder) as partial:
+        partial.mkdir()
         counts = _tokenise(partial, examples, tokenizer, max_length)
         whole = {**record, "dtype": token_dtype(tokenizer), "counts": dict(counts)}
-        write_atomically(partial / _RECORD, json.dumps(whole, indent=1))
+        (partial / _RECORD).write_text(json.dumps(whole, indent=1), encoding="utf-8")
         if (folder / _RECORD).is_file():  # ours, made with other settings
             shutil.rmtree(folder)
-        partial.rename(folder)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
 
 
 def _tokenise(partial: Path, examples: Iterator[Example], tokenizer: Any, max_length: int) -> Counter[str]:
@@ -174,9 +168,6 @@ def _tokenise(partial: Path, examples: Iterator[Example], tokenizer: Any, max_le
             begin = int(ends[-1]) if kept else begin
             ends.tofile(starts)
             np.array([_prompt_length(item) for item in kept], dtype=np.int64).tofile(prompts)
-        for file in (tokens, starts, prompts):
-            file.flush()
-            os.fsync(file.fileno())
     if not counts["data/examples"]:
         raise DataError(
             f"None of the {counts['data/too_long']} examples fits max_length ({max_length} tokens): raise it."

@@ -97,7 +97,7 @@ class MuonAdamW(torch.optim.Optimizer):
         self, matrices: list[nn.Parameter], others: list[dict[str, Any]], lr: float, weight_decay: float
     ) -> None:
         self.muon = Muon(matrices, lr, weight_decay)
-        self.adamw = torch.optim.AdamW(others, lr=lr)
+        self.adamw = torch.optim.AdamW(others, lr=lr, fused=True)
         super().__init__([*self.muon.param_groups, *self.adamw.param_groups], {})
 
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
@@ -138,7 +138,7 @@ def make_optimizer(model: nn.Module, config: SupervisedOptimConfig) -> torch.opt
     ]
     if muon:
         return MuonAdamW(list(matrices.values()), groups, config.lr, config.weight_decay)
-    return torch.optim.AdamW(groups, lr=config.lr)
+    return torch.optim.AdamW(groups, lr=config.lr, fused=True)
 
 
 def lr_factor(step: int, steps: int, config: SupervisedOptimConfig) -> float:
