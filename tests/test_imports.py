@@ -25,7 +25,6 @@ ONLY = {
 }
 NEVER = {room: {"training"} for room in ("study", "report")}
 EXCEPTIONS = {
-    ("evaluation.traces", "training"): "the data verb for SFT counts tokens as SFT does",
     ("config.reference", "cli"): "renders the command line's help into docs/reference.md; nothing imports it",
 }
 HEAVY = ("torch", "transformers", "trl", "datasets")

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from presat.config.schema import EvalConfig, TaskConfig
+from presat.config.unused import refuse_unused
 from presat.errors import ConfigError, ModelError
 from presat.evaluation.evaluate import Evaluation, evaluate_problems
 from presat.evaluation.problems import describe, describe_engine, drop_too_long
@@ -94,10 +95,11 @@ def evaluate_model(config: EvalConfig, quiet: bool = False) -> EvalReport:
     a checkpoint's numbers repeat the ones its training logged.
 
     Raises:
-        ConfigError: no sets to evaluate on, two of one name, or an unknown benchmark.
+        ConfigError: no sets to evaluate on, two of one name, an unknown benchmark, or a setting that would do nothing.
         DataError, ModelError, RunError: problems, model or run directory cannot be used, or the directory holds another
             evaluation of a set at the same step.
     """
+    refuse_unused(config)
     report = EvalReport(config.run)
     use_cpu(config.threads, config.onednn)
     first, *others = _models(config)

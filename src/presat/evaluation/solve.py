@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from presat.config.schema import ModelConfig, SampleConfig, VerifyConfig
+from presat.config.unused import refuse_unused
 from presat.errors import DataError, RunError
 from presat.evaluation.problems import describe, describe_engine, drop_too_long
 from presat.files import read_json, write_atomically
@@ -129,6 +130,7 @@ def open_sampler(config: SampleConfig, command: str, quiet: bool = False) -> Ite
         DataError, ModelError: the problems or the model cannot be loaded; a problem has no gold answer to count by.
         RunError: the run directory is busy, or holds samples that were drawn otherwise (the message names how).
     """
+    refuse_unused(config)
     problems = load_task(config.data)  # quick to refuse, so before the model
     for problem in problems:
         if problem.gold is None and problem.verifier != "reasoning_gym":

@@ -303,7 +303,9 @@ class SftConfig(SupervisedConfig):
     run: Path = Path("runs/sft")
     """Run directory; the trained model is its last `checkpoints/step_N`."""
     data: TaskConfig = Field(default_factory=TaskConfig)
-    """`lab/NAME`, or a file or data set with columns `question`, `trace`, `solution`, or `messages`."""
+    """`lab/NAME`, or a file or data set of traces: columns `question`, `trace`, `solution`, or `messages`, and what
+    else `data sft` finds by itself; `columns` names others. `prompt` gives all examples the system message of a style.
+    """
     thinking: bool = True
     """Train on `<think>` trace `</think>` and the solution; otherwise on the solution alone, same prompts."""
     max_length: int = Field(default=8192, ge=2)
