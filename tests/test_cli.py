@@ -321,11 +321,12 @@ def test_every_preset_fits_the_verb_it_is_named_for(preset: str) -> None:
     load_config(VERBS[verb].config, preset)
 
 
-@pytest.mark.parametrize(("verb", "asked"), [("demo", None), ("train", "1")])
-def test_large_pages_are_asked_for_but_not_for_the_demo(verb, asked, monkeypatch):
-    monkeypatch.setenv("THP_MEM_ALLOC_ENABLE", "")  # so that the variable is put back afterwards
-    monkeypatch.delenv("THP_MEM_ALLOC_ENABLE")
+@pytest.mark.parametrize(("verb", "pages", "gpus"), [("demo", None, ""), ("train", "1", None)])
+def test_large_pages_are_asked_for_but_not_for_the_demo_which_stays_on_the_cpu(verb, pages, gpus, monkeypatch):
+    for name in ("THP_MEM_ALLOC_ENABLE", "CUDA_VISIBLE_DEVICES"):
+        monkeypatch.setenv(name, "")  # so that the variable is put back afterwards
+        monkeypatch.delenv(name)
     with pytest.raises(SystemExit) as ended:
         main([verb, "--help"])
     assert ended.value.code == 0
-    assert os.environ.get("THP_MEM_ALLOC_ENABLE") == asked
+    assert (os.environ.get("THP_MEM_ALLOC_ENABLE"), os.environ.get("CUDA_VISIBLE_DEVICES")) == (pages, gpus)

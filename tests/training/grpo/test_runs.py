@@ -28,6 +28,7 @@ def unbroken(toy_model, tmp_path_factory):
     return config
 
 
+@pytest.mark.device
 def test_a_run_leaves_a_whole_directory(unbroken):
     run = unbroken.run
     rows = lines(run)
@@ -60,6 +61,7 @@ def test_responses_are_kept_with_their_rewards(unbroken):
     assert "valid_trace" in held_out.columns
 
 
+@pytest.mark.device
 def test_the_last_checkpoint_is_an_ordinary_model_folder(unbroken):
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -71,6 +73,7 @@ def test_the_last_checkpoint_is_an_ordinary_model_folder(unbroken):
     assert moved > 1e-3
 
 
+@pytest.mark.device
 def test_evaluating_the_checkpoint_repeats_the_runs_numbers(unbroken, tmp_path):
     config = EvalConfig(
         run=tmp_path / "eval",
@@ -145,6 +148,7 @@ def test_a_saturated_run_stops_and_says_why(unbroken, toy_config):
     assert lines(toy_config.run)[-1]["step"] == stop_at
 
 
+@pytest.mark.device
 def test_a_loss_that_is_not_a_number_ends_the_run_with_its_step(toy_config):
     toy_config.optim = OptimConfig(lr=1e30)
     toy_config.save_every = 1

@@ -22,7 +22,13 @@ HALF = ModelConfig(dtype="bfloat16")
 @pytest.fixture(autouse=True)
 def plain(monkeypatch):
     """No launcher."""
-    for name in ("ACCELERATE_MIXED_PRECISION", "ACCELERATE_USE_FSDP", "ACCELERATE_USE_DEEPSPEED", "WORLD_SIZE"):
+    for name in (
+        "ACCELERATE_MIXED_PRECISION",
+        "ACCELERATE_USE_FSDP",
+        "ACCELERATE_USE_DEEPSPEED",
+        "WORLD_SIZE",
+        "LOCAL_RANK",
+    ):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -48,6 +54,17 @@ def test_another_precision_than_ours_is_refused_before_a_run_directory_is_made(m
     with pytest.raises(ConfigError, match=r"mixed precision bf16 .* `bf16` is false.* or set presat's `bf16: true`"):
         run_train(toy_config, quiet=True)
     assert not toy_config.run.exists()
+
+
+@pytest.mark.parametrize("config", [TrainConfig(), SftConfig(), CptConfig()])
+def test_one_process_with_several_gpus_is_refused(config, monkeypatch):
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    with pytest.raises(ConfigError, match="One process sees 2 GPUs.*CUDA_VISIBLE_DEVICES=0"):
+        refuse_contradictions(config)
+    monkeypatch.setenv("LOCAL_RANK", "0")  # as every launcher sets it
+    refuse_contradictions(config)
 
 
 @pytest.mark.parametrize(
