@@ -46,7 +46,7 @@ class OnGpu(torch.Tensor):
     @classmethod
     def __torch_function__(cls, func, types, args=(), kwargs=None):
         if func is nn.functional.scaled_dot_product_attention:  # its choice of kernel asks the device itself
-            _one_device(func, [item for item in tree_flatten((args, kwargs or {}))[0]])
+            _one_device(func, tree_flatten((args, kwargs or {}))[0])
             return OnGpu(func(*_held(args), **_held(kwargs or {})))
         if func in _READ:
             return func(args[0].held)
@@ -94,9 +94,8 @@ class PretendGpu(TorchFunctionMode):
             kwargs.pop("device")
             return OnGpu(func(*_held(args), **kwargs))
         if func is torch.Tensor.to and not isinstance(args[0], OnGpu):
-            device = kwargs.get(
-                "device", args[1] if len(args) > 1 and isinstance(args[1], str | torch.device) else None
-            )
+            first = args[1] if len(args) > 1 and isinstance(args[1], str | torch.device) else None
+            device = kwargs.get("device", first)
             if _is_gpu(device):
                 rest = [a for a in args[1:] if a is not device]
                 kwargs.pop("device", None)

@@ -9,6 +9,7 @@ from collections import Counter
 
 import polars as pl
 import pytest
+from tests.training.runs import lines, status
 
 from presat.config.schema import EvalConfig, ModelConfig, TaskConfig, VerifyConfig
 from presat.errors import ConfigError, RunError
@@ -20,8 +21,6 @@ from presat.rollouts import make_engine
 from presat.tasks import load_task
 from presat.types import Completion, Problem, RolloutGroup, Sampling
 from presat.verify import Verifier
-
-from .runs import lines, status
 
 SET = TaskConfig(source="lab/chains", name="held out", count=6, options={"split": "held_out", "operands": [3, 5]})
 

@@ -12,6 +12,7 @@ import polars as pl
 import pytest
 from rich.console import Console
 from safetensors.torch import load_file, save_file
+from tests.training.runs import lines
 
 from presat.analysis import summarise
 from presat.cli import run
@@ -20,8 +21,6 @@ from presat.errors import ConfigError, DataError, ModelError, RunError
 from presat.evaluation.run import _problems, evaluate_model, render
 from presat.tasks.benchmarks import MissingBenchmarkError
 from presat.tracking import open_run
-
-from .runs import lines
 
 SET = TaskConfig(source="lab/chains", name="held out", count=30, options={"split": "held_out", "operands": [3, 5]})
 

@@ -3,13 +3,12 @@ from __future__ import annotations
 import pytest
 import torch
 from tests.device import DEVICE, SLACK, same_draws
+from tests.rollouts.conftest import build
 
 from presat.errors import ConfigError, DataError
 from presat.rollouts import make_engine, seed_for
 from presat.rollouts.batching import draw
 from presat.types import Problem, Sampling
-
-from .conftest import build
 
 pytestmark = pytest.mark.device
 

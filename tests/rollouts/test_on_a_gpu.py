@@ -7,6 +7,7 @@ import copy
 import pytest
 import torch
 from tests.pretend_gpu import GPU, OnGpu, PretendGpu, move
+from tests.rollouts.conftest import build
 
 from presat.config.schema import EvalConfig, LoraConfig, ModelConfig, VerifyConfig
 from presat.evaluation.solve import solve_counts
@@ -19,8 +20,6 @@ from presat.rollouts.opening import open_engine
 from presat.rollouts.weights import fingerprint, save_weights, whole_weights
 from presat.training.supervised.fit import bits_per_token, row
 from presat.types import Sampling
-
-from .conftest import build
 
 SEEDS = [seed_for(1, i) for i in range(5)]
 
@@ -92,9 +91,8 @@ def test_statistics_weights_and_measures_are_computed_there(llama, tokenizer, pr
             for ours, theirs in zip(found, expected, strict=True):
                 for one, other in zip(ours.completions, theirs.completions, strict=True):
                     assert one.stats == pytest.approx(other.stats, rel=1e-5)
-        assert (bits_per_token(moved, rows, 0, 2), recall_accuracy(moved, tokenizer, count=2)) == pytest.approx(
-            measured
-        )
+        again = bits_per_token(moved, rows, 0, 2), recall_accuracy(moved, tokenizer, count=2)
+        assert again == pytest.approx(measured)
         assert fingerprint(whole_weights(moved)) == fingerprint(whole_weights(llama))
         save_weights(whole_weights(moved), tmp_path)
 

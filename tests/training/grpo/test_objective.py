@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 import torch
 from tests.device import SLACK
-
-from .updates import G, hand_adamw, logprobs, train
+from tests.training.updates import G, hand_adamw, logprobs, train
 
 pytestmark = pytest.mark.device
 

@@ -9,15 +9,14 @@ import polars as pl
 import pytest
 import torch
 from safetensors.torch import load_file
+from tests.toy import toy
+from tests.training.runs import kill_at, largest_gap, lines, on_two_processes, status, weights, without_clock
 
 from presat.config.schema import EvalConfig, ModelConfig, OptimConfig, StopConfig, TaskConfig
 from presat.errors import ConfigError, DataError, RunError
 from presat.evaluation import run_eval
 from presat.training import run_train
 from presat.training.grpo.schedule import plan_batches
-
-from .conftest import toy
-from .runs import kill_at, largest_gap, lines, on_two_processes, status, weights, without_clock
 
 
 @pytest.fixture(scope="module")

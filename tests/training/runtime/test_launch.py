@@ -22,13 +22,8 @@ HALF = ModelConfig(dtype="bfloat16")
 @pytest.fixture(autouse=True)
 def plain(monkeypatch):
     """No launcher."""
-    for name in (
-        "ACCELERATE_MIXED_PRECISION",
-        "ACCELERATE_USE_FSDP",
-        "ACCELERATE_USE_DEEPSPEED",
-        "WORLD_SIZE",
-        "LOCAL_RANK",
-    ):
+    kinds = ("MIXED_PRECISION", "USE_FSDP", "USE_DEEPSPEED")
+    for name in (*(f"ACCELERATE_{kind}" for kind in kinds), "WORLD_SIZE", "LOCAL_RANK"):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -61,7 +56,7 @@ def test_one_process_with_several_gpus_is_refused(config, monkeypatch):
     import torch
 
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    with pytest.raises(ConfigError, match="One process sees 2 GPUs.*CUDA_VISIBLE_DEVICES=0"):
+    with pytest.raises(ConfigError, match=r"One process sees 2 GPUs.*CUDA_VISIBLE_DEVICES=0"):
         refuse_contradictions(config)
     monkeypatch.setenv("LOCAL_RANK", "0")  # as every launcher sets it
     refuse_contradictions(config)
