@@ -14,7 +14,7 @@ from presat.errors import ConfigError
 from presat.training import run_train
 from presat.training.runtime.launch import launch_notes, refuse_contradictions
 
-EXAMPLES = sorted((Path(__file__).parents[2] / "examples" / "scaling").glob("*.yaml"))
+EXAMPLES = sorted((Path(__file__).parents[3] / "examples" / "scaling").glob("*.yaml"))
 ADAPTERS = LoraConfig(rank=4)
 HALF = ModelConfig(dtype="bfloat16")
 
