@@ -91,6 +91,11 @@ def test_imports_go_one_way():
     assert not wrong
 
 
+def test_nothing_private_of_another_package_is_imported():
+    private = {imported for _, imported in found() if any(part.startswith("_") for part in imported.split("."))}
+    assert {name for name in private if name.split(".")[0] not in ("presat", "__future__")} == set()
+
+
 def test_every_exception_is_still_needed():
     assert set(EXCEPTIONS) <= {(module, other) for module, _, other in crossings()}
 

@@ -38,6 +38,7 @@ def unbroken(toy_model, tmp_path_factory):
     return config
 
 
+@pytest.mark.device
 def test_a_run_leaves_a_whole_directory(unbroken):
     run = unbroken.run
     rows = lines(run)
@@ -84,6 +85,7 @@ def test_responses_say_how_they_were_drawn_and_can_be_judged_again(unbroken):
     assert scores == rows["score"].to_list()[: len(scores)]
 
 
+@pytest.mark.device
 def test_the_last_checkpoint_is_an_ordinary_model_folder(unbroken):
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -95,6 +97,7 @@ def test_the_last_checkpoint_is_an_ordinary_model_folder(unbroken):
     assert moved > 1e-3
 
 
+@pytest.mark.device
 def test_evaluating_the_checkpoint_repeats_the_runs_numbers(unbroken, tmp_path):
     config = EvalConfig(
         run=tmp_path / "eval",
@@ -290,6 +293,7 @@ def test_watching_and_the_run_agree_on_when_it_stops(rising):
     assert "judged by other settings than the run's own `stop`: patience 9, not 2, min_reward 5, not 0" in asked
 
 
+@pytest.mark.device
 def test_a_loss_that_is_not_a_number_ends_the_run_with_its_step(toy_config):
     toy_config.optim = OptimConfig(lr=1e30)
     toy_config.save_every = 1
