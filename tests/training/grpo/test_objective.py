@@ -54,8 +54,7 @@ def test_loss_and_kl_are_the_papers_at_every_step(trained):
         model.load_state_dict(weights[step])
         loss, kl = hand_loss(model, reference, drawn[step], config)
         assert logs[step]["loss"] == pytest.approx(loss.item(), abs=2e-6 * SLACK)
-        # TRL logs the mean over micro-batches of their token means; here it is the mean over all tokens
-        assert logs[step]["kl"] == pytest.approx(kl.item(), rel=0.05, abs=1e-6)
+        assert logs[step]["kl"] == pytest.approx(kl.item(), rel=1e-4 * SLACK, abs=1e-6)
     assert logs[-1]["kl"] > 0.1  # the last step tests the KL term, the first only the advantage
 
 

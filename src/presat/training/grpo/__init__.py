@@ -10,8 +10,8 @@ One step in the order it runs (`docs/contributing.md` says what comes before the
 - They are rewarded by whole groups: `rewards/outcome.py`, with a source such as `rewards/vote.py`.
 - Labels are counted by `rewards/labels.py`; the sink in `training/grpo/callbacks.py` saves the responses through
   `tracking/responses.py`.
-- TRL computes loss and gradient: `training/grpo/train.py` adds constant baselines, `training/runtime/safe.py` refuses
-  an update that is not finite.
+- They get their advantages: `training/grpo/advantages.py`. TRL computes loss and gradient: `training/grpo/train.py`;
+  `training/runtime/safe.py` refuses an update that is not finite.
 - The monitor in `training/grpo/callbacks.py` evaluates (`evaluation/evaluate.py`), judges saturation
   (`metrics/online.py`), decides about stopping and saving, and writes the step's line (`tracking/writer.py`,
   `tracking/progress.py`); `tracking/checkpoints.py` gives a checkpoint its name last.

@@ -127,7 +127,13 @@ class Trainer(SafeTrainer, SFTTrainer):
         optim: optimiser and schedule.
     """
 
+    token_means = ("entropy", "mean_token_accuracy")
     optim: SupervisedOptimConfig
+
+    def compute_loss(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        """Return the loss of a micro-batch."""
+        self.note_tokens((inputs["labels"][:, 1:] != IGNORED).sum())  # the first token of a row is not predicted
+        return super().compute_loss(model, inputs, *args, **kwargs)
 
     def create_optimizer(self, model: Any = None) -> Any:
         """Return the optimiser over the trainable weights."""
