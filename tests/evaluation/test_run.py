@@ -12,6 +12,7 @@ import polars as pl
 import pytest
 from rich.console import Console
 from safetensors.torch import load_file, save_file
+from transformers import AutoTokenizer
 
 from presat.analysis import summarise
 from presat.cli import run
@@ -107,7 +108,7 @@ def test_every_checkpoint_of_a_run_is_evaluated_at_its_step(toy_model, tmp_path)
         ({"temperature": 0.5}, r"\(temperature 1.0, now 0.5\)"),
         ({"max_new_tokens": 10}, r"\(max_new_tokens 20, now 10\)"),
         ({"seed": 1}, r"\(seed 0, now 1\)"),
-        ({"engine": "transformers"}, r"\(engine SmallEngine, now TransformersEngine\)"),
+        ({"engine": "transformers"}, r"\(engine small, now transformers\)"),
         ({"verify": VerifyConfig(extraction="any")}, r"\(extraction boxed, now any\)"),
         ({"model": ModelConfig(dtype="bfloat16")}, r"\(dtype float32, now bfloat16\)"),
         ({"sets": [SET.model_copy(update={"count": 5})]}, r"\(problems \w{24}, now \w{24}\)"),
@@ -150,6 +151,33 @@ def test_the_same_evaluation_may_be_repeated_and_others_added_beside_it(toy_mode
     noted = json.loads((config.run / "evaluated.json").read_text())
     assert {label: entry["0"]["samples"] for label, entry in noted.items()} == {"held out": 2, "other": 3}
     assert noted["held out"]["0"]["name"] == str(moved)
+
+
+def test_the_chat_template_is_part_of_an_evaluation_and_its_file_may_move(toy_model, first_evaluation, tmp_path):
+    first, before = first_evaluation
+    template = AutoTokenizer.from_pretrained(toy_model).chat_template
+    for name, text in (("same", template), ("other", template.replace("<user>", "<user> <user>"))):
+        (tmp_path / f"{name}.jinja").write_text(text)
+
+    def again(run: Path, name: str) -> EvalConfig:
+        path = str(tmp_path / f"{name}.jinja")
+        return first.model_copy(update={"run": run, "model": first.model.model_copy(update={"chat_template": path})})
+
+    with pytest.raises(RunError, match=r"\(chat_template none, now \S*"):
+        evaluate_model(again(first.run, "other"), quiet=True)
+    assert files_of(first.run) == before
+    copy = shutil.copytree(first.run, tmp_path / "run")
+    evaluate_model(again(copy, "same"), quiet=True)  # the same text from another place is the same template
+    noted = json.loads((copy / "evaluated.json").read_text())["held out"]["0"]
+    (copy / "evaluated.json").write_text(json.dumps({"held out": {"0": {  # as it was before templates were noted
+        "name": noted["name"], "model": noted["model"], "engine": "SmallEngine", "extraction": "boxed", "seed": 0,
+        "dtype": "float32", "samples": 2, "temperature": 1.0, "max_new_tokens": 20, "prompt": "",
+        "problems": noted["problems"],
+    }}}))  # fmt: skip
+    evaluate_model(again(copy, "same"), quiet=True)
+    assert json.loads((copy / "evaluated.json").read_text())["held out"]["0"] == noted
+    with pytest.raises(RunError, match=r"\(chat_template \S*, now \S*"):
+        evaluate_model(again(copy, "other"), quiet=True)
 
 
 @pytest.fixture(scope="module")

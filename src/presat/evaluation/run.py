@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from presat.config.schema import EvalConfig, TaskConfig
 from presat.errors import ConfigError, ModelError
 from presat.evaluation.evaluate import Evaluation, evaluate_problems
-from presat.evaluation.problems import describe, describe_engine, drop_too_long
+from presat.evaluation.problems import describe, describe_engine, drop_too_long, identity_of
 from presat.evaluation.sets import load_sets
 from presat.metrics import Interval, avg_at_k, bootstrap_interval, maj_at_k, mean_pass_at_k
 from presat.models import resolve_model
@@ -138,9 +138,7 @@ def _open(name: str, config: EvalConfig, asked: dict[str, list[Problem]]) -> _Su
     described = describe_engine(engine, config.server)
     fitting = {label: drop_too_long(engine, own, config.max_prompt_tokens) for label, own in asked.items()}
     facts = {label: describe(*found) for label, found in fitting.items()}
-    drawn = {key: getattr(config, key) for key in ("samples", "temperature", "max_new_tokens", "seed")}
-    drawn |= {"dtype": config.model.dtype, "engine": type(engine).__name__, "extraction": config.verify.extraction}
-    drawn |= {"model": described.get("sha256") or described.get("revision") or described["name"]}
+    drawn = identity_of(engine, config, described)
     prompts = {task.label(): task.prompt for task in config.sets}  # benchmarks have the common one
     identities = {}
     for label in asked:

@@ -7,28 +7,19 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
-from fnmatch import fnmatch
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from presat.errors import RunError
+from presat.models.hashes import RESUME_STATE, hash_path
 from presat.types import Problem
 
 PACKAGES = (
     "presat", "torch", "transformers", "trl", "accelerate", "peft", "datasets", "tokenizers", "safetensors", "numpy",
     "polars", "math-verify", "reasoning-gym", "vllm",
 )  # fmt: skip
-
-RESUME_STATE = (
-    "rng_state*.pth",  # of every process, under every launcher: while one is there, the state is whole
-    "optimizer.pt", "optimizer.bin", "scheduler.pt", "scaler.pt",
-    "pytorch_model_fsdp*",  # FSDP's own copy of the weights
-    "global_step*", "latest", "zero_to_fp32.py",  # DeepSpeed
-)  # fmt: skip
-"""What a checkpoint holds beside the model, so that training can go on from it; no part of which model it is."""
 
 
 def collect(config: Mapping[str, Any], command: str) -> dict[str, Any]:
@@ -84,35 +75,6 @@ def machine() -> dict[str, Any]:
         "threads": torch.get_num_threads() if torch is not None else None,
         "gpus": gpus,
     }
-
-
-def hash_path(path: Path | str, ignore: Sequence[str] = ()) -> str:
-    """SHA-256 of a file, or of a folder's files with their relative names (hidden files left out).
-
-    Args:
-        path: the file or folder.
-        ignore: patterns of the names in the folder that are left out too.
-
-    Raises:
-        RunError: nothing is there, or it cannot be read.
-    """
-    path = Path(path)
-    if not path.exists():
-        raise RunError(f"Cannot hash {path}: there is no such file or folder.")
-    files = sorted(item for item in path.rglob("*") if item.is_file()) if path.is_dir() else [path]
-    digest = hashlib.sha256()
-    for file in files:
-        if path.is_dir():
-            name = file.relative_to(path)
-            if any(part.startswith(".") for part in name.parts) or any(fnmatch(name.parts[0], own) for own in ignore):
-                continue
-            digest.update(name.as_posix().encode() + b"\0")
-        try:
-            with file.open("rb") as stream:
-                digest.update(hashlib.file_digest(stream, "sha256").digest())
-        except OSError as error:
-            raise RunError(f"Cannot read {file}: {error.strerror}.") from error
-    return digest.hexdigest()
 
 
 def model_identity(name: str) -> dict[str, str | None]:
