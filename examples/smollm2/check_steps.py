@@ -34,7 +34,7 @@ def main(run: Path) -> None:
         sys.exit(f"There is no run with saved responses in {run}.")
     print(f"{'responses':<28}{'right':>8}{'steps right':>14}{'of the right ones':>20}")
     for file in files:
-        rows = pl.read_parquet(file, columns=["prompt", "text", "score"]).rows()
+        rows = pl.read_parquet(file, columns=["prompt", "text", "score"], glob=False).rows()
         steps = [steps_are_right(prompt, text) for prompt, text, _ in rows]
         right = [ok for ok, (_, _, score) in zip(steps, rows, strict=True) if score == 1.0]
         share = f"{sum(right) / len(right):.2f}" if right else "-"

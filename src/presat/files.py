@@ -1,35 +1,111 @@
-"""How the files of a run directory are written and read so that a kill at any moment loses at most one line.
+"""How files are written so that a kill at any moment leaves the old one or the new one, and how JSON is read.
 
-Whole files are written beside their place and renamed into it; `metrics.jsonl` grows by whole lines. A last line that
-is cut short was torn by a kill: readers drop it and say so, a resumed run cuts it off.
+Whole files and folders are written under another name beside their place and renamed into it (`atomically`). The other
+name says which process writes there, so that what a killed one left can be told and removed. Logs of JSON lines grow by
+whole lines. A last line that is cut short was torn by a kill: who reads a log drops it and says so, who reads data
+refuses it.
 """
 
 from __future__ import annotations
 
+import glob
 import json
 import os
-from collections.abc import Iterator
+import re
+import shutil
+import socket
+import time
+import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from presat.errors import RunError
 
+_DRAFT = re.compile(r"\..+\.(?P<machine>[0-9a-f]{8})-(?P<process>\d+)\.part")
+_ABANDONED_S = 24 * 3600.0
+"""A draft of another machine, whose processes cannot be seen, is left behind when nothing touched it for so long."""
+
+
+@contextmanager
+def atomically(path: Path) -> Iterator[Path]:
+    """Yield a path beside `path` to write a file or a folder to; leaving the block gives it the name `path`.
+
+    An error within the block leaves `path` as it was. What killed writers of `path` left is removed first. The folder
+    must be there; a folder can take the place of nothing or of an empty folder only.
+
+    Raises:
+        OSError: whatever goes wrong, for the caller to say what could not be written.
+    """
+    remove_leftovers(path.parent, path.name)
+    draft = path.with_name(f".{path.name}.{_machine()}-{os.getpid()}.part")
+    _delete(draft)  # of an earlier process with this number
+    try:
+        yield draft
+        for file in draft.rglob("*") if draft.is_dir() else (draft,):
+            if file.is_file():
+                with file.open("r+b") as written:
+                    os.fsync(written.fileno())
+        draft.replace(path)
+    except BaseException:
+        _delete(draft)
+        raise
+
 
 def write_atomically(path: Path, text: str) -> None:
-    """Write `text` to `path` by way of a temporary file beside it; readers see the old file or the new one.
+    """Write `text` to `path`; readers see the old file or the new one.
 
     Raises:
         RunError: the folder cannot be written to.
     """
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        with partial.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
+        with atomically(path) as draft:
+            draft.write_text(text, encoding="utf-8")
     except OSError as error:
         raise RunError(f"Cannot write {path}: {error.strerror}. Check the disk and your rights there.") from error
+
+
+def remove_leftovers(folder: Path, name: str = "") -> None:
+    """Remove what killed processes left of `atomically` in a folder: drafts of `name`, or all of them.
+
+    Raises:
+        OSError: one cannot be removed.
+    """
+    for path in folder.glob(f".{glob.escape(name) or '*'}.*.part"):
+        if _is_left(path):
+            _delete(path)
+
+
+def _is_left(draft: Path) -> bool:
+    """Whether the process that wrote a draft is gone, as far as can be told from here."""
+    match = _DRAFT.fullmatch(draft.name)
+    if match is None:  # somebody else's file
+        return False
+    if match["machine"] != _machine():
+        try:
+            return time.time() - draft.lstat().st_mtime > _ABANDONED_S
+        except OSError:  # it has its name by now
+            return False
+    try:
+        os.kill(int(match["process"]), 0)
+    except (ProcessLookupError, OverflowError):
+        return True
+    except OSError:  # it runs, as another user
+        return False
+    return False
+
+
+def _machine() -> str:
+    return f"{zlib.crc32(socket.gethostname().encode()):08x}"
+
+
+def _delete(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -51,54 +127,83 @@ def read_json(path: Path) -> dict[str, Any]:
     return data
 
 
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of a file of JSON lines.
+
+    Attributes:
+        number: counted from 1.
+        row: its object; None where it holds none.
+        fault: what is wrong with it; empty where nothing is.
+        torn: whether it is cut short: no object, and no end of line.
+    """
+
+    number: int
+    row: dict[str, Any] | None
+    fault: str = ""
+    torn: bool = False
+
+    def note(self, name: str) -> str:
+        """Say that the line of the log `name` was left out, and why."""
+        if self.torn:
+            return f"The last line of {name} is torn (the run was killed while writing it) and was dropped."
+        return f"Line {self.number} of {name} is not a JSON object and was skipped."
+
+
+def json_lines(lines: Iterable[bytes], first: int = 1) -> Iterator[Line]:
+    """Parse lines of JSON objects one by one; blank ones are left out. Whether a fault is an error, the caller says.
+
+    Args:
+        lines: the lines with their ends, as a file opened for reading bytes gives them.
+        first: the number of the first one.
+    """
+    for number, line in enumerate(lines, start=first):
+        if line.strip():
+            yield _parsed(number, line)
+
+
 def read_lines(path: Path) -> tuple[list[dict[str, Any]], list[str]]:
-    """Read a JSON-lines file; return its objects and notes on the lines that had to be dropped.
+    """Read a log of JSON lines; return its objects and notes on the lines that had to be dropped.
 
     Raises:
         RunError: the file cannot be read.
     """
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise RunError(f"Cannot read {path}: {error.strerror}.") from error
     rows: list[dict[str, Any]] = []
     notes: list[str] = []
-    for number, line, complete in _numbered(raw):
-        row = _parse(line)
-        if row is not None:
-            rows.append(row)
-        elif complete:
-            notes.append(f"Line {number} of {path.name} is not a JSON object and was skipped.")
-        else:
-            notes.append(f"The last line of {path.name} is torn (the run was killed while writing it) and was dropped.")
+    try:
+        with path.open("rb") as file:
+            for line in json_lines(file):
+                if line.row is None:
+                    notes.append(line.note(path.name))
+                else:
+                    rows.append(line.row)
+    except OSError as error:
+        raise RunError(f"Cannot read {path}: {error.strerror}.") from error
     return rows, notes
 
 
 def mend_last_line(path: Path) -> None:
-    """Make a JSON-lines file end in a whole line: finish a complete one, cut a torn one off."""
+    """Make a log of JSON lines end in a whole line: finish a complete one, cut a torn one off."""
     raw = path.read_bytes() if path.is_file() else b""
     if not raw or raw.endswith(b"\n"):
         return
     start = raw.rfind(b"\n") + 1
     with path.open("r+b") as file:
-        if _parse(raw[start:]) is None:
+        if _parsed(0, raw[start:]).row is None:
             file.truncate(start)
         else:
             file.seek(0, os.SEEK_END)
             file.write(b"\n")
 
 
-def _numbered(raw: bytes) -> Iterator[tuple[int, bytes, bool]]:
-    """Yield line number, line and whether it ends in a newline, blank lines left out."""
-    lines = raw.split(b"\n")
-    for number, line in enumerate(lines, start=1):
-        if line.strip():
-            yield number, line, number < len(lines)
-
-
-def _parse(line: bytes) -> dict[str, Any] | None:
+def _parsed(number: int, line: bytes) -> Line:
+    torn = not line.endswith(b"\n")
     try:
-        row = json.loads(line)
-    except ValueError:
-        return None
-    return row if isinstance(row, dict) else None
+        row = json.loads(line.decode("utf-8-sig" if number == 1 else "utf-8"))
+    except UnicodeDecodeError as error:
+        return Line(number, None, f"not UTF-8 text ({error})", torn)
+    except (ValueError, RecursionError) as error:
+        return Line(number, None, f"not JSON ({error})", torn)
+    if not isinstance(row, dict):
+        return Line(number, None, f"should be a JSON object; it is {type(row).__name__}", torn)
+    return Line(number, row)

@@ -104,7 +104,7 @@ def test_what_no_setting_says_is_section_3_too(tmp_path) -> None:
     batches = plan_batches(config, processes=8)
     found = grpo_config(config, batches, tmp_path)
     expected = {
-        "optim": "adamw_torch",
+        "optim": "adamw_torch_fused",
         "lr_scheduler_type": "constant",
         "warmup_steps": 0,
         "loss_type": "grpo",

@@ -9,6 +9,7 @@ from collections import Counter
 
 import polars as pl
 import pytest
+from tests.training.runs import lines, status
 
 from presat.config.schema import EvalConfig, ModelConfig, TaskConfig, VerifyConfig
 from presat.errors import ConfigError, RunError
@@ -20,8 +21,6 @@ from presat.rollouts import make_engine
 from presat.tasks import load_task
 from presat.types import Completion, Problem, RolloutGroup, Sampling
 from presat.verify import Verifier
-
-from .runs import lines, status
 
 SET = TaskConfig(source="lab/chains", name="held out", count=6, options={"split": "held_out", "operands": [3, 5]})
 
@@ -59,7 +58,7 @@ def majority(answers: list[str | None], right: list[bool]) -> float:
 
 
 def test_every_metric_is_what_the_stored_responses_say(evaluated):
-    rows = pl.read_parquet(evaluated.run / "rollouts" / "eval" / "held_out-step_000000.parquet")
+    rows = pl.read_parquet(evaluated.run / "rollouts" / "eval" / "held%20out-step_000000.parquet")
     problems = {problem.id: problem for problem in load_task(SET)}
     assert len(rows) == 6 * 16
     groups = []
@@ -147,7 +146,7 @@ def test_evaluating_again_repeats_every_number_and_another_seed_does_not(evaluat
     other = evaluated.model_copy(update={"run": tmp_path / "other", "seed": 1})
     for config in (again, other):
         run_eval(config, quiet=True)
-    file = "rollouts/eval/held_out-step_000000.parquet"
+    file = "rollouts/eval/held%20out-step_000000.parquet"
     texts = [pl.read_parquet(run / file)["text"].to_list() for run in (evaluated.run, again.run, other.run)]
     assert texts[0] == texts[1] != texts[2]
 

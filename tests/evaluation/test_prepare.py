@@ -25,6 +25,7 @@ from presat.evaluation.prepare import run_corrupt, run_filter, usable_label
 from presat.evaluation.solve import Samples
 from presat.tasks.gym import gym_problems
 from presat.tasks.rows import original_gold
+from presat.tracking.responses import drawn_with
 from presat.types import Problem
 from presat.verify import Verifier
 
@@ -51,6 +52,9 @@ def test_the_counts_are_what_the_stored_responses_say(filtered):
     config, found = filtered
     rows = responses(config.run)
     assert len(rows) == 40 * 16
+    (first, *_) = sorted((config.run / "rollouts" / "solve").glob("*.parquet"))
+    drawn = drawn_with(first)
+    assert (drawn["name"], drawn["samples"], drawn["max_new_tokens"]) == (config.model.name, 16, 20)
     counted = dict(
         rows.group_by("problem_id").agg((pl.col("extracted").str.strip_chars() == pl.col("gold")).sum()).rows()
     )

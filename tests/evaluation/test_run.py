@@ -12,6 +12,7 @@ import polars as pl
 import pytest
 from rich.console import Console
 from safetensors.torch import load_file, save_file
+from tests.training.runs import lines
 from transformers import AutoTokenizer
 
 from presat.analysis import summarise
@@ -21,8 +22,6 @@ from presat.errors import ConfigError, DataError, ModelError, RunError
 from presat.evaluation.run import _problems, evaluate_model, render
 from presat.tasks.benchmarks import MissingBenchmarkError
 from presat.tracking import open_run
-
-from .runs import lines
 
 SET = TaskConfig(source="lab/chains", name="held out", count=30, options={"split": "held_out", "operands": [3, 5]})
 
@@ -37,7 +36,7 @@ def test_intervals_are_bootstraps_over_problems(toy_model, tmp_path):
     config = settings(toy_model, tmp_path)
     (found,) = evaluate_model(config, quiet=True).results
     assert found.intervals.keys() == {"avg@8", "pass@4", "pass@8", "maj@8", "greedy"}
-    rows = pl.read_parquet(config.run / "rollouts" / "eval" / "held_out-step_000000.parquet")
+    rows = pl.read_parquet(config.run / "rollouts" / "eval" / "held%20out-step_000000.parquet")
     means = rows.group_by("problem_id", maintain_order=True).agg(pl.col("score").mean())["score"].to_numpy()
     rng = np.random.default_rng(123)  # draws of its own: the interval must come out near, not equal
     draws = np.array([rng.choice(means, len(means)).mean() for _ in range(4000)])
@@ -53,6 +52,8 @@ def test_intervals_are_bootstraps_over_problems(toy_model, tmp_path):
         assert logged[f"interval/held out/{name}/low"] == interval.low
         assert logged[f"interval/held out/{name}/high"] == interval.high
     assert open_run(config.run).eval_sets() == ["held out"]  # intervals are no sets
+    drawn = open_run(config.run).drawn_with("eval", 0, "held out")
+    assert (drawn["name"], drawn["samples"], drawn["extraction"]) == (str(toy_model), 8, "boxed")
     assert summarise(open_run(config.run))
 
 
@@ -91,7 +92,9 @@ def test_every_checkpoint_of_a_run_is_evaluated_at_its_step(toy_model, tmp_path)
         )
         (alone,) = evaluate_model(one, quiet=True).results
         assert (alone.step, alone.metrics) == (item.step, item.metrics)
-        files = [run / "rollouts" / "eval" / f"held_out-step_{item.step:06d}.parquet" for run in (config.run, one.run)]
+        files = [
+            run / "rollouts" / "eval" / f"held%20out-step_{item.step:06d}.parquet" for run in (config.run, one.run)
+        ]
         assert pl.read_parquet(files[0]).equals(pl.read_parquet(files[1]))
     assert report.results[0].metrics != report.results[1].metrics
     newest = config.model_copy(update={"every_checkpoint": False})

@@ -9,6 +9,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 from datasets import load_dataset
+from tests.training.runs import lines
 from transformers import AutoTokenizer
 
 from presat.cli import run
@@ -16,8 +17,6 @@ from presat.config.schema import ModelConfig, SftConfig, TaskConfig, TracesConfi
 from presat.errors import ConfigError, DataError
 from presat.evaluation.traces import run_traces
 from presat.training.supervised.sft import read_examples, run_sft
-
-from .runs import lines
 
 
 @pytest.fixture

@@ -1,5 +1,8 @@
 import importlib
+import socket
+import subprocess
 import sys
+import zlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -89,7 +92,12 @@ def test_a_file_of_another_size(installed):
         packaged_folder("tiny")
 
 
-def test_a_damaged_file_leaves_nothing_behind(installed, cache):
+def test_a_damaged_file_leaves_nothing_behind_and_nor_does_a_killed_conversion(installed, cache):
+    gone = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
+    machine = f"{zlib.crc32(socket.gethostname().encode()):08x}"
+    half = cache / "models" / f".tiny-bfloat16-v2.{machine}-{int(gone.stdout)}.part"
+    half.mkdir(parents=True)
+    (half / "model.safetensors").write_text("half")
     with pytest.raises(ModelError, match="cannot be read as a GGUF model"):
         packaged_folder("tiny")
     assert [path.name for path in (cache / "models").iterdir()] in ([], ["tiny-bfloat16-v2.lock"])

@@ -2,13 +2,12 @@ from __future__ import annotations
 
 import pytest
 import torch
+from tests.rollouts.conftest import build
 
 from presat.errors import ConfigError, DataError
 from presat.rollouts import make_engine, seed_for
 from presat.rollouts.batching import draw
 from presat.types import Problem, Sampling
-
-from .conftest import build
 
 SAMPLING = Sampling(1.0, 90, 64)  # more than one block of draws and one growth of the cache
 SEEDS = [seed_for(1, i) for i in range(5)]

@@ -369,9 +369,9 @@ def test_malformed_rows_are_named_with_row_and_field(row: dict[str, Any], messag
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("a.jsonl", b'{"question": "?"}\n{"question', r"a\.jsonl, line 2: not JSON"),
+        ("a.jsonl", b'{"question": "?"}\n{"question', r"a\.jsonl, line 2: not JSON .* ends within this line"),
         ("a.jsonl", b"[1]\n", r"a\.jsonl, line 1: should be a JSON object; it is list"),
-        ("a.jsonl", b'{"question": "\xff"}', r"a\.jsonl is not UTF-8 text"),
+        ("a.jsonl", b'{"question": "\xff"}', r"a\.jsonl, line 1: not UTF-8 text"),
         ("a.jsonl", b"", r"a\.jsonl holds no rows"),
         ("a.csv", b"question,answer\n1+1?,2\n2+2?\n", r"a\.csv, row 2: has not the 2 fields"),
         ("a.csv", b"question,answer\n1+1?,2,3\n", r"a\.csv, row 1: has not the 2 fields"),

@@ -57,7 +57,10 @@ def test_a_torn_last_line_waits_until_it_is_whole(tmp_path):
             assert reward_of(follower.refresh()) == [0.1, 0.2]
             file.write('not json\n{"step": 3, "reward": 0.3}\n')
             file.flush()
-        assert reward_of(follower.refresh()) == [0.1, 0.2, 0.3]
+        run = follower.refresh()
+        assert reward_of(run) == [0.1, 0.2, 0.3]
+        assert run.notes == ["Line 3 of metrics.jsonl is not a JSON object and was skipped."]
+        assert run.notes == open_run(tmp_path / "run").notes
 
 
 def test_a_resumed_run_is_read_again(tmp_path):
@@ -149,7 +152,7 @@ def test_watching_ends_with_the_run_even_if_it_appears_later(tmp_path):
 def test_the_view_fits_80_columns_and_says_what_is_going_on(make_run):
     run = open_run(make_run(rewards=(0.3, 0.95), held_out=(0.3, 0.35), gold=(0.3, 0.2)))
     run.status = "running"
-    text = shown(run, window=5)
+    text = shown(run)
     assert max(len(line) for line in text.splitlines()) <= 80
     assert "\x1b" not in text
     words = " ".join(text.replace("│", " ").split())

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from presat.tracking import progress
 from presat.tracking.progress import Progress
-from presat.training import progress
 
 
 def test_a_log_file_gets_plain_lines_with_the_time_left(

@@ -1,11 +1,13 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
 import threading
 import time
+import zlib
 from pathlib import Path
 
 import polars as pl
@@ -191,12 +193,15 @@ def test_a_killed_run_is_interrupted_whole_up_to_a_line_and_resumes(tmp_path, ho
     steps, rewards = run.series("reward")
     assert steps.tolist() == list(range(1, len(steps) + 1))
     assert set(rewards) == {0.5}
-    (path / f".status.json.{process.pid}.part").write_text("{")
+    (path / "rollouts" / "train").mkdir(parents=True)
+    machine = f"{zlib.crc32(socket.gethostname().encode()):08x}"
+    for half in (path / ".status.json", path / "rollouts" / "train" / ".step_000001.parquet"):
+        half.with_name(f"{half.name}.{machine}-{process.pid}.part").write_text("{")
     with RunWriter(path, CONFIG, "train", resume=True) as writer:
         writer.truncate_after(2)
         writer.append(3, {"reward": 0.9})
     assert open_run(path).train_rewards().tolist() == [0.5, 0.5, 0.9]
-    assert not list(path.glob(".*.part"))
+    assert not list(path.rglob("*.part"))
     resumed = open_run(path).provenance["resumed"]
     assert resumed[0]["changed_settings"]["seed"] == [1, 3]
 

@@ -196,20 +196,30 @@ def test_it_says_where_it_works_and_what_it_takes():
         TRLReward(RewardConfig(), gate="think")
 
 
-def play(callback, rewards, start=0, history=None, golds=None, scores=()):
-    """Feed a callback the log lines of a run, as the trainer does; returns its log and when it asked to stop."""
+def play(callback, rewards, start=0, history=None, golds=None, scores=(), every=1):
+    """Call a callback in the trainer's order: log, evaluate if due or asked for; returns the log and when it stopped.
+
+    `scores` are held-out scores from their step on; `every` is the trainer's `eval_steps`, 0 for no evaluation at all.
+    """
     state, control = TrainerState(log_history=list(history or [])), TrainerControl()
-    callback.on_train_begin(None, state, control)
-    held_out = dict(scores)
+    args = SimpleNamespace(eval_strategy="steps" if every and scores else "no")
+    callback.on_train_begin(args, state, control)
     for step, reward in enumerate(rewards, start + 1):
         state.global_step = step
+        control.should_evaluate = bool(every and scores) and step % every == 0
         line = {"loss": 0.0, "reward": reward, **({"labels/gold_accuracy": golds[step - 1]} if golds else {})}
-        for logs in (line, {"eval_reward": held_out[step]} if step in held_out else None):
-            if logs is not None:
-                state.log_history.append({**logs, "step": step})
-                callback.on_log(None, state, control, logs)
+        state.log_history.append({**line, "step": step})
+        callback.on_log(args, state, control, line)
+        if control.should_evaluate:
+            for name in ("eval_other_reward", "eval_reward"):  # two sets, the held-out one last
+                value = 0.5 if "other" in name else max(((s, v) for s, v in scores if s <= step), default=(0, 0.0))[1]
+                state.log_history.append({name: value, "step": step})
+                callback.on_log(args, state, control, {name: value})
+                callback.on_evaluate(args, state, control, metrics={name: value})
         if control.should_training_stop:
+            assert control.should_save
             return state.log_history, step
+        assert not control.should_save
     return state.log_history, None
 
 
@@ -231,7 +241,19 @@ def test_it_stops_when_reward_and_held_out_score_are_flat():
     assert play(flat, RISE)[1] == 8
     assert flat.stop_reason.startswith("The train reward saturated at step 5")
     assert play(SaturationCallback(stop=True, window=1, patience=3), RISE, scores=[(2, 0.1), (6, 0.2)])[1] == 9
+    assert play(SaturationCallback(stop=True, window=1, patience=3, held_out="eval_x"), RISE, scores=[(6, 0.2)])[1] == 8
     assert play(SaturationCallback(stop=True, window=1, patience=3, min_reward=0.95), RISE)[1] is None
+
+
+@pytest.mark.parametrize(("every", "end"), [(8, 11), (100, 11), (2, 11), (0, 8)])
+def test_an_evaluation_comes_before_the_stop_is_decided(every, end):
+    """The reward is flat from step 5 on; the held-out score rises at step 8, where the run would stop."""
+    callback = SaturationCallback(stop=True, window=1, patience=3)
+    history, stopped = play(callback, RISE, scores=[(1, 0.1), (8, 0.2)], every=every)
+    assert stopped == end
+    assert callback.stopped_at == end
+    evaluated = [line["step"] for line in history if "eval_reward" in line]
+    assert (8 in evaluated) == bool(every)
 
 
 def test_a_resumed_run_decides_as_an_unbroken_one():
@@ -241,13 +263,42 @@ def test_a_resumed_run_decides_as_an_unbroken_one():
     assert resumed == unbroken is not None
 
 
-def test_a_stop_ends_real_training_and_saves(toy_model, data, tmp_path):
-    trainer = trainer_for(
-        toy_model, tmp_path, TRLReward("format_only"), rows_of(data), max_steps=20, learning_rate=1e-9
-    )
-    trainer.add_callback(SaturationCallback(stop=True, window=20, patience=2))
-    trainer.train()
+def test_a_stop_ends_real_training_saves_and_stays(toy_model, data, tmp_path, caplog):
+    def trained(resume=None, **settings):
+        trainer = trainer_for(
+            toy_model, tmp_path, TRLReward("format_only"), rows_of(data), max_steps=20, learning_rate=1e-4
+        )
+        trainer.add_callback(SaturationCallback(stop=True, window=20, **settings))
+        trainer.train(resume_from_checkpoint=resume)
+        return trainer
+
+    trainer = trained(patience=2)
     stopped = trainer.state.global_step
     assert 3 <= stopped < 20
     assert math.isclose(stopped - 2, trainer.state.log_history[-2]["saturation/t_sat"])
     assert [path.name for path in tmp_path.glob("checkpoint-*")] == [f"checkpoint-{stopped}"]
+    checkpoint = tmp_path / f"checkpoint-{stopped}"
+    caplog.clear()
+    again = trained(str(checkpoint), patience=2)
+    assert f"The run was stopped at step {stopped}, so nothing is trained." in caplog.text
+    for name, weight in trainer.model.state_dict().items():
+        assert torch.equal(weight, again.model.state_dict()[name]), name
+    assert [path.name for path in tmp_path.glob("checkpoint-*")] == [checkpoint.name]
+    assert [line for line in again.state.log_history if line["step"] > stopped and "loss" in line] == []
+    longer = trained(str(checkpoint), patience=8)
+    assert longer.state.global_step > stopped + 1
+    assert any(not torch.equal(w, longer.model.state_dict()[n]) for n, w in trainer.model.state_dict().items())
+
+
+def test_the_callback_may_be_added_to_a_run_that_is_resumed(toy_model, data, tmp_path):
+    def trained(steps, *callbacks, resume=None):
+        settings = {"max_steps": steps, "save_strategy": "steps", "save_steps": 1}
+        trainer = trainer_for(toy_model, tmp_path, TRLReward("format_only"), rows_of(data), **settings)
+        for callback in callbacks:
+            trainer.add_callback(callback)
+        trainer.train(resume_from_checkpoint=resume)
+
+    trained(1)
+    trained(2, SaturationCallback(stop=True), resume=str(tmp_path / "checkpoint-1"))
+    state = json.loads((tmp_path / "checkpoint-2" / "trainer_state.json").read_text())
+    assert state["stateful_callbacks"]["SaturationCallback"]["attributes"]["stopped_at"] is None

@@ -8,6 +8,7 @@ import shutil
 import pytest
 import torch
 from safetensors.torch import load_file
+from tests.training.runs import kill_at, lines
 
 from presat.cli import run
 from presat.config.schema import CorpusConfig, CptConfig, LoraConfig, ModelConfig, SftConfig, SupervisedOptimConfig
@@ -19,8 +20,6 @@ from presat.rollouts import make_engine
 from presat.tasks.lab import lab_problems
 from presat.training import run_cpt, run_sft, run_train
 from presat.types import Sampling
-
-from .runs import kill_at, lines
 
 LORA = LoraConfig(rank=4, alpha=8)
 

@@ -7,6 +7,7 @@ import logging
 from pathlib import Path
 
 import pytest
+from tests.training.runs import lines, status
 
 from presat.cli import run
 from presat.config.schema import TaskConfig
@@ -14,8 +15,6 @@ from presat.errors import ConfigError, DataError, RunError
 from presat.evaluation.sets import load_sets
 from presat.tasks.benchmarks import EVALUATED, MissingBenchmarkError
 from presat.training.grpo.callbacks import EvalSet, Evaluator
-
-from .runs import lines, status
 
 UNPUBLISHED = {"supergpqa", "scp_hard", "mmlu_sci"}
 

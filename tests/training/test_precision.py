@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from tests.training.runs import last_weights, lines, on_two_processes, weights
 
 from presat.config.schema import (
     CorpusConfig,
@@ -14,8 +15,6 @@ from presat.config.schema import (
     TaskConfig,
 )
 from presat.training import run_cpt, run_sft, run_train
-
-from .runs import last_weights, lines, on_two_processes, weights
 
 
 def configs(model, folder, train, **changes):

@@ -9,11 +9,10 @@ from pathlib import Path
 import polars as pl
 import pytest
 import yaml
+from tests.training.runs import lines
 
 from presat.cli import run
 from presat.tasks.lab import lab_problems, targets
-
-from .runs import lines
 
 TEMPLATE = "chat_template.jinja"
 LIMITS = {"max_new_tokens": 24, "max_prompt_tokens": 64, "threads": 1}

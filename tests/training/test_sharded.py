@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from tests.training.runs import START, largest_gap, lines
 
 from presat.config import dump_config
 from presat.config.schema import (
@@ -28,8 +29,6 @@ from presat.config.schema import (
     TaskConfig,
 )
 from presat.training import run_cpt, run_sft, run_train
-
-from .runs import START, largest_gap, lines
 
 BITS = "eval/held_out/bits_per_token"
 EXAMPLE = Path(__file__).parents[2] / "examples" / "scaling" / "fsdp2.yaml"

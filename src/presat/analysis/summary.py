@@ -67,8 +67,7 @@ def summarise(run: Run, choices: Choices | None = None, name: str | None = None)
     share = is_share(rewards_T)
     saturation = find_saturation(rewards_T, tail=choices.tail)
     smoothed = find_saturation(smooth(rewards_T, choices.window), tail=choices.tail)
-    responses = run.rollouts("eval")
-    sets = [_summarise_set(run, set_name, choices, responses) for set_name in run.held_out_sets()]
+    sets = [_summarise_set(run, set_name, choices) for set_name in run.held_out_sets()]
     summary = RunSummary(
         name=printable(name or run.name),
         path=printable(str(run.path)),
@@ -116,7 +115,7 @@ def _without_saturation(summary: RunSummary) -> RunSummary:
     )
 
 
-def _summarise_set(run: Run, name: str, choices: Choices, responses: pl.DataFrame | None) -> SetSummary | None:
+def _summarise_set(run: Run, name: str, choices: Choices) -> SetSummary | None:
     """One set; None when it holds no score that was ever measured."""
     found = run.scores(name)
     if found is None:
@@ -133,13 +132,13 @@ def _summarise_set(run: Run, name: str, choices: Choices, responses: pl.DataFram
         metric=metric,
         steps=[int(step) for step in steps],
         scores=[float(score) for score in scores],
-        intervals=[_score_interval(evaluation(responses, name, int(step)), metric) for step in steps],
+        intervals=[_score_interval(evaluation(run, name, int(step)), metric) for step in steps],
         first_step=first,
         last_step=last,
         gains=both[0],
         smoothed_gains=both[1],
-        changes=_changes(run, name, [metric, *(m for m in metrics if m != metric)], first, last, responses),
-        peak=find_peak(metric, steps.tolist(), scores.tolist(), lambda step: evaluation(responses, name, step)),
+        changes=_changes(run, name, [metric, *(m for m in metrics if m != metric)], first, last),
+        peak=find_peak(metric, steps.tolist(), scores.tolist(), lambda step: evaluation(run, name, step)),
     )
 
 
@@ -151,11 +150,9 @@ def _score_interval(frame: pl.DataFrame | None, metric: str) -> Interval | None:
     return bootstrap_interval(means, LEVEL, RESAMPLES) if len(means) > 1 else None
 
 
-def _changes(
-    run: Run, set_name: str, metrics: list[str], first: int, last: int, responses: pl.DataFrame | None
-) -> dict[str, Change]:
+def _changes(run: Run, set_name: str, metrics: list[str], first: int, last: int) -> dict[str, Change]:
     """First to last evaluation of every metric of a set, with intervals where the responses are there."""
-    before, after = (evaluation(responses, set_name, step) for step in (first, last))
+    before, after = (evaluation(run, set_name, step) for step in (first, last))
     changes: dict[str, Change] = {}
     for metric in metrics:
         points = dict(zip(*(array.tolist() for array in run.eval_series(set_name, metric)), strict=True))
@@ -166,27 +163,22 @@ def _changes(
 
 
 def _change(metric: str, a: float, b: float, before: pl.DataFrame | None, after: pl.DataFrame | None) -> Change:
-    if before is None or after is None or "score" not in before.columns:
+    if before is None or after is None:
         return Change(a, b)
     kind, k = metric.partition("@")[0], k_of(metric)
     if kind == "pass" or kind in MEANS:
         of_problem = pass_of(k) if kind == "pass" else avg_of
         return paired_change(a, b, by_problem(before), by_problem(after), of_problem)
-    if metric == "valid_trace" and metric in before.columns and metric in after.columns:
+    if metric == "valid_trace" and before[metric].count() and after[metric].count():
         return paired_change(a, b, by_problem(before, metric), by_problem(after, metric), avg_of)
     if kind in ("greedy", "maj"):
         return proportion_change(a, b, min(before["problem_id"].n_unique(), after["problem_id"].n_unique()))
     return Change(a, b)
 
 
-def evaluation(frame: pl.DataFrame | None, set_name: str, step: int) -> pl.DataFrame | None:
-    """Saved responses of one evaluation out of those of a run; None where there are none."""
-    if frame is None or not {"set", "step", "problem_id", "score"} <= set(frame.columns):
-        return None
-    import polars as pl
-
-    found = frame.filter((pl.col("set") == set_name) & (pl.col("step") == step))
-    return found if found.height else None
+def evaluation(run: Run, set_name: str, step: int) -> pl.DataFrame | None:
+    """The verdicts on the saved responses of one evaluation, by problem; None where there are none."""
+    return run.rollouts("eval", [step], set_name=set_name, columns=("problem_id", "score", "valid_trace"))
 
 
 def ends(run: Run, name: str, window: int, noisy: bool = False) -> Change | None:

@@ -13,6 +13,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from presat.config.schema import DemoConfig
+from presat.demo.arithmetic import same_everywhere
 from presat.demo.board import Board
 from presat.demo.stages import SOLVE_SAMPLES, continue_pretraining, finetune, pretrain, reinforce
 from presat.study import Stage, run_graph
@@ -65,7 +66,11 @@ def run_demo(config: DemoConfig, out: Console) -> dict[str, Any]:
     terminal = Console(stderr=True)
     with Live(board.render(None), console=terminal, refresh_per_second=4, transient=True) as live:
         results = run_graph(
-            graph(config), config.out, config.workers, lambda progress: live.update(board.render(progress))
+            graph(config),
+            config.out,
+            config.workers,
+            lambda progress: live.update(board.render(progress)),
+            environment=same_everywhere(),
         )
     runs = [open_run(folder / "rl") for folder in folders.values()]
     summaries = [summarise(run, name=branch) for run, branch in zip(runs, folders, strict=True)]

@@ -60,7 +60,8 @@ def reward_hacking(run: Run) -> str | None:
 
 def constant_answer(run: Run) -> str | None:
     """Nearly every response of the last saved step gives one answer, whatever the question (section 3)."""
-    last = run.rollouts("train", steps=run.rollout_steps("train")[-1:])
+    columns = ("step", "problem_id", "gold", "extracted")
+    last = run.rollouts("train", steps=run.rollout_steps("train")[-1:], columns=columns)
     if last is None:
         return None
     golds = last["gold"].drop_nulls()

@@ -115,19 +115,22 @@ def faithfulness(
     Raises:
         DataError: no responses were saved for that set.
     """
-    frame = run.rollouts(split)
-    if frame is None:
-        return {}
-    if set_name is not None:
-        sets = frame["set"].unique().to_list()
-        if set_name not in sets:
-            raise DataError(f"{run.name} saved no responses to a set '{set_name}'.{nearest(set_name, sets)}")
-        frame = frame.filter(frame["set"] == set_name)
-    labelled = label_rollouts(frame).drop_nulls("faithfulness")
+    labelled = {step: _labelled(run, split, step, set_name) for step in run.rollout_steps(split)}
+    if set_name is not None and labelled and all(frame is None for frame in labelled.values()):
+        every = run.rollouts(split, columns=("set",))
+        sets = [] if every is None else every["set"].drop_nulls().unique().to_list()
+        raise DataError(f"{run.name} saved no responses to a set '{set_name}'.{nearest(set_name, sets)}")
     return {
-        int(step): faithfulness_rates(part["faithfulness"].to_list(), part["score"].to_list())
-        for (step,), part in sorted(labelled.group_by("step"))
+        step: faithfulness_rates(frame["faithfulness"].to_list(), frame["score"].to_list())
+        for step, frame in labelled.items()
+        if frame is not None and frame.height
     }
+
+
+def _labelled(run: Run, split: Literal["train", "eval"], step: int, set_name: str | None) -> pl.DataFrame | None:
+    """Labels and verdicts of one step, whose texts are let go of; None where nothing was saved."""
+    frame = run.rollouts(split, [step], set_name=set_name, columns=("prompt", "text", "score"))
+    return None if frame is None else label_rollouts(frame).select("faithfulness", "score").drop_nulls("faithfulness")
 
 
 def _rates(labels: Sequence[float]) -> LabelRates:

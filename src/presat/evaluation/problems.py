@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from presat.config.schema import EvalConfig, SampleConfig, ServerConfig
+from presat.config.schema import EvalConfig, SampleConfig, ServerConfig, TrainConfig
 from presat.errors import DataError
 from presat.models import model_note
 from presat.rollouts.batching import BatchEngine
@@ -48,20 +48,23 @@ def describe_engine(engine: BatchEngine, server: ServerConfig) -> dict[str, Any]
     return describe_model(engine.model) if engine.model is not None else {"name": engine.served, "server": server.url}
 
 
-def identity_of(engine: BatchEngine, config: EvalConfig | SampleConfig, described: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what decides the draws of a verb that only samples (`presat.tracking.identity`).
+def identity_of(
+    engine: BatchEngine, config: EvalConfig | SampleConfig | TrainConfig, described: Mapping[str, Any], samples: int
+) -> dict[str, Any]:
+    """Return what decides the draws of a verb (`presat.tracking.identity`).
 
     Args:
         engine: the engine.
-        config: the verb's settings.
-        described: what `describe_engine` says of the model.
+        config: the verb's settings; of `train` those of the training responses.
+        described: what `describe_engine` says of the model; of one that trains, what it started from.
+        samples: responses a problem.
     """
     return draw_identity(
         model=described,
         tokenizer=engine.tokenizer,
         engine=engine.kind,
         sampling=Sampling(config.temperature, config.max_new_tokens, config.max_prompt_tokens),
-        samples=config.samples,
+        samples=samples,
         seed=config.seed,
         extraction=config.verify.extraction,
         chat_template=config.model.chat_template,

@@ -138,7 +138,7 @@ def _open(name: str, config: EvalConfig, asked: dict[str, list[Problem]]) -> _Su
     described = describe_engine(engine, config.server)
     fitting = {label: drop_too_long(engine, own, config.max_prompt_tokens) for label, own in asked.items()}
     facts = {label: describe(*found) for label, found in fitting.items()}
-    drawn = identity_of(engine, config, described)
+    drawn = identity_of(engine, config, described, config.samples)
     prompts = {task.label(): task.prompt for task in config.sets}  # benchmarks have the common one
     identities = {}
     for label in asked:
@@ -169,7 +169,8 @@ def _evaluate_one(
         note_evaluated(config.run, step, label, described["name"], subject.identities[label])
         writer.append(step, metrics)
         if config.save_rollouts:
-            store.write("eval", step, found.groups, found.scores_PG, set_name=label, extra_PG=found.extra_PG)
+            drawn = subject.identities[label]
+            store.write("eval", step, found.groups, found.scores_PG, None, label, found.extra_PG, drawn)
         report.results.append(result)
         progress.show(len(report.results), metrics)
 

@@ -15,8 +15,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import polars as pl
-
 from presat.config.schema import ModelConfig, SampleConfig, VerifyConfig
 from presat.errors import DataError
 from presat.evaluation.problems import describe, describe_engine, drop_too_long, identity_of
@@ -32,7 +30,7 @@ from presat.tasks.rows import content_id
 from presat.tracking import RunWriter
 from presat.tracking.identity import refuse_other
 from presat.tracking.progress import Progress
-from presat.tracking.responses import RolloutStore, rollout_files
+from presat.tracking.responses import RolloutStore, read_file, rollout_files
 from presat.types import Problem, Sampling
 from presat.verify import Verifier
 from presat.verify.groups import score_groups
@@ -95,6 +93,7 @@ class Sampler:
     engine: BatchEngine
     progress: Progress
     known: dict[_Key, Samples] = field(default_factory=dict)
+    drawn: dict[str, Any] = field(default_factory=dict)
 
     def draw(self, problems: Sequence[Problem]) -> list[Samples]:
         """Return the samples of each problem, drawing those that are not on disk yet."""
@@ -111,7 +110,8 @@ class Sampler:
         scores_PG = score_groups(self.verifier, groups)
         number = 1 + max((step for step, _ in rollout_files(config.run, SPLIT)), default=-1)
         prompts_PG = [[content_id(problem.messages)] * config.samples for problem in problems]
-        RolloutStore(config.run / "rollouts").write(SPLIT, number, groups, scores_PG, extra_PG={PROMPT: prompts_PG})
+        store = RolloutStore(config.run / "rollouts", self.drawn)
+        store.write(SPLIT, number, groups, scores_PG, extra_PG={PROMPT: prompts_PG})
         for problem, scores in zip(problems, scores_PG, strict=True):
             self.known[_key(problem)] = Samples([s.extracted for s in scores], [s.value for s in scores])
         rate = sum(samples.right for samples in self.known.values()) / (config.samples * len(self.known))
@@ -145,13 +145,14 @@ def open_sampler(config: SampleConfig, command: str, quiet: bool = False) -> Ite
     ):
         engine = open_engine(config, config.model.name)
         described = describe_engine(engine, config.server)
-        _same_draws(config.run, identity_of(engine, config, described))
+        drawn = identity_of(engine, config, described, config.samples)
+        _same_draws(config.run, drawn)
         fitting, too_long = drop_too_long(engine, problems, config.max_prompt_tokens)
         writer.note_provenance(model=described, problems={"data": describe(fitting, too_long)})
         wanted = {_key(problem) for problem in fitting}
         known = {key: samples for key, samples in _read(config).items() if key in wanted}
         progress.start(len(known), len(fitting))
-        yield Sampler(config, fitting, too_long, verifier, writer, engine, progress, known)
+        yield Sampler(config, fitting, too_long, verifier, writer, engine, progress, known, drawn)
 
 
 def _key(problem: Problem) -> _Key:
@@ -173,9 +174,7 @@ def _read(config: SampleConfig) -> dict[_Key, Samples]:
     """The samples on disk; those that do not say which prompt they were drawn with are nobody's."""
     known = {}
     for _, file in rollout_files(config.run, SPLIT):
-        if PROMPT not in pl.read_parquet_schema(file):
-            continue
-        rows = pl.read_parquet(file, columns=["problem_id", "gold", PROMPT, "sample", "extracted", "score"])
+        rows = read_file(file, ["problem_id", "gold", PROMPT, "sample", "extracted", "score"]).drop_nulls(PROMPT)
         for (identity, gold, prompt), part in rows.group_by("problem_id", "gold", PROMPT, maintain_order=True):
             ordered = part.sort("sample")
             known[str(identity), gold, str(prompt)] = Samples(

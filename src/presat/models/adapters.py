@@ -8,13 +8,13 @@ every other tool reads too (TRL's KL reference and vLLM among them).
 from __future__ import annotations
 
 import json
-import shutil
 import warnings
 from pathlib import Path
 from typing import Any
 
 from presat.config.schema import LoraConfig
 from presat.errors import ConfigError, ModelError, nearest
+from presat.files import atomically
 from presat.models.packaged import quiet
 
 ADAPTER = "adapter_config.json"
@@ -106,14 +106,12 @@ def _merge(folder: str, base: Any, merged: Path) -> None:
     from safetensors import SafetensorError
     from transformers import AutoTokenizer
 
-    partial = merged.with_name("merged.partial")
-    shutil.rmtree(partial, ignore_errors=True)
     try:
         model: Any = PeftModel.from_pretrained(base, folder)
     except (ValueError, RuntimeError, KeyError, SafetensorError) as error:
         detail = " ".join(str(error).split())[:300]
         raise ModelError(f"The adapter in {folder} does not fit {base_of(folder)} ({detail}).") from error
-    with quiet():
-        model.merge_and_unload().save_pretrained(partial)
-    AutoTokenizer.from_pretrained(folder).save_pretrained(partial)
-    partial.rename(merged)
+    with atomically(merged) as draft:
+        with quiet():
+            model.merge_and_unload().save_pretrained(draft)
+        AutoTokenizer.from_pretrained(folder).save_pretrained(draft)

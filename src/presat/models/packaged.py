@@ -21,10 +21,10 @@ from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 from presat.errors import ModelError
+from presat.files import atomically
 
 DType = Literal["bfloat16", "float32"]
 
@@ -169,15 +169,16 @@ def _missing(model: Packaged, reason: str) -> ModelError:
 
 def _convert(model: Packaged, parts: list[Path], dtype: DType, folder: Path) -> None:
     """Make `folder` from the parts, under another name until it is whole."""
-    with TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as scratch:
-        gguf = Path(scratch) / "model.gguf"
+    with atomically(folder) as draft:
+        source = draft / "source"
+        source.mkdir(parents=True)
+        gguf = source / "model.gguf"
         if len(parts) == 1:
             gguf.symlink_to(parts[0])
         else:
             _concatenate(parts, gguf)
-        target = Path(scratch) / "model"
-        gguf_to_folder(gguf, target, dtype, origin=model.name)
-        target.rename(folder)
+        gguf_to_folder(gguf, draft, dtype, origin=model.name)
+        shutil.rmtree(source)
 
 
 def _concatenate(parts: list[Path], target: Path) -> None:

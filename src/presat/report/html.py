@@ -25,6 +25,7 @@ from presat.analysis.summary import summarise
 from presat.report import figures
 from presat.report.samples import Sample, pick_sample
 from presat.report.tables import choices_note, rows, shown, to_csv, used_columns, write_tables, write_text
+from presat.tracking.state import PLAIN
 
 if TYPE_CHECKING:
     from presat.tracking import Run
@@ -131,6 +132,7 @@ def render(
         samples=[sample for sample in samples if isinstance(sample, Sample)],
         origins=[_origin(run, summary) for run, summary in zip(runs, summaries, strict=True)],
         choices=choices_note(summaries),
+        plain=PLAIN,
         csv=base64.b64encode(to_csv(table).encode()).decode(),
         version=__version__,
         made=datetime.now(UTC).strftime("%d %B %Y, %H:%M UTC"),

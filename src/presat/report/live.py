@@ -1,7 +1,8 @@
 """`presat watch`: a run as it goes. Progress, reward, held-out scores, saturation so far, gold beside proxy, alarms.
 
 t_sat of a run that is still going is provisional: it is the paper's definition on the steps so far, on the trailing
-mean of the reward, once `patience` steps have followed (`presat.metrics.OnlineSaturation`).
+mean of the reward, once `patience` steps have followed (`presat.metrics.OnlineSaturation`). It is judged by the run's
+own `stop` settings, so that the view says of a run what the run says of itself.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,24 +18,27 @@ from presat.analysis.naming import printable
 from presat.analysis.numbers import WINDOW
 from presat.analysis.summary import ends
 from presat.analysis.verdict import NOT_RISEN, did_not_train
+from presat.config.schema import StopConfig
 from presat.diagnosis.alarms import constant_answer, reward_hacking
 from presat.errors import RunError
 from presat.metrics import OnlineSaturation, default_tail, find_saturation, is_share, metric_of, smooth
 from presat.report.terminal import short, sparkline
 from presat.tracking import Run
 from presat.tracking.follow import Follower, follow, planned_steps
+from presat.tracking.state import ENDED, UNKNOWN
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
-FINAL = ("finished", "stopped", "failed", "interrupted")
 WIDTH = 48
 LABEL = 14
 BAR = 12
 TITLES = {
     "finished": "finished", "stopped": "stopped early", "failed": "failed", "interrupted": "interrupted",
-    "running": "running", "unknown": "no status (its trainer leaves none)",
+    "running": "running", UNKNOWN: "no status (its trainer leaves none)",
 }  # fmt: skip
+Settings = Mapping[str, Any]
+"""`window`, `patience` and `min_reward` of `OnlineSaturation`, as far as they are given."""
 
 
 def watch_run(
@@ -42,8 +46,9 @@ def watch_run(
     once: bool = False,
     *,
     refresh_s: float = 1.0,
-    window: int = WINDOW,
+    window: int | None = None,
     patience: int | None = None,
+    min_reward: float | None = None,
     console: Console | None = None,
 ) -> Run | None:
     """Show a run live until its status is final or Ctrl-C; return it as last seen (None if it never appeared).
@@ -52,8 +57,9 @@ def watch_run(
         path: whatever `open_run` reads; it may not be there yet, unless `once`.
         once: show the present state and return.
         refresh_s: seconds between two looks.
-        window: steps of the trailing mean that saturation is judged on.
+        window: steps of the trailing mean that saturation is judged on; None takes the run's `stop.window`, else 5.
         patience: steps that must follow t_sat; None takes the run's `stop.patience`, else its default tail.
+        min_reward: not saturated while the smoothed reward is below this; None takes the run's `stop.min_reward`.
         console: where to draw.
 
     Raises:
@@ -63,10 +69,11 @@ def watch_run(
     from rich.live import Live
 
     path, console = Path(path), console or Console()
+    given = {"window": window, "patience": patience, "min_reward": min_reward}
     if once:
         follower = follow(path)
         run = follower.refresh()
-        console.print(live_view(run, follower.seconds_per_step, window, patience))
+        console.print(live_view(run, follower.seconds_per_step, given))
         return run
     run: Run | None = None
     follower: Follower | None = None
@@ -79,37 +86,43 @@ def watch_run(
                     live.update(_waiting(path, str(error) if path.exists() else ""), refresh=True)
                 else:
                     run = follower.refresh()
-                    live.update(live_view(run, follower.seconds_per_step, window, patience), refresh=True)
-                    if run.status in FINAL:
+                    live.update(live_view(run, follower.seconds_per_step, given), refresh=True)
+                    if run.status in ENDED:
                         return run
                 time.sleep(refresh_s)
         except KeyboardInterrupt:  # the way to leave; the run itself goes on
             return run
 
 
-def live_view(
-    run: Run, seconds_per_step: float | None = None, window: int = WINDOW, patience: int | None = None
-) -> RenderableType:
-    """One moment of a run as a panel; every line is a label and a value, legible without colour."""
+def live_view(run: Run, seconds_per_step: float | None = None, given: Settings | None = None) -> RenderableType:
+    """One moment of a run as a panel; every line is a label and a value, legible without colour.
+
+    Args:
+        run: the run.
+        seconds_per_step: its pace.
+        given: settings to judge saturation by instead of the run's own; None among them is not given.
+    """
     from rich.console import Group
     from rich.panel import Panel
     from rich.table import Table
     from rich.text import Text
 
     rewards_T = run.train_rewards()
+    given = {name: value for name, value in (given or {}).items() if value is not None}
+    window = int(given.get("window", WINDOW))
     grid = Table.grid(padding=(0, 2))
     grid.add_column(width=LABEL, style="dim", overflow="fold")
     grid.add_column(overflow="fold")
     lines = [("progress", _progress(run, seconds_per_step)), *_reward_lines(run, rewards_T, window)]
     lines += _score_lines(run)
-    lines += _saturation_lines(run, rewards_T, window, patience)
+    lines += _saturation_lines(run, rewards_T, given)
     lines += [("alarm" if index == 0 else "", sentence) for index, sentence in enumerate(_alarms(run))]
     for label, value in lines:
         grid.add_row(Text(label), Text(value))
     parts: list[RenderableType] = [grid]
     parts += [Text(f"note: {note}", style="dim") for note in run.notes[:3]]
     state = TITLES.get(run.status, run.status)
-    reason = f": {run.status_reason}" if run.status_reason and run.status != "unknown" else ""
+    reason = f": {run.status_reason}" if run.status_reason and run.status != UNKNOWN else ""
     title = Text(printable(f"{'/'.join(run.path.parts[-2:])}  ({run.kind})"))
     return Panel(Group(*parts), title=title, subtitle=Text(state + reason), width=WIDTH + LABEL + 34)
 
@@ -128,7 +141,7 @@ def _progress(run: Run, pace: float | None) -> str:
         return f"step {done}"
     filled = round(BAR * min(1.0, done / planned))
     text = f"{'█' * filled}{'░' * (BAR - filled)} step {done} of {planned}"
-    if pace is None or run.status in FINAL:
+    if pace is None or run.status in ENDED:
         return text
     return f"{text}, {pace:.2g} s a step, {_duration(pace * (planned - done))} left"
 
@@ -183,27 +196,47 @@ def _others(run: Run, name: str, metrics: list[str], headline: str) -> str:
     return "   ".join(parts)
 
 
-def _saturation_lines(run: Run, rewards_T: np.ndarray, window: int, patience: int | None) -> list[tuple[str, str]]:
+def _saturation_lines(run: Run, rewards_T: np.ndarray, given: Settings) -> list[tuple[str, str]]:
     if not (~np.isnan(rewards_T)).any():
         return []
-    if run.status in FINAL:
-        return [("saturation", _final_saturation(run, rewards_T, window))]
-    stop = run.config.get("stop")
-    own = stop.get("patience") if isinstance(stop, Mapping) else None
-    patience = patience or own or max(1, default_tail(planned_steps(run) or len(rewards_T)))
-    state = OnlineSaturation.replay(rewards_T, _main_scores(run), window=window, patience=patience)
-    step = state.candidate
-    if step is None:
-        return [("saturation", "no reward above 0 yet, and t_sat is a share of the highest")]
-    after = state.steps - step
-    if state.t_sat is None:
-        text = f"not yet: near its best since step {step}, {after} of {patience} steps ago"
-    else:
-        text = f"saturated at step {step} (so far), {after} steps ago"
-    lines = [("saturation", f"{text}; mean of {window} steps {short(state.smoothed_reward or 0.0)}")]
+    if run.status in ENDED:
+        return [("saturation", _final_saturation(run, rewards_T, int(given.get("window", WINDOW))))]
+    own = _own_settings(run)
+    tail = max(1, default_tail(planned_steps(run) or len(rewards_T)))
+    settings = {"window": WINDOW, "patience": tail, **own, **given}
+    state = OnlineSaturation.replay(rewards_T, _main_scores(run), **settings)
+    lines = [("saturation", _provisional(state))]
     if reason := state.stop_reason():
         lines.append(("", f"{reason} Going on is unlikely to gain much."))
+    if other := [
+        f"{name} {given[name]:g}, not {own[name]:g}" for name in own if given.get(name, own[name]) != own[name]
+    ]:
+        lines.append(("", f"judged by other settings than the run's own `stop`: {', '.join(other)}"))
     return lines
+
+
+def _own_settings(run: Run) -> dict[str, Any]:
+    """What the run itself judges saturation by; empty where its configuration says nothing of it."""
+    stop = run.config.get("stop")
+    if not isinstance(stop, Mapping):
+        return {}
+    defaults = StopConfig().deciding
+    return {name: stop.get(name, value) for name, value in defaults.items()}
+
+
+def _provisional(state: OnlineSaturation) -> str:
+    """How it stands with t_sat, should the run go on as it is."""
+    step, best = state.candidate, state.smoothed_reward or 0.0
+    if step is None:
+        if state.min_reward > 0:
+            return f"not yet: mean of {state.window} steps {short(best)}, and none reached {state.min_reward:g}"
+        return "no reward above 0 yet, and t_sat is a share of the highest"
+    after = state.steps - step
+    if state.t_sat is None:
+        text = f"not yet: near its best since step {step}, {after} of {state.patience} steps ago"
+    else:
+        text = f"saturated at step {step} (so far), {after} steps ago"
+    return f"{text}; mean of {state.window} steps {short(best)}"
 
 
 def _final_saturation(run: Run, rewards_T: np.ndarray, window: int) -> str:

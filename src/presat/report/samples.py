@@ -64,22 +64,31 @@ class Sample:
 def pick_sample(run: Run, summary: RunSummary) -> Sample | None:
     """The sample of a run; None where its first evaluation saved no judged responses."""
     item = summary.main_set
-    responses = run.rollouts("eval") if item is not None else None
-    if item is None or responses is None or "text" not in responses.columns:
-        return None
-    frames = {step: evaluation(responses, item.name, step) for step in dict.fromkeys((item.first_step, item.last_step))}
-    first = frames[item.first_step]
-    if first is None or not first["score"].count():
+    first = evaluation(run, item.name, item.first_step) if item is not None else None
+    if item is None or first is None or not first["score"].count():
         return None
     problem = _pick_problem(first)
     titles = ("before training" if item.first_step == 0 else "first evaluation", "after training")
+    steps = dict.fromkeys((item.first_step, item.last_step))
+    frames = {step: _responses(run, item.name, step, problem) for step in steps}
+    before = frames[item.first_step]
+    if before is None or not before["text"].count():
+        return None
     moments = [
-        _moment(title, step, frame.filter(frame["problem_id"] == problem))
+        _moment(title, step, frame)
         for title, (step, frame) in zip(titles, frames.items(), strict=False)
         if frame is not None
     ]
-    row = first.filter(first["problem_id"] == problem).row(0, named=True)
-    return Sample(summary.name, item.name, _cut(row.get("prompt") or ""), row.get("gold"), moments)
+    row = before.row(0, named=True)
+    return Sample(summary.name, item.name, _cut(row["prompt"] or ""), row["gold"], moments)
+
+
+def _responses(run: Run, set_name: str, step: int, problem: str) -> pl.DataFrame | None:
+    """The responses to one problem; texts of others are not kept."""
+    import polars as pl
+
+    columns = ("prompt", "gold", "text", "extracted", "score", "valid_trace")
+    return run.rollouts("eval", [step], set_name=set_name, columns=columns, where=pl.col("problem_id") == problem)
 
 
 def _pick_problem(frame: pl.DataFrame) -> str:
@@ -91,11 +100,11 @@ def _pick_problem(frame: pl.DataFrame) -> str:
 
 
 def _moment(title: str, step: int, frame: pl.DataFrame) -> Moment:
-    rows = [row for row in frame.iter_rows(named=True) if row.get("score") is not None]
+    rows = [row for row in frame.iter_rows(named=True) if row["score"] is not None]
     right = [row for row in rows if row["score"] == 1.0]
     wrong = [row for row in rows if row["score"] != 1.0]
     shown = [
-        Response(_cut(row.get("text") or ""), row["score"] == 1.0, row.get("extracted"), row.get("valid_trace"))
+        Response(_cut(row["text"] or ""), row["score"] == 1.0, row["extracted"], row["valid_trace"])
         for row in (*right[:1], *wrong[:1])
     ]
     return Moment(title, step, len(right), len(rows), shown)

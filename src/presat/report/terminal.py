@@ -15,6 +15,7 @@ from presat.analysis.estimates import direction
 from presat.analysis.naming import printable
 from presat.analysis.numbers import Tone
 from presat.report.naming import wrap
+from presat.tracking.state import PLAIN
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -70,7 +71,7 @@ def summary_table(summaries: Sequence[RunSummary]) -> RenderableType:
     measured = any(summary.reward or summary.sets for summary in summaries)
     lines: list[RenderableType] = [_table(summaries), ""] if measured else []
     for summary in summaries:
-        ending = "" if summary.status in ("finished", "unknown") else f" ({_ended(summary)})"
+        ending = "" if summary.status in PLAIN else f" ({_ended(summary)})"
         sentence = f"[bold]{escape(summary.name)}[/bold]{escape(ending)}: {_verdict(summary)}."
         lines.append(Text.from_markup(f"{sentence} {escape(summary.verdict.sentence)}"))
         if summary.alarms:

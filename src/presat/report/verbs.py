@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from presat.analysis.naming import run_names
-from presat.analysis.numbers import Choices
+from presat.analysis.numbers import WINDOW, Choices
 from presat.analysis.summary import summarise
 from presat.config.schema import ReportConfig, WatchConfig
 from presat.errors import ConfigError
@@ -54,9 +54,9 @@ def watch(config: WatchConfig, out: Console) -> dict[str, Any]:
         raise ConfigError("Which run? `presat watch RUN` takes a run directory, a TRL folder, a verl log or a CSV.")
     run = watch_run(
         Path(config.run), config.once, refresh_s=config.refresh_s, window=config.window, patience=config.patience,
-        console=out,
+        min_reward=config.min_reward, console=out,
     )  # fmt: skip
-    return {"runs": [] if run is None else [summarise(run, Choices(window=config.window)).to_json()]}
+    return {"runs": [] if run is None else [summarise(run, Choices(window=config.window or WINDOW)).to_json()]}
 
 
 def _default_page(runs: list[Run]) -> Path:

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from presat.errors import PresatError, RunError
+from presat.files import read_json, write_atomically
 
 State = Literal["waiting", "running", "done", "kept"]
 
@@ -57,10 +58,19 @@ def run_graph(
     workers: int = 2,
     on_tick: Callable[[Progress], None] = lambda _: None,
     tick_s: float = 0.25,
+    environment: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Run every stage after the ones it depends on; return results by name.
 
     Stages that can start at once start in the order given, so list the longest branch first.
+
+    Args:
+        stages: the nodes.
+        folder: where stamps and logs go.
+        workers: processes.
+        on_tick: called with the progress every `tick_s` seconds.
+        tick_s: seconds between two looks.
+        environment: variables that are set in every worker before it imports anything.
 
     Raises:
         RunError: a stage failed or its process died; the message names the stage and its log. Finished stages keep
@@ -78,7 +88,9 @@ def run_graph(
         if kept is not None:
             results[name], progress.states[name] = kept["result"], "kept"
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_quiet_worker)
+    pool = ProcessPoolExecutor(
+        workers, mp_context=context, initializer=_quiet_worker, initargs=(dict(environment or {}),)
+    )
     running: dict[Future[Any], str] = {}
     try:
         while len(results) < len(order):
@@ -158,8 +170,9 @@ def _run_stage(stage: Stage, inputs: dict[str, Any], log: str) -> Any:
                 os.close(copy)
 
 
-def _quiet_worker() -> None:
+def _quiet_worker(environment: dict[str, str]) -> None:
     """One thread a worker: the pool itself uses the cores. Set before torch is imported in the worker."""
+    os.environ.update(environment)
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = "1"
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
@@ -179,13 +192,9 @@ def _result_of(future: Future[Any], name: str, folder: Path) -> Any:
 
 
 def _read_stamp(path: Path, key: str) -> dict[str, Any] | None:
-    if not path.is_file():
-        return None
-    stamp = json.loads(path.read_text(encoding="utf-8"))
-    return stamp if stamp["key"] == key else None
+    stamp = read_json(path)
+    return stamp if stamp.get("key") == key else None
 
 
 def _write_stamp(path: Path, key: str, result: Any) -> None:
-    draft = path.with_suffix(".tmp")
-    draft.write_text(json.dumps({"key": key, "result": result}), encoding="utf-8")
-    draft.replace(path)
+    write_atomically(path, json.dumps({"key": key, "result": result}))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import csv
-import json
 import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from presat.errors import ConfigError, DataError, nearest
+from presat.files import atomically, json_lines
 from presat.tasks.choices import is_choices, problem_of_choices
 from presat.tasks.hub import hub_error
 from presat.tasks.rows import EXTRA_COLUMN, Row, is_verl, problem_of_plain, problem_of_verl, repeats_of, row_of
@@ -96,11 +96,10 @@ def save_problems(problems: Sequence[Problem], path: str | Path) -> Path:
         table = _table([row_of(problems[place], plain=True, index=place) for place in order])
     assert table is not None  # noqa: S101  (plain rows have the same columns of the same types)
     path = Path(path)
-    partial = path.with_name(path.name + ".partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        pq.write_table(table, partial)
-        partial.replace(path)
+        with atomically(path) as draft:
+            pq.write_table(table, draft)
     except OSError as error:
         raise DataError(f"{path} cannot be written: {error.strerror or error}.") from error
     return path
@@ -206,17 +205,12 @@ def _read_parquet(path: Path, column: str | None) -> Iterator[Row]:
 
 
 def _read_jsonl(path: Path) -> Iterator[Row]:
-    with path.open(encoding="utf-8-sig") as lines:
-        for number, line in enumerate(lines, start=1):
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line)
-            except ValueError as error:
-                raise DataError(f"{path}, line {number}: not JSON ({error}).") from error
-            if not isinstance(row, dict):
-                raise DataError(f"{path}, line {number}: should be a JSON object; it is {type(row).__name__}.")
-            yield row
+    with path.open("rb") as lines:
+        for line in json_lines(lines):
+            if line.row is None:
+                ending = " The file ends within this line: is it whole?" if line.torn else ""
+                raise DataError(f"{path}, line {line.number}: {line.fault}.{ending}")
+            yield line.row
 
 
 def _read_csv(path: Path) -> Iterator[Row]:

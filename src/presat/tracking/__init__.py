@@ -7,7 +7,8 @@ from presat.tracking.open import open_run
 from presat.tracking.provenance import hash_problems, model_identity
 from presat.tracking.responses import RolloutStore
 from presat.tracking.run import Run
-from presat.tracking.writer import RunWriter, Status
+from presat.tracking.state import Status
+from presat.tracking.writer import RunWriter
 
 __all__ = [
     "RESUME_STATE",

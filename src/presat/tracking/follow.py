@@ -8,7 +8,7 @@ pace that spends at most a tenth of the time on reading.
 from __future__ import annotations
 
 import contextlib
-import json
+import io
 import re
 import time
 from collections import deque
@@ -19,12 +19,12 @@ from typing import Any, Protocol
 import yaml
 
 from presat.errors import RunError
-from presat.files import read_json
-from presat.tracking.lock import is_locked
+from presat.files import json_lines
 from presat.tracking.open import open_run
 from presat.tracking.readers.rows import Values, collect_rows
 from presat.tracking.run import Run
-from presat.tracking.writer import CONFIG, METRICS, STATUS
+from presat.tracking.state import STATUS, run_state
+from presat.tracking.writer import CONFIG, METRICS
 
 PACE = 10.0
 """A file that took s seconds to read is read again after this many times s at the earliest."""
@@ -71,18 +71,21 @@ class OurRun:
         self._config: dict[str, Any] = {}
         self._config_time = -1
         self._times: deque[tuple[int, float]] = deque(maxlen=RECENT)
-        self._offset, self._inode = 0, -1
+        self._offset, self._lines, self._inode = 0, 0, -1
 
     def refresh(self) -> Run:
         """Read the lines that were added, and the status."""
         self._read_lines()
         self._read_config()
-        status = read_json(self.path / STATUS)
-        state, reason = status.get("status", "unknown"), status.get("reason", "")
-        if state == "running" and not is_locked(self.path):
-            state, reason = "interrupted", "the process that ran it is gone"
+        state = run_state(self.path)
         return Run(
-            self.path, "presat", self._values, self._config, status=state, status_reason=reason, notes=self._notes
+            self.path,
+            "presat",
+            self._values,
+            self._config,
+            status=state.status,
+            status_reason=state.reason,
+            notes=self._notes,
         )
 
     @property
@@ -95,7 +98,8 @@ class OurRun:
         try:
             facts = file.stat()
             if facts.st_ino != self._inode or facts.st_size < self._offset:
-                self._values, self._notes, self._offset, self._inode = {}, [], 0, facts.st_ino
+                self._values, self._notes = {}, []
+                self._offset, self._lines, self._inode = 0, 0, facts.st_ino
                 self._times.clear()
             with file.open("rb") as stream:
                 stream.seek(self._offset)
@@ -105,9 +109,12 @@ class OurRun:
         except OSError as error:
             raise RunError(f"Cannot read {file}: {error.strerror}.") from error
         whole = raw[: raw.rfind(b"\n") + 1]  # a line that is still being written waits for the next look
+        lines = list(json_lines(io.BytesIO(whole), first=self._lines + 1))
         self._offset += len(whole)
-        rows = list(_rows(whole))
+        self._lines += whole.count(b"\n")
+        rows = [line.row for line in lines if line.row is not None]
         values, notes = collect_rows(rows, METRICS)
+        notes += [line.note(METRICS) for line in lines if line.row is None]
         for name, series in values.items():
             self._values.setdefault(name, {}).update(series)
         self._notes += [note for note in notes if note not in self._notes]
@@ -185,16 +192,6 @@ def planned_steps(run: Run) -> int | None:
             return value
     match = _PLANNED.search(run.status_reason) if run.kind == "trl" else None
     return int(match.group(2)) if match else None
-
-
-def _rows(raw: bytes) -> list[dict[str, Any]]:
-    rows = []
-    for line in raw.splitlines():
-        with contextlib.suppress(ValueError):  # `open_run` says which lines are damaged; a live view goes on
-            row = json.loads(line)
-            if isinstance(row, dict):
-                rows.append(row)
-    return rows
 
 
 def _pace(times: deque[tuple[int, float]]) -> float | None:

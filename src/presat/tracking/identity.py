@@ -78,7 +78,7 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
         if old == new:
             continue
         plain = key.removesuffix(_HASH)
-        if before.get(plain, "") != now.get(plain, ""):
+        if plain != key and before.get(plain) != now.get(plain):  # people know the names better
             old, new = before.get(plain), now.get(plain)
         found.append(f"{plain} {_short(old)}, now {_short(new)}")
     return found

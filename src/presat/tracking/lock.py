@@ -48,19 +48,21 @@ class RunLock:
         self._lock.release()
 
 
-def is_locked(folder: Path) -> bool:
-    """Whether a writer holds the run directory now. Only looks; false where the platform cannot tell."""
+def is_locked(folder: Path) -> bool | None:
+    """Whether a writer holds the run directory now. Only looks; None where that cannot be told."""
     try:
         import fcntl
-    except ImportError:  # not a Unix: fall back on the status file
-        return False
+    except ImportError:  # not a Unix
+        return None
     try:
         with (folder / LOCK_NAME).open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
-    except OSError:
+    except FileNotFoundError:
         return False
+    except OSError:  # a lock file that may not be read, a file system without such locks
+        return None
     return False
 
 

@@ -13,7 +13,8 @@ import numpy.typing as npt
 from presat.config.schema.base import set_label
 from presat.errors import RunError, nearest
 from presat.metrics import RunCurves, headline_metric, main_set, ordered_sets
-from presat.tracking.responses import rollout_files
+from presat.tracking.responses import choose, drawn_with, read_file, rollout_files, scan_file
+from presat.tracking.state import UNKNOWN
 
 if TYPE_CHECKING:
     import polars as pl
@@ -37,7 +38,7 @@ class Run:
         values: metric values by name, then by step; step 0 is before training.
         config: its configuration where it left one, else empty.
         provenance: where it came from, where recorded.
-        status: `running`, `finished`, `stopped`, `failed`, `interrupted`, or `unknown`.
+        status: one of `presat.tracking.state.Status`, or `unknown`.
         status_reason: why it ended, where recorded.
         notes: things worth saying about the reading, one sentence each.
     """
@@ -47,7 +48,7 @@ class Run:
     values: Mapping[str, Mapping[int, float]]
     config: Mapping[str, Any] = field(default_factory=dict)
     provenance: Mapping[str, Any] = field(default_factory=dict)
-    status: str = "unknown"
+    status: str = UNKNOWN
     status_reason: str = ""
     notes: list[str] = field(default_factory=list)
     rollout_frames: Mapping[str, pl.DataFrame] = field(default_factory=dict)
@@ -150,38 +151,87 @@ class Run:
             return sorted(self.rollout_frames[split]["step"].unique())
         return sorted({step for step, _ in self._rollout_files(split)})
 
-    def rollouts(self, split: Split = "train", steps: Collection[int] | None = None) -> pl.DataFrame | None:
-        """Saved responses, one row each, ordered by step; None when there are none.
+    def responses(
+        self,
+        split: Split = "train",
+        set_name: str | None = None,
+        steps: Collection[int] | None = None,
+        columns: Collection[str] | None = None,
+    ) -> pl.LazyFrame | None:
+        """Saved responses that are not read yet, one row each, ordered by step; None when there are none.
 
-        Columns of our own runs: docs/run-directory.md. Other trainers' lack what they did not save.
+        What is then asked of them decides what is read: an evaluation may be hundreds of megabytes, nearly all of it
+        texts and tokens. `rollouts` reads, and names the file that it cannot read.
 
         Args:
             split: training or evaluation responses.
-            steps: only these steps; all when None. Other steps' files are not read.
+            set_name: only this evaluation set's; all sets' when None.
+            steps: only these steps; all when None. Other steps' files are not opened.
+            columns: those wanted (docs/run-directory.md), null where they were not saved; all that were when None.
 
         Raises:
-            RunError: a saved file cannot be read.
+            RunError: a saved file cannot be opened.
         """
         import polars as pl
 
         if split in self.rollout_frames:
-            frame = self.rollout_frames[split]
-            frame = frame if steps is None else frame.filter(pl.col("step").is_in(list(steps)))
-            return frame if frame.height else None
-        frames = []
-        for step, file in self._rollout_files(split):
-            if steps is not None and step not in steps:
-                continue
-            try:
-                frames.append(pl.read_parquet(file))
-            except (pl.exceptions.PolarsError, OSError) as error:
-                raise RunError(
-                    f"The saved responses in {file} cannot be read ({error}). Delete the file to do without."
-                ) from error
-        return pl.concat(frames, how="diagonal_relaxed") if frames else None
+            parts = [choose(self._in_memory(split, steps), columns, set_name)]
+        else:
+            files = self._rollout_files(split, set_name, steps)
+            parts = [choose(scan_file(file), columns, set_name) for _, file in files]
+        return pl.concat(parts, how="diagonal_relaxed") if parts else None
 
-    def _rollout_files(self, split: Split) -> list[tuple[int, Path]]:
-        return rollout_files(self.path, split) if self.kind == "presat" else []
+    def rollouts(
+        self,
+        split: Split = "train",
+        steps: Collection[int] | None = None,
+        *,
+        set_name: str | None = None,
+        columns: Collection[str] | None = None,
+        where: pl.Expr | None = None,
+    ) -> pl.DataFrame | None:
+        """Read saved responses, one row each, ordered by step; None when there are none.
+
+        Args:
+            split: as in `responses`.
+            steps: likewise.
+            set_name: likewise.
+            columns: likewise. Ask for few: texts and tokens are large.
+            where: only rows of which this holds.
+
+        Raises:
+            RunError: a saved file cannot be read (the message names it).
+        """
+        import polars as pl
+
+        if split in self.rollout_frames:
+            frames = [choose(self._in_memory(split, steps), columns, set_name, where).collect()]
+        else:
+            files = self._rollout_files(split, set_name, steps)
+            frames = [read_file(file, columns, set_name, where) for _, file in files]
+        found = [frame for frame in frames if frame.height]
+        return pl.concat(found, how="diagonal_relaxed") if found else None
+
+    def drawn_with(self, split: Split, step: int, set_name: str = "") -> dict[str, Any]:
+        """How the saved responses of a step were drawn: model, engine, temperature, ...; empty where it is not known.
+
+        Raises:
+            RunError: the file cannot be read.
+        """
+        files = [] if split in self.rollout_frames else self._rollout_files(split, set_name, [step])
+        return next((facts for _, file in files if (facts := drawn_with(file))), {})
+
+    def _in_memory(self, split: Split, steps: Collection[int] | None) -> pl.LazyFrame:
+        import polars as pl
+
+        frame = self.rollout_frames[split].lazy()
+        return frame if steps is None else frame.filter(pl.col("step").is_in(list(steps)))
+
+    def _rollout_files(
+        self, split: Split, set_name: str | None = None, steps: Collection[int] | None = None
+    ) -> list[tuple[int, Path]]:
+        files = rollout_files(self.path, split, set_name) if self.kind == "presat" else []
+        return [(step, file) for step, file in files if steps is None or step in steps]
 
 
 def _configured_sets(config: Mapping[str, Any]) -> list[str]:

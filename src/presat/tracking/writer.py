@@ -18,20 +18,19 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Protocol, Self, SupportsFloat
+from typing import Any, Protocol, Self, SupportsFloat
 
 import yaml
 
 from presat.errors import RunError
-from presat.files import mend_last_line, read_json, read_lines, write_atomically
+from presat.files import mend_last_line, read_json, read_lines, remove_leftovers, write_atomically
 from presat.tracking.evaluated import EVALUATED
 from presat.tracking.lock import RunLock
 from presat.tracking.provenance import collect
 from presat.tracking.responses import rollout_files
+from presat.tracking.state import STATUS, Status, Stop, run_state, stop_of
 
-Status = Literal["running", "finished", "stopped", "failed", "interrupted"]
-
-CONFIG, PROVENANCE, METRICS, STATUS = "config.yaml", "provenance.json", "metrics.jsonl", "status.json"
+CONFIG, PROVENANCE, METRICS = "config.yaml", "provenance.json", "metrics.jsonl"
 OURS = (CONFIG, PROVENANCE, METRICS, STATUS, EVALUATED, "rollouts", "checkpoints", "logs", "report.html")
 SYNC_S = 1.0
 
@@ -94,9 +93,8 @@ class RunWriter:
         earlier = read_json(self.path / PROVENANCE)
         if _holds_run(self.path) and not resume:
             if not overwrite:
-                state = read_json(self.path / STATUS).get("status", "unfinished")
                 raise RunError(
-                    f"{self.path} already holds a run ({state}). "
+                    f"{self.path} already holds a run ({run_state(self.path, held=True).status}). "
                     "Go on with it (`resume: true`), choose another run directory, or delete this one."
                 )
             earlier = {}
@@ -109,8 +107,8 @@ class RunWriter:
                 f"{self.path} holds a run of `{earlier['command']}`, which `{command}` cannot go on with. "
                 "Choose another run directory."
             )
-        for leftover in [*self.path.glob(".*.part"), *self.path.glob("rollouts/*/*.partial")]:
-            _remove(leftover)  # half-written by a process that was killed
+        for folder in (self.path, *self.path.glob("rollouts/*")):
+            remove_leftovers(folder)
         mend_last_line(self.path / METRICS)
         provenance = {"started": _now(), **collect(settings, command)}
         self._before = (_read_yaml(self.path / CONFIG), earlier) if earlier else None
@@ -120,6 +118,7 @@ class RunWriter:
             provenance = {**earlier, "resumed": [*earlier.get("resumed", []), again]}
         self._provenance = provenance
         self._started = provenance["started"]
+        self._stop = stop_of(self.path) if earlier else None
         write_atomically(self.path / CONFIG, yaml.safe_dump(settings, sort_keys=False, allow_unicode=True))
         self._write_provenance()
         self._write_status("running", "")
@@ -153,8 +152,11 @@ class RunWriter:
     def truncate_after(self, step: int) -> None:
         """Forget everything logged after `step`: metric lines and saved responses, of training and of evaluations.
 
-        A resumed run calls this with the step of the checkpoint it starts from, so that nothing is logged twice.
+        A resumed run calls this with the step of the checkpoint it starts from, so that nothing is logged twice. A
+        decision to stop at a later step is forgotten with it: the run comes to it once more.
         """
+        if self._stop is not None and self._stop.step > step:
+            self.note_stop(None)
         self._file.close()
         rows, _ = read_lines(self.path / METRICS)
         kept = [json.dumps(row) for row in rows if row.get("step", 0) <= step]
@@ -164,6 +166,12 @@ class RunWriter:
             for saved_at, file in rollout_files(self.path, split):
                 if saved_at > step:
                     file.unlink()
+
+    def note_stop(self, stop: Stop | None) -> None:
+        """Keep a decision to stop the run early, before anything is done about it; None: it goes on after all."""
+        if stop != self._stop:
+            self._stop = stop
+            self._write_status("running", "")
 
     def nothing_to_do(self) -> None:
         """Put configuration and provenance back as they were: the resumed run had no step left to train."""
@@ -201,7 +209,10 @@ class RunWriter:
         write_atomically(self.path / PROVENANCE, json.dumps(self._provenance, indent=2, default=str))
 
     def _write_status(self, status: Status, reason: str) -> None:
-        data = {"status": status, "reason": reason, "started": self._started, "updated": _now(), "pid": os.getpid()}
+        data: dict[str, Any] = {"status": status, "reason": reason}
+        data |= {"started": self._started, "updated": _now(), "pid": os.getpid()}
+        if self._stop is not None:
+            data["stop"] = self._stop.to_json()
         write_atomically(self.path / STATUS, json.dumps(data, indent=2))
 
 

@@ -18,6 +18,7 @@ from typing import Any
 
 from accelerate.utils import gather_object
 from transformers import TrainerCallback
+from transformers.trainer_callback import ExportableState
 
 from presat.config.load import build
 from presat.config.schema import Gate, RewardConfig
@@ -192,10 +193,12 @@ def _text(completion: Any) -> str:
     return "\n".join(turn["content"] for turn in completion if turn["role"] == "assistant")
 
 
-class SaturationCallback(TrainerCallback):
+class SaturationCallback(TrainerCallback, ExportableState):
     """Online t_sat in any GRPO run, gold accuracy beside the reward, and an early stop if asked for.
 
-    `saturation/t_sat` and `saturation/saturated` join the trainer's log (its `log_history`, and what is printed).
+    `saturation/t_sat` and `saturation/saturated` join the trainer's log (its `log_history`, and what is printed). Where
+    the trainer evaluates, it does so before a stop is decided: a held-out score that still rises holds the stop back.
+    A stop is kept in the checkpoint it ends with; resumed from there, the run ends again without changing the model.
 
     Args:
         stop: stop (and save) once the reward has saturated and the held-out score is flat too.
@@ -207,6 +210,7 @@ class SaturationCallback(TrainerCallback):
     Attributes:
         saturation: the online t_sat.
         stop_reason: why the run was stopped, as a sentence.
+        stopped_at: the step it was stopped at.
     """
 
     def __init__(
@@ -219,15 +223,50 @@ class SaturationCallback(TrainerCallback):
     ) -> None:
         self.stop, self.held_out = stop, held_out
         self._settings = {"window": window, "patience": patience, "min_reward": min_reward}
-        self.saturation = OnlineSaturation(window=window, patience=patience, min_reward=min_reward)
+        self._start_anew()
+
+    def _start_anew(self) -> None:
+        self.saturation = OnlineSaturation(**self._settings)
         self.stop_reason: str | None = None
+        self.stopped_at: int | None = None
         self._gold: dict[int, float] = {}
+        self._asked = False  # for an evaluation before the stop is decided
+        self._over = False  # the run had stopped where it is resumed
+        self._others = (False, False)  # what the control said before the stop
+
+    def state(self) -> dict[str, Any]:
+        """What the trainer keeps of this in a checkpoint: the settings, and the stop if there is one."""
+        return {
+            "args": {"stop": self.stop, **self._settings, "held_out": self.held_out},
+            "attributes": {"stop_reason": self.stop_reason, "stopped_at": self.stopped_at},
+        }
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Start anew, or from the log of the run that is resumed."""
-        self.saturation, self.stop_reason, self._gold = OnlineSaturation(**self._settings), None, {}
+        """Start anew, or from the log of the run that is resumed, which may have been stopped there."""
+        self._start_anew()
         for line in state.log_history:
             self._observe(line["step"], line)
+        # the checkpoint may be from before this callback was there, and the trainer keeps no state it does not find
+        kept = state.stateful_callbacks.setdefault(type(self).__name__, self.state())
+        if not (self.stop and state.global_step and isinstance(kept, dict) and kept["args"] == self.state()["args"]):
+            return
+        if kept["attributes"]["stopped_at"] == state.global_step:
+            self.stop_reason, self.stopped_at = kept["attributes"]["stop_reason"], state.global_step
+            self._over = control.should_training_stop = True
+            LOG.warning("The run was stopped at step %d, so nothing is trained. %s", self.stopped_at, self.stop_reason)
+
+    def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Keep the weights of a run that is over as they are: TRL's loop takes one step before it can be left."""
+        if self._over:
+            for group in kwargs["optimizer"].param_groups:
+                group["lr"] = 0.0
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Leave no trace of the step of a run that is over."""
+        if self._over:
+            control.should_log = control.should_evaluate = control.should_save = False
+
+    on_epoch_end = on_step_end
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **kwargs: Any) -> None:
         """Judge saturation at every line with a reward; say so once when the run has saturated, and stop if asked."""
@@ -239,10 +278,27 @@ class SaturationCallback(TrainerCallback):
         state.log_history[-1].update(found)
         if self.saturation.saturated and not before:
             LOG.warning("%s", self._sentence())
-        if self.stop and self.stop_reason is None:
-            self.stop_reason = self.saturation.stop_reason()
-        if self.stop_reason:
+        self._asked = False
+        if self.stop and self.saturation.stop_reason():
+            if args.eval_strategy == "no":
+                self._decide(state, control)
+            else:
+                self._asked = control.should_evaluate = True
+
+    def on_evaluate(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Decide on the stop that the evaluation was waited for; the trainer calls this after every set."""
+        if self._asked:
+            self._decide(state, control)
+
+    def _decide(self, state: Any, control: Any) -> None:
+        """Stop, or take a stop back that a later set of the same evaluation speaks against."""
+        before, self.stop_reason = self.stop_reason, self.saturation.stop_reason()
+        self.stopped_at = state.global_step if self.stop_reason else None
+        if self.stop_reason and not before:
+            self._others = control.should_training_stop, control.should_save
             control.should_training_stop = control.should_save = True
+        elif before and not self.stop_reason:
+            control.should_training_stop, control.should_save = self._others
 
     def _observe(self, step: int, line: dict[str, Any]) -> bool:
         """Note what a log line says; returns whether it is a training step's."""

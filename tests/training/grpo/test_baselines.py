@@ -6,8 +6,7 @@ import copy
 
 import pytest
 import torch
-
-from .updates import LIMIT, hand_adamw, logprobs, train
+from tests.training.updates import LIMIT, hand_adamw, logprobs, train
 
 STEPS = 2
 

@@ -8,8 +8,7 @@ import math
 import numpy as np
 import pytest
 import torch
-
-from .updates import G, hand_adamw, logprobs, train
+from tests.training.updates import G, hand_adamw, logprobs, train
 
 STEPS = 3
 

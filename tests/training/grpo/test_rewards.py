@@ -8,6 +8,8 @@ from collections import Counter
 import polars as pl
 import pytest
 import torch
+from tests.toy import toy
+from tests.training.runs import largest_gap, lines, on_two_processes
 
 from presat.config.schema import RewardConfig, TaskConfig
 from presat.errors import DataError
@@ -16,9 +18,6 @@ from presat.tasks import save_problems
 from presat.tasks.lab import lab_problems
 from presat.tasks.noise import corrupted, keep_original
 from presat.training import run_train
-
-from .conftest import toy
-from .runs import largest_gap, lines, on_two_processes
 
 G, VOTES = 2, 6
 

@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+import gc
+import io
+import itertools
 import json
 from pathlib import Path
 
 import polars as pl
 import pytest
 import torch
+from rich.console import Console
 from safetensors.torch import load_file
+from tests.toy import toy
+from tests.training.runs import kill_at, largest_gap, lines, on_two_processes, status, weights, without_clock
 
 from presat.config.schema import EvalConfig, ModelConfig, OptimConfig, StopConfig, TaskConfig
 from presat.errors import ConfigError, DataError, RunError
 from presat.evaluation import run_eval
+from presat.metrics import OnlineSaturation
+from presat.report.live import live_view
+from presat.tracking import RunWriter, open_run
+from presat.tracking.responses import saved_groups
 from presat.training import run_train
+from presat.training.grpo import callbacks
+from presat.training.grpo.callbacks import Evaluator
 from presat.training.grpo.schedule import plan_batches
-
-from .conftest import toy
-from .runs import kill_at, largest_gap, lines, on_two_processes, status, weights, without_clock
+from presat.verify import score
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +68,20 @@ def test_responses_are_kept_with_their_rewards(unbroken):
     held_out = pl.read_parquet(unbroken.run / "rollouts" / "eval" / "held_out-step_000004.parquet")
     assert len(held_out) == 5 * 4
     assert "valid_trace" in held_out.columns
+
+
+def test_responses_say_how_they_were_drawn_and_can_be_judged_again(unbroken):
+    run = open_run(unbroken.run)
+    facts = run.drawn_with("train", 3)
+    assert (facts["engine"], facts["extraction"], facts["seed"]) == ("small", "boxed", unbroken.seed)
+    assert facts["model"] == run.provenance["model"]["sha256"]
+    assert facts["max_new_tokens"] == unbroken.max_new_tokens
+    evaluated = run.drawn_with("eval", 4, "held_out")
+    assert (evaluated["samples"], evaluated["model"]) == (4, facts["model"])
+    rows = run.rollouts("eval", [4])
+    (group, *_) = saved_groups(rows)
+    scores = [score(group.problem, completion.text).value for completion in group.completions]
+    assert scores == rows["score"].to_list()[: len(scores)]
 
 
 def test_the_last_checkpoint_is_an_ordinary_model_folder(unbroken):
@@ -140,9 +164,130 @@ def test_a_saturated_run_stops_and_says_why(unbroken, toy_config):
     assert [p.name for p in (toy_config.run / "checkpoints").iterdir()] == [f"step_{stop_at}"]
     assert status(toy_config.run)["status"] == "stopped"
     assert f"saturated at step {first_best[stop_at - 1]}" in status(toy_config.run)["reason"]
-    run_train(toy_config.model_copy(update={"resume": True}), quiet=True)
-    assert status(toy_config.run)["status"] == "stopped"
-    assert lines(toy_config.run)[-1]["step"] == stop_at
+
+
+SCORE = "eval/held_out/avg@4"
+
+
+@pytest.fixture
+def rising(toy_config, monkeypatch):
+    """A run that stops early but whose held-out score rises until step 4; evaluated more rarely than its patience."""
+    evaluate = Evaluator.__call__
+
+    def evaluated(self, step, trainer):
+        return {**evaluate(self, step, trainer), SCORE: min(step, 4) / 10}
+
+    monkeypatch.setattr(Evaluator, "__call__", evaluated)
+    toy_config.stop = StopConfig(when="saturated", patience=2, window=1)
+    toy_config.steps, toy_config.eval.every, toy_config.save_every = 12, 100, 1
+    return toy_config
+
+
+def reasons(config):
+    """By the log alone: whether the run had reason to stop after each step."""
+    rows = lines(config.run)
+    scores = {row["step"]: row[SCORE] for row in rows if SCORE in row}
+    found = []
+    for step in range(1, len(rows)):
+        known = [(at, score) for at, score in scores.items() if at <= step]
+        rewards = [row["reward"] for row in rows[1 : step + 1]]
+        found.append(OnlineSaturation.replay(rewards, known, **config.stop.deciding).stop_reason() is not None)
+    return found
+
+
+def test_a_step_is_evaluated_before_the_stop_is_decided(rising):
+    run_train(rising, quiet=True)
+    stopped_at = lines(rising.run)[-1]["step"]
+    rewards = [row["reward"] for row in lines(rising.run)[1:]]
+    reward_alone = next(
+        step for step in range(1, 13) if OnlineSaturation.replay(rewards[:step], **rising.stop.deciding).t_sat
+    )
+    assert reward_alone < 4  # else this seed shows nothing
+    assert stopped_at >= 6  # the score rose until step 4
+    assert reasons(rising) == [False] * (stopped_at - 1) + [True]
+    evaluated = [row["step"] for row in lines(rising.run) if SCORE in row]
+    assert evaluated[0] == 0
+    assert evaluated[-1] == stopped_at
+    assert reward_alone in evaluated
+    assert all(later - earlier >= 2 for earlier, later in itertools.pairwise(evaluated))  # one a patience at most
+
+
+def test_a_stopped_run_stays_stopped_until_the_settings_that_stopped_it_are_changed(rising, caplog):
+    run_train(rising, quiet=True)
+    before, end = lines(rising.run), status(rising.run)
+    for change in ({}, {"steps": 20}, {"steps": len(before) - 1}, {"stop": rising.stop.model_copy(update={})}):
+        caplog.clear()
+        run_train(rising.model_copy(update={"resume": True, **change}), quiet=True)
+        now = status(rising.run)
+        assert (lines(rising.run), now["status"], now["reason"]) == (before, "stopped", end["reason"])
+        assert f"is stopped at step {len(before) - 1} and nothing is trained" in caplog.text
+    caplog.clear()
+    never = rising.stop.model_copy(update={"when": "never"})
+    run_train(rising.model_copy(update={"resume": True, "stop": never}), quiet=True)
+    assert (lines(rising.run)[-1]["step"], status(rising.run)["status"]) == (12, "finished")
+    assert "stop" not in status(rising.run)
+    assert caplog.text == ""
+
+
+def test_a_stopped_run_goes_on_under_a_longer_patience(rising):
+    run_train(rising, quiet=True)
+    stopped_at = lines(rising.run)[-1]["step"]
+    longer = rising.model_copy(update={"resume": True, "stop": rising.stop.model_copy(update={"patience": 5})})
+    run_train(longer, quiet=True)
+    assert lines(rising.run)[-1]["step"] > stopped_at
+
+
+def test_a_run_killed_after_the_decision_comes_to_the_same_end(rising, monkeypatch):
+    run_train(rising, quiet=True)
+    unbroken, end = lines(rising.run), status(rising.run)
+    other = rising.model_copy(update={"run": rising.run.with_name("killed")})
+
+    def interrupt(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:  # decided and logged, but not saved
+        complete = callbacks.complete_checkpoint
+        patch.setattr(
+            callbacks,
+            "complete_checkpoint",
+            lambda folder, step, *rest: interrupt() if step == len(unbroken) - 1 else complete(folder, step, *rest),
+        )
+        with pytest.raises(KeyboardInterrupt):
+            run_train(other, quiet=True)
+    assert status(other.run)["stop"] == end["stop"]
+    with monkeypatch.context() as patch:  # decided once more and saved, but killed before the status was written
+        patch.setattr(RunWriter, "finish", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            run_train(other.model_copy(update={"resume": True}), quiet=True)
+    (other.run / "status.json").write_text(json.dumps({**status(other.run), "status": "running"}))
+    gc.collect()  # lets go of the lock, as the end of a process does
+    assert open_run(other.run).status == "interrupted"
+    run_train(other.model_copy(update={"resume": True}), quiet=True)
+    assert without_clock(lines(other.run)) == without_clock(unbroken)
+    assert [status(other.run)[key] for key in ("status", "reason", "stop")] == [
+        end[key] for key in ("status", "reason", "stop")
+    ]
+
+
+def test_watching_and_the_run_agree_on_when_it_stops(rising):
+    """Step by step, by the run's own settings; where others are asked for, the view says so."""
+    run_train(rising, quiet=True)
+
+    def view(step, **given):
+        run = open_run(rising.run)
+        run.status = "running"
+        run.values = {name: {s: v for s, v in series.items() if s <= step} for name, series in run.values.items()}
+        out = io.StringIO()
+        Console(file=out, width=200).print(live_view(run, given=given))
+        return " ".join(out.getvalue().replace("│", " ").split())
+
+    last = lines(rising.run)[-1]["step"]
+    for step in range(1, last + 1):
+        assert ("Going on is unlikely to gain much" in view(step)) == (step == last)
+        assert "other settings" not in view(step, patience=2)
+    asked = view(last, patience=9, min_reward=5.0)
+    assert "Going on is unlikely" not in asked
+    assert "judged by other settings than the run's own `stop`: patience 9, not 2, min_reward 5, not 0" in asked
 
 
 def test_a_loss_that_is_not_a_number_ends_the_run_with_its_step(toy_config):

@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 import torch
 from safetensors.torch import load_file
+from tests.training.runs import kill_at, largest_gap, last_weights, lines, on_two_processes, status, without_clock
 
 from presat.config.schema import (
     CorpusConfig,
@@ -28,8 +29,6 @@ from presat.training import run_cpt, run_sft
 from presat.training.supervised.cpt import corpus_rows, packed
 from presat.training.supervised.fit import Collate, bits_per_token, micro_batch, schedule_rows
 from presat.training.supervised.sft import read_examples, tokenised
-
-from .runs import kill_at, largest_gap, last_weights, lines, on_two_processes, status, without_clock
 
 
 def sft(model: Path, run: Path, **changes) -> SftConfig:

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+from tests.training.runs import kill_at, largest_gap, lines, on_two_processes, status
 
 from presat.cli import run
 from presat.config import dump_config
@@ -26,12 +27,11 @@ from presat.errors import ConfigError, DataError
 from presat.models.lab import lab_tokenizer
 from presat.tasks.corpus import corpus_parts, read_parts
 from presat.tasks.lab.corpus import CONTENT
-from presat.training import cpt, run_cpt, run_pack, token_file
+from presat.training import run_cpt, run_pack
+from presat.training.supervised import cpt, token_file
 from presat.training.supervised.cpt import corpus_rows, packed
 from presat.training.supervised.fit import Row, as_dataset, schedule_rows
 from presat.training.supervised.token_rows import TokenRows
-
-from .runs import kill_at, largest_gap, lines, on_two_processes, status
 
 LENGTH = 16
 
@@ -189,7 +189,7 @@ WRITE = """
 import sys, time
 from presat.models.lab import lab_tokenizer
 from presat.tasks.corpus import corpus_parts
-from presat.training import token_file
+from presat.training.supervised import token_file
 
 source, log, pause = sys.argv[1], sys.argv[2], float(sys.argv[3])
 token_file.CHUNK_DOCUMENTS, token_file.SAVE_EVERY_S = 10, 0.0

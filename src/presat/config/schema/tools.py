@@ -122,10 +122,12 @@ class WatchConfig(Settings):
     """Show the run as it is now and return."""
     refresh_s: float = Field(default=1.0, gt=0)
     """Seconds between two looks at the files."""
-    window: int = Field(default=5, ge=1)
-    """Steps of the trailing mean that saturation is judged on."""
+    window: int | None = Field(default=None, ge=1)
+    """Steps of the trailing mean that saturation is judged on; None takes the run's own `stop.window`, else 5."""
     patience: int | None = Field(default=None, ge=1)
     """Steps that must follow t_sat; None takes the run's own `stop.patience`, else the tail for its planned length."""
+    min_reward: float | None = None
+    """Not saturated while the smoothed reward is below this; None takes the run's own `stop.min_reward`, else any."""
 
 
 class ReportConfig(Settings):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -116,6 +116,11 @@ class StopConfig(Settings):
     """Steps of the moving average the reward is judged on."""
     min_reward: float = 0.0
     """Never call a run saturated below this smoothed reward."""
+
+    @property
+    def deciding(self) -> dict[str, Any]:
+        """What decides when a run is saturated, by the names that `presat.metrics.OnlineSaturation` has for it."""
+        return {"window": self.window, "patience": self.patience, "min_reward": self.min_reward}
 
 
 class OptimConfig(Settings):

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from presat.errors import RunError
 from presat.files import read_lines
+from presat.tracking.responses import make_frame
 from presat.tracking.run import Run
 
 if TYPE_CHECKING:
@@ -110,8 +111,7 @@ def _whole(text: str) -> str:
 
 
 def _frame(rows: list[dict[str, Any]], judged: bool) -> pl.DataFrame:
-    """The responses in the columns of our own rollouts; what verl does not save is null."""
-    import polars as pl
+    """The responses in the columns of our own rollouts, as far as verl saves them."""
 
     def text(value: Any) -> str | None:
         return None if value is None else _whole(str(value))
@@ -128,6 +128,4 @@ def _frame(rows: list[dict[str, Any]], judged: bool) -> pl.DataFrame:
         "score": [_verdict(row, judged) for row in rows],
         "reward": [row["score"] for row in rows],
     }
-    strings = ("set", "problem_id", "prompt", "text", "gold", "extracted")
-    schema = {**dict.fromkeys(strings, pl.String), "score": pl.Float64, "reward": pl.Float64}
-    return pl.DataFrame(columns, schema_overrides=schema).sort("step", maintain_order=True)
+    return make_frame(columns).sort("step", maintain_order=True)

@@ -10,10 +10,10 @@ import yaml
 
 from presat.errors import RunError
 from presat.files import read_json, read_lines
-from presat.tracking.lock import is_locked
 from presat.tracking.readers.rows import collect_rows
 from presat.tracking.run import Run
-from presat.tracking.writer import CONFIG, METRICS, PROVENANCE, STATUS
+from presat.tracking.state import run_state
+from presat.tracking.writer import CONFIG, METRICS, PROVENANCE
 
 
 def read_presat(path: Path) -> Run:
@@ -24,18 +24,15 @@ def read_presat(path: Path) -> Run:
     """
     rows, notes = read_lines(path / METRICS) if (path / METRICS).is_file() else ([], [])
     values, more = collect_rows(rows, METRICS)
-    status, provenance = read_json(path / STATUS), read_json(path / PROVENANCE)
-    state, reason = status.get("status", "unknown"), status.get("reason", "")
-    if state == "running" and not is_locked(path):
-        state, reason = "interrupted", "the process that ran it is gone"
+    state, provenance = run_state(path), read_json(path / PROVENANCE)
     return Run(
         path=path,
         kind="presat",
         values=values,
         config=_read_config(path / CONFIG),
         provenance=provenance,
-        status=state,
-        status_reason=reason,
+        status=state.status,
+        status_reason=state.reason,
         notes=notes + more + _notes(provenance),
     )
 

@@ -14,6 +14,7 @@ from presat.errors import RunError
 from presat.files import read_json
 from presat.tracking.readers.rows import collect_rows
 from presat.tracking.run import Run
+from presat.tracking.state import UNKNOWN
 
 STATE = "trainer_state.json"
 _UNNAMED_SET = "eval"
@@ -50,7 +51,7 @@ def read_trl(path: Path, state_file: Path) -> Run:
         path=path,
         kind="trl",
         values=values,
-        status="finished" if planned and done >= planned else "unknown",
+        status="finished" if planned and done >= planned else UNKNOWN,
         status_reason=f"step {done} of {planned}" if planned else "",
         notes=notes,
     )

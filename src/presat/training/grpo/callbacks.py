@@ -1,8 +1,9 @@
 """What happens around the steps of a run: evaluation, the log, saturation and early stop, checkpoints, progress.
 
-One callback, so that the order is plain: at the end of a step evaluate (when due), judge saturation, decide to stop and
-to save; TRL then logs everything in one line and saves; the checkpoint gets its final name last. Whatever moment a run
-is killed at, the newest complete checkpoint and the log up to its step are whole.
+One callback, so that the order is plain: at the end of a step evaluate (when due, or when the run would stop), judge
+saturation, decide to stop and to save; TRL then logs everything in one line and saves; the checkpoint gets its final
+name last. Whatever moment a run is killed at, the newest complete checkpoint and the log up to its step are whole, and
+the decision to stop is kept before the checkpoint it ends with.
 """
 
 # ruff: noqa: ARG002  (transformers passes all of these to every hook)
@@ -11,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from transformers import TrainerCallback
@@ -23,6 +24,7 @@ from presat.metrics import OnlineSaturation, main_set
 from presat.rollouts import seed_for
 from presat.tracking.checkpoints import complete_checkpoint
 from presat.tracking.responses import RolloutStore
+from presat.tracking.state import Stop
 from presat.training.grpo.groups import StepRollouts
 from presat.types import Engine, Problem, Sampling
 
@@ -101,9 +103,8 @@ class Evaluator:
             )
             metrics.update({f"eval/{item.name}/{name}": value for name, value in found.metrics.items()})
             if self.store is not None and settings.save_rollouts:
-                self.store.write(
-                    "eval", step, found.groups, found.scores_PG, set_name=item.name, extra_PG=found.extra_PG
-                )
+                drawn = {"samples": settings.samples, **asdict(sampling)}
+                self.store.write("eval", step, found.groups, found.scores_PG, None, item.name, found.extra_PG, drawn)
         return metrics
 
     @property
@@ -179,15 +180,20 @@ class Monitor(TrainerCallback):
             self.run.progress.show(0, metrics)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Judge saturation, decide about stopping, evaluate and save when due."""
+        """Evaluate when due, judge saturation, decide about stopping, and save when due.
+
+        A step at which the run would stop is evaluated first: a held-out score that still rises holds the stop back.
+        """
         step = state.global_step
         pending = self.trainer._metrics["train"]
         self.saturation.observe(step, pending["reward"][-1])
-        if self.config.stop.when == "saturated" and step < self.config.steps:
-            self.stop_reason = self.saturation.stop_reason()
-        last = step >= self.config.steps or self.stop_reason is not None
-        metrics: Metrics = self.evaluator(step, self.trainer) if self.evaluator.due(step, last) else {}
+        ending = step >= self.config.steps or self._reason_at(step) is not None
+        metrics: Metrics = self.evaluator(step, self.trainer) if self.evaluator.due(step, ending) else {}
         self._observe_score(step, metrics)
+        self.stop_reason = self._reason_at(step)
+        if self.stop_reason is not None and self.run.writer is not None:
+            self.run.writer.note_stop(Stop(step, self.stop_reason, self.config.stop.deciding))
+        last = step >= self.config.steps or self.stop_reason is not None
         metrics["saturation/saturated"] = float(self.saturation.saturated)
         metrics["saturation/t_sat"] = self.saturation.t_sat
         for name, value in metrics.items():  # TRL logs what waits here, with its own metrics, in one line
@@ -208,6 +214,11 @@ class Monitor(TrainerCallback):
         if state.is_world_process_zero:
             keep, keep_weights = self.config.keep_checkpoints, self.config.keep_weights
             complete_checkpoint(self.run.checkpoints, state.global_step, keep, keep_weights)
+
+    def _reason_at(self, step: int) -> str | None:
+        """Why the run may stop at this step, by what is known so far."""
+        may = self.config.stop.when == "saturated" and step < self.config.steps
+        return self.saturation.stop_reason() if may else None
 
     def _observe_score(self, step: int, metrics: Metrics) -> None:
         if self.evaluator.main_metric:

@@ -10,6 +10,7 @@ constant keeps the size of the gradient, which AdamW does not see but clipping d
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from presat.evaluation.problems import (
     describe,
     describe_model,
     drop_too_long,
+    identity_of,
     refuse_unlabelled,
     warn_of_other_extraction,
 )
@@ -39,6 +41,7 @@ from presat.rollouts.opening import live_engine
 from presat.tasks import load_task
 from presat.tracking import open_run
 from presat.tracking.responses import RolloutStore
+from presat.tracking.state import stop_of
 from presat.training.grpo.callbacks import EvalSet, Evaluator, Monitor, RolloutSink
 from presat.training.grpo.groups import GroupRollouts, StepRollouts, place_key, reward_function
 from presat.training.grpo.schedule import Batches, make_schedule, plan_batches
@@ -48,6 +51,11 @@ from presat.training.runtime.session import Session, open_session
 from presat.types import Problem, Reward, Sampling
 from presat.verify import Verifier
 
+LOG = logging.getLogger("presat")
+STAYS = (
+    "%s is stopped at step %d and nothing is trained. %s To train on, resume it with other settings of `stop`: "
+    "`--stop.when never`, or a longer `--stop.patience`."
+)
 BASELINES = {"grpo": None, "grpo_pos": 0.0, "grpo_neg": 1.0}
 """The constant b of each `advantage`; None compares responses within their group."""
 
@@ -105,11 +113,15 @@ def run_train(config: TrainConfig, quiet: bool = False) -> Path:
 def _train(config: TrainConfig, batches: Batches, run: Session, verifier: Verifier) -> str | None:
     """Train from the start or the newest complete checkpoint; returns why the run stopped early, if it did."""
     saturation = _saturation(config, run.done)
-    stopped = saturation.stop_reason() if run.done and config.stop.when == "saturated" else None
+    stopped = _stopped(config, run.done, saturation)
     if run.done >= config.steps or stopped:
         if run.writer is not None:
             run.writer.nothing_to_do()
-        return stopped if run.done < config.steps else None
+            if stopped:
+                LOG.warning(STAYS, config.run, run.done, stopped)
+        return stopped
+    if run.writer is not None:
+        run.writer.note_stop(None)
     # what is quick to refuse comes before the model
     asked, (held_out, left_out) = load_task(config.data), load_sets(config.eval.sets, config.eval.skip_missing)
     if "verifiable" in config.reward.sources:
@@ -124,14 +136,19 @@ def _train(config: TrainConfig, batches: Batches, run: Session, verifier: Verifi
     engine = live_engine(config, model, tokenizer, engine_kind(config))
     problems, dropped = drop_too_long(engine, asked, config.max_prompt_tokens)
     sets = [EvalSet(name, *drop_too_long(engine, own, config.max_prompt_tokens)) for name, own in held_out.items()]
+    store = None
     if run.writer is not None:
         warn_of_left_out(left_out)
         described = {item.name: describe(item.problems, item.dropped) for item in sets}
+        identity = describe_model(model)
         run.writer.note_provenance(
             problems={"train": describe(problems, dropped), "eval": described, "left_out": left_out},
-            model=describe_model(model),
+            model=identity,
         )
-    store = RolloutStore(config.run / "rollouts") if run.writer is not None else None
+        store = RolloutStore(
+            config.run / "rollouts",
+            identity_of(engine, config, identity, max(config.group_size, votes_of(reward) or 0)),
+        )
     sink = RolloutSink(store, config.save_rollouts_every, run.processes)
     scorer = PolicyScorer(model, config.micro_batch) if needs_of(reward) else None
     rollouts = make_rollouts(config, problems, engine, verifier, reward, sink, scorer)
@@ -229,7 +246,7 @@ def grpo_config(config: TrainConfig, batches: Batches, checkpoints: Path) -> GRP
         steps_per_generation=batches.passes,
         gradient_accumulation_steps=batches.passes,
         # the optimiser
-        optim="adamw_torch",
+        optim="adamw_torch_fused",
         learning_rate=config.optim.lr,
         weight_decay=config.optim.weight_decay,
         max_grad_norm=config.optim.max_grad_norm,
@@ -255,12 +272,26 @@ def grpo_config(config: TrainConfig, batches: Batches, checkpoints: Path) -> GRP
 
 def _saturation(config: TrainConfig, done: int) -> OnlineSaturation:
     """Return the online t_sat, brought up to the step a resumed run starts from."""
-    stop = config.stop
-    settings = {"window": stop.window, "patience": stop.patience, "min_reward": stop.min_reward}
+    settings = config.stop.deciding
     if not done:
-        return OnlineSaturation(**settings)  # type: ignore[arg-type]
+        return OnlineSaturation(**settings)
     run = open_run(config.run)
     found = run.held_out()
     scores = [] if found is None else list(zip(found[2].tolist(), found[3].tolist(), strict=True))
     scores = [(step, value) for step, value in scores if step <= done]
     return OnlineSaturation.replay(run.train_rewards()[:done], scores, **settings)
+
+
+def _stopped(config: TrainConfig, done: int, saturation: OnlineSaturation) -> str | None:
+    """Return why a resumed run has stopped at step `done`; None when it has not, or when it goes on after all.
+
+    A decision that was kept holds, however many steps the run is now to have, unless the settings that decided are
+    changed; then, as where none was kept, the log up to `done` is judged by the settings there are.
+    """
+    kept = stop_of(config.run)
+    if kept is not None and kept.step == done:
+        same = config.stop.when == "saturated" and kept.settings == config.stop.deciding
+        if same or done >= config.steps:
+            return kept.reason
+    judged = config.stop.when == "saturated" and 0 < done < config.steps
+    return saturation.stop_reason() if judged else None
