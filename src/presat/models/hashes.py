@@ -56,6 +56,14 @@ def files_of(path: Path, ignore: Sequence[str] = ()) -> Iterator[Path]:
             yield file
 
 
+def hub_revision(name: str) -> str | None:
+    """The commit of a hub model in the local cache; None where there is none."""
+    from huggingface_hub import try_to_load_from_cache
+
+    cached = try_to_load_from_cache(name, "config.json")
+    return Path(cached).parent.name if isinstance(cached, str) else None
+
+
 def hash_tokenizer(tokenizer: Any) -> str:
     """SHA-256 over all that decides which ids a text gets, and the end-of-sequence token; not the chat template."""
     backend: Any = getattr(tokenizer, "backend_tokenizer", None)

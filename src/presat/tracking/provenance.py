@@ -13,7 +13,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from presat.models.hashes import RESUME_STATE, hash_path
+from presat.models.adapters import adapter_hash, is_adapter
+from presat.models.hashes import RESUME_STATE, hash_path, hub_revision
+from presat.models.loading import stands_on
 from presat.types import Problem
 
 PACKAGES = (
@@ -80,14 +82,13 @@ def machine() -> dict[str, Any]:
 def model_identity(name: str) -> dict[str, str | None]:
     """What a model is exactly: its folder's hash, or the commit of a hub model in the local cache (None: unknown).
 
-    A checkpoint is the same model when it can no longer be resumed from.
+    A checkpoint is the same model when it can no longer be resumed from. An adapter is one with what it stands on.
     """
+    if is_adapter(name):
+        return {"name": name, "sha256": adapter_hash(name, stands_on(name))}
     if Path(name).is_dir():
         return {"name": name, "sha256": hash_path(name, RESUME_STATE)}
-    from huggingface_hub import try_to_load_from_cache
-
-    cached = try_to_load_from_cache(name, "config.json")
-    return {"name": name, "revision": Path(cached).parent.name if isinstance(cached, str) else None}
+    return {"name": name, "revision": hub_revision(name)}
 
 
 def hash_problems(problems: Iterable[Problem]) -> str:
