@@ -20,6 +20,7 @@ from presat.cli import run
 from presat.config.schema import EvalConfig, ModelConfig, TaskConfig, VerifyConfig
 from presat.errors import ConfigError, DataError, ModelError, RunError
 from presat.evaluation.run import _problems, evaluate_model, render
+from presat.evaluation.sets import load_sets
 from presat.tasks.benchmarks import MissingBenchmarkError
 from presat.tracking import open_run
 
@@ -220,6 +221,39 @@ def test_benchmarks_are_named_on_the_command_line_and_results_printed(toy_model,
     assert "the paper's set has 198" in shown.replace("\n", " ")
     assert run([*words, "--prompt", "thinking"]) == 1
     assert "(prompt none, now thinking; problems" in capsys.readouterr().err
+
+
+def choices_file(folder: Path, count: int = 9) -> Path:
+    """A folder with GPQA's layout of some questions, whose options are shuffled."""
+    row = {"Correct Answer": "0", **{f"Incorrect Answer {i}": str(i) for i in (1, 2, 3)}}
+    rows = [json.dumps(row | {"Question": f"{i} a +3"}) + "\n" for i in range(count)]
+    folder.mkdir(exist_ok=True)
+    (folder / "gpqa_diamond.jsonl").write_text("".join(rows))
+    return folder
+
+
+def test_the_seed_changes_neither_the_problems_nor_their_order_nor_their_letters(toy_model, tmp_path):
+    folder = choices_file(tmp_path / "benchmarks")
+    names = ["gpqa_diamond", "quantum_lock"]
+    changes = {"benchmarks": names, "folder": folder, "samples": 2, "greedy": False, "max_prompt_tokens": 4096}
+    sets = [_problems(settings(toy_model, tmp_path, **changes, seed=seed), []) for seed in (0, 1)]
+    assert sets[0] == sets[1]
+    training = [TaskConfig(source=f"benchmark/{name}", options={"folder": str(folder)}) for name in names]
+    loaded, _ = load_sets([SET, *training])
+    assert loaded == sets[1]  # what a training run evaluates on, whatever its own seed
+    some = [_problems(settings(toy_model, tmp_path, **changes, seed=seed, count=5), []) for seed in (0, 1)]
+    assert some[0] == some[1]
+    assert [len(some[0][name]) for name in names] == [5, 5]
+    changes |= {"benchmarks": ["gpqa_diamond"], "sets": [], "max_new_tokens": 8}
+    texts = []
+    for seed in (0, 1):  # the responses are others
+        config = settings(toy_model, tmp_path / str(seed), **changes, seed=seed)
+        evaluate_model(config, quiet=True)
+        rows = open_run(config.run).rollouts("eval")
+        assert rows is not None
+        texts.append((rows["problem_id"].to_list(), rows["gold"].to_list(), rows["text"].to_list()))
+    assert texts[0][:2] == texts[1][:2]
+    assert texts[0][2] != texts[1][2]
 
 
 def test_benchmarks_that_cannot_be_had_are_left_out_only_when_asked(toy_model, tmp_path):

@@ -250,13 +250,13 @@ def _problems(config: EvalConfig, notes: list[str]) -> dict[str, list[Problem]]:
     if not own and not names:
         raise ConfigError("There is nothing to evaluate on: give `sets` at least one task, or `benchmarks` a name.")
     options = {"folder": str(config.folder)} if config.folder else {}
-    tasks = [TaskConfig(source=f"benchmark/{name}", seed=config.seed, prompt=config.prompt, options=options)
-             for name in names]  # fmt: skip
-    asked, left_out = load_sets([*config.sets, *tasks], config.skip_missing)
+    # with the set's own seed, as in training: `config.seed` is that of the draws
+    tasks = {name: TaskConfig(source=f"benchmark/{name}", prompt=config.prompt, options=options) for name in names}
+    asked, left_out = load_sets([*config.sets, *tasks.values()], config.skip_missing)
     notes += [f"Left out: {reason}" for reason in left_out.values()]
     for name in (name for name in names if name in asked):
         problems = asked[name]
         notes += filter(None, [size_note(name, len(problems), config.folder)])
         if config.count is not None and config.count < len(problems):
-            asked[name] = random.Random(f"{name}/{config.seed}").sample(problems, config.count)
+            asked[name] = random.Random(f"{name}/{tasks[name].seed}").sample(problems, config.count)
     return asked
