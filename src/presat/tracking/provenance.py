@@ -23,14 +23,19 @@ PACKAGES = (
     "polars", "math-verify", "reasoning-gym", "vllm",
 )  # fmt: skip
 
+DECIDES = "verify.extraction"
+"""The setting that says how answers are read."""
+
 
 def collect(config: Mapping[str, Any], command: str) -> dict[str, Any]:
     """What is known at the start of a run, as a JSON-able object.
 
     Args:
-        config: the resolved configuration; its seeds and extraction mode are lifted out of it.
+        config: the resolved configuration; its seeds and extraction modes are lifted out of it: the one answers are
+            judged by, and others (a vote's own) by their dotted names.
         command: the verb (`train`, `cpt`, ...).
     """
+    extractions = dict(_find(config, "extraction"))
     return {
         "command": command,
         "command_line": list(sys.argv),
@@ -38,7 +43,8 @@ def collect(config: Mapping[str, Any], command: str) -> dict[str, Any]:
         "git": git_state(Path(__file__).parent),
         "machine": machine(),
         "seeds": dict(_find(config, "seed")),
-        "extraction": next((value for _, value in _find(config, "extraction")), None),
+        "extraction": extractions.pop(DECIDES, None),
+        "other_extractions": extractions,
     }
 
 
