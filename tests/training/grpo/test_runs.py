@@ -113,6 +113,25 @@ def test_evaluating_the_checkpoint_repeats_the_runs_numbers(unbroken, tmp_path):
     assert {name: value for name, value in row.items() if name.startswith("eval/")} == logged
 
 
+def test_evaluating_a_checkpoint_on_a_benchmark_repeats_the_number_of_a_run_with_the_same_seed(toy_config, tmp_path):
+    row = {"Correct Answer": "0", **{f"Incorrect Answer {i}": str(i) for i in (1, 2, 3)}}
+    rows = [json.dumps(row | {"Question": f"{i} a +3"}) + "\n" for i in range(9)]
+    (tmp_path / "gpqa_diamond.jsonl").write_text("".join(rows))
+    task = TaskConfig(source="benchmark/gpqa_diamond", options={"folder": str(tmp_path)})
+    toy_config.eval.sets, toy_config.steps, toy_config.seed, toy_config.max_prompt_tokens = [task], 1, 3, 512
+    run_train(toy_config, quiet=True)
+    config = EvalConfig(run=tmp_path / "eval", model=ModelConfig(name=str(toy_config.run)), folder=tmp_path, seed=3,
+                        benchmarks=["gpqa_diamond"], samples=4, max_new_tokens=16)  # fmt: skip
+    run_eval(config, quiet=True)
+    found = [
+        {name: value for name, value in lines(run)[-1].items() if name.startswith("eval/")}
+        for run in (toy_config.run, config.run)
+    ]
+    assert found[0] == found[1]
+    provenance = [open_run(run).provenance["problems"]["eval"] for run in (toy_config.run, config.run)]
+    assert provenance[0] == provenance[1]
+
+
 def test_every_saved_step_can_be_evaluated_and_repeats_what_was_logged_there(unbroken, toy_model, tmp_path):
     config = unbroken.model_copy(update={"run": tmp_path / "run", "save_every": 4, "keep_checkpoints": 1})
     run_train(config, quiet=True)

@@ -10,10 +10,10 @@ constant keeps the size of the gradient, which AdamW does not see but clipping d
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, cast
 
 import torch
 from datasets import Dataset
@@ -26,6 +26,7 @@ from presat.evaluation.problems import (
     describe,
     describe_model,
     drop_too_long,
+    identity_of,
     refuse_unlabelled,
     warn_of_other_extraction,
 )
@@ -84,7 +85,7 @@ class Trainer(SafeTrainer, GRPOTrainer):
         """Return TRL's batch with our advantages of this process's responses."""
         batch = super()._generate_and_score_completions(inputs)
         first = self.accelerator.process_index * len(inputs)
-        found_B = advantages(self._rewards_BF[:, 0], self.args.num_generations or 1, self.baseline)
+        found_B = advantages(self._rewards_BF[:, 0], cast(GRPOConfig, self.args).num_generations or 1, self.baseline)
         batch["advantages"] = found_B[first : first + len(inputs)]
         return batch
 
@@ -149,7 +150,10 @@ def _train(config: TrainConfig, batches: Batches, run: Session, verifier: Verifi
             problems={"train": describe(problems, dropped), "eval": described, "left_out": left_out},
             model=identity,
         )
-        store = RolloutStore(config.run / "rollouts", drawn_by(config, identity, engine.kind))
+        store = RolloutStore(
+            config.run / "rollouts",
+            identity_of(engine, config, identity, max(config.group_size, votes_of(reward) or 0)),
+        )
     sink = RolloutSink(store, config.save_rollouts_every, run.processes)
     scorer = PolicyScorer(model, config.micro_batch) if needs_of(reward) else None
     rollouts = make_rollouts(config, problems, engine, verifier, reward, sink, scorer)
@@ -170,26 +174,6 @@ def reward_of(config: TrainConfig) -> Reward:
     verify = config.verify
     reading = {"extraction": verify.extraction, "workers": verify.workers, "timeout_s": verify.timeout_s}
     return make_reward(config.reward, seed=config.seed, **reading)
-
-
-def drawn_by(config: TrainConfig, model: Mapping[str, Any], engine: str) -> dict[str, Any]:
-    """How a run draws its training responses; evaluations have settings of their own.
-
-    Args:
-        config: the run's configuration.
-        model: what the run started from; the policy that drew is that of the step.
-        engine: which one samples.
-    """
-    return {
-        "name": model["name"],
-        "model": model.get("sha256") or model.get("revision") or model["name"],
-        "engine": engine,
-        "seed": config.seed,
-        "extraction": config.verify.extraction,
-        "temperature": config.temperature,
-        "max_new_tokens": config.max_new_tokens,
-        "max_prompt_tokens": config.max_prompt_tokens,
-    }
 
 
 def make_rollouts(

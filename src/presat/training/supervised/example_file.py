@@ -26,8 +26,9 @@ from presat.config.schema import SftConfig
 from presat.errors import DataError, RunError
 from presat.files import atomically, read_json
 from presat.models.examples import IGNORED, Row, sizes, tokenised
+from presat.models.hashes import hash_tokenizer
 from presat.tasks.files import source_files
-from presat.training.supervised.token_file import token_dtype, tokenizer_identity
+from presat.training.supervised.token_file import token_dtype
 from presat.types import Message
 
 Example = tuple[Sequence[Message], str]
@@ -115,7 +116,7 @@ def _identity(config: SftConfig, tokenizer: Any) -> dict[str, Any]:
         "data": config.data.model_dump(mode="json"),
         "thinking": config.thinking,
         "max_length": config.max_length,
-        "tokenizer": tokenizer_identity(tokenizer),
+        "tokenizer": hash_tokenizer(tokenizer),
         "chat_template": tokenizer.chat_template,
         "special_tokens": {name: str(token) for name, token in tokenizer.special_tokens_map.items()},
     }
