@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from transformers import AutoTokenizer
 
 from presat import load_problems
 from presat.cli import run
@@ -31,7 +33,8 @@ DATA = TaskConfig(source="lab/chains", name="chains", count=40, options={"operan
 
 
 def settings(toy_model: Path, folder: Path, kind: type = FilterConfig, **changes):
-    values = {"data": DATA, "model": ModelConfig(name=str(toy_model)), "run": folder / "run", "samples": 16,
+    data = DATA if kind is FilterConfig else DATA.model_copy(update={"name": ""})  # what only the filter logs by
+    values = {"data": data, "model": ModelConfig(name=str(toy_model)), "run": folder / "run", "samples": 16,
               "out": folder / "out.parquet", "max_new_tokens": 20, "chunk": 8, "threads": 1, "seed": 7}  # fmt: skip
     return kind(**(values | changes))
 
@@ -111,8 +114,24 @@ def test_killed_and_started_again_it_goes_on_and_ends_the_same(filtered, toy_mod
 )  # fmt: skip
 def test_samples_that_were_drawn_otherwise_are_not_mixed_in(filtered, change, name):
     config, _ = filtered
-    with pytest.raises(RunError, match=f"drawn with another {name}"):
+    with pytest.raises(RunError, match=rf"were drawn otherwise \({name} \S+, now \S+\)"):
         run_filter(config.model_copy(update=change), quiet=True)
+
+
+def test_samples_whose_record_is_older_are_gone_on_with_unless_it_says_otherwise(filtered, toy_model, tmp_path):
+    config, found = filtered
+    config = config.model_copy(update={"run": shutil.copytree(config.run, tmp_path / "run")})
+    noted = json.loads((config.run / "samples.json").read_text())
+    older = {key: noted[key] for key in ("model", "engine", "extraction", "dtype", "chat_template", "samples", "seed",
+                                         "temperature", "max_new_tokens")}  # fmt: skip
+    (config.run / "samples.json").write_text(json.dumps(older))
+    template = AutoTokenizer.from_pretrained(toy_model).chat_template
+    (tmp_path / "other.jinja").write_text(template.replace("<user>", "<user> <user>"))
+    other = config.model.model_copy(update={"chat_template": str(tmp_path / "other.jinja")})
+    with pytest.raises(RunError, match=r"\(chat_template none, now \S*"):
+        run_filter(config.model_copy(update={"model": other}), quiet=True)
+    assert run_filter(config, quiet=True) == found
+    assert json.loads((config.run / "samples.json").read_text()) == noted
 
 
 def test_samples_that_were_drawn_with_another_prompt_are_not_taken_for_its_own(toy_model, tmp_path):

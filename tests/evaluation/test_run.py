@@ -12,12 +12,14 @@ import pytest
 from rich.console import Console
 from safetensors.torch import load_file, save_file
 from tests.training.runs import lines
+from transformers import AutoTokenizer
 
 from presat.analysis import summarise
 from presat.cli import run
 from presat.config.schema import EvalConfig, ModelConfig, TaskConfig, VerifyConfig
 from presat.errors import ConfigError, DataError, ModelError, RunError
 from presat.evaluation.run import _problems, evaluate_model, render
+from presat.evaluation.sets import load_sets
 from presat.metrics import share_interval
 from presat.tasks.benchmarks import MissingBenchmarkError
 from presat.tracking import open_run
@@ -105,7 +107,7 @@ def test_every_checkpoint_of_a_run_is_evaluated_at_its_step(toy_model, tmp_path)
         ({"temperature": 0.5}, r"\(temperature 1.0, now 0.5\)"),
         ({"max_new_tokens": 10}, r"\(max_new_tokens 20, now 10\)"),
         ({"seed": 1}, r"\(seed 0, now 1\)"),
-        ({"engine": "transformers"}, r"\(engine SmallEngine, now TransformersEngine\)"),
+        ({"engine": "transformers"}, r"\(engine small, now transformers\)"),
         ({"verify": VerifyConfig(extraction="any")}, r"\(extraction boxed, now any\)"),
         ({"model": ModelConfig(dtype="bfloat16")}, r"\(dtype float32, now bfloat16\)"),
         ({"sets": [SET.model_copy(update={"count": 5})]}, r"\(problems \w{24}, now \w{24}\)"),
@@ -150,6 +152,33 @@ def test_the_same_evaluation_may_be_repeated_and_others_added_beside_it(toy_mode
     assert noted["held out"]["0"]["name"] == str(moved)
 
 
+def test_the_chat_template_is_part_of_an_evaluation_and_its_file_may_move(toy_model, first_evaluation, tmp_path):
+    first, before = first_evaluation
+    template = AutoTokenizer.from_pretrained(toy_model).chat_template
+    for name, text in (("same", template), ("other", template.replace("<user>", "<user> <user>"))):
+        (tmp_path / f"{name}.jinja").write_text(text)
+
+    def again(run: Path, name: str) -> EvalConfig:
+        path = str(tmp_path / f"{name}.jinja")
+        return first.model_copy(update={"run": run, "model": first.model.model_copy(update={"chat_template": path})})
+
+    with pytest.raises(RunError, match=r"\(chat_template none, now \S*"):
+        evaluate_model(again(first.run, "other"), quiet=True)
+    assert files_of(first.run) == before
+    copy = shutil.copytree(first.run, tmp_path / "run")
+    evaluate_model(again(copy, "same"), quiet=True)  # the same text from another place is the same template
+    noted = json.loads((copy / "evaluated.json").read_text())["held out"]["0"]
+    (copy / "evaluated.json").write_text(json.dumps({"held out": {"0": {  # as it was before templates were noted
+        "name": noted["name"], "model": noted["model"], "engine": "SmallEngine", "extraction": "boxed", "seed": 0,
+        "dtype": "float32", "samples": 2, "temperature": 1.0, "max_new_tokens": 20, "prompt": "",
+        "problems": noted["problems"],
+    }}}))  # fmt: skip
+    evaluate_model(again(copy, "same"), quiet=True)
+    assert json.loads((copy / "evaluated.json").read_text())["held out"]["0"] == noted
+    with pytest.raises(RunError, match=r"\(chat_template \S*, now \S*"):
+        evaluate_model(again(copy, "other"), quiet=True)
+
+
 @pytest.fixture(scope="module")
 def first_evaluation(toy_model, tmp_path_factory):
     """A small evaluation, and the files it left with their content."""
@@ -187,6 +216,39 @@ def test_benchmarks_are_named_on_the_command_line_and_results_printed(toy_model,
     assert "the paper's set has 198" in shown.replace("\n", " ")
     assert run([*words, "--prompt", "thinking"]) == 1
     assert "(prompt none, now thinking; problems" in capsys.readouterr().err
+
+
+def choices_file(folder: Path, count: int = 9) -> Path:
+    """A folder with GPQA's layout of some questions, whose options are shuffled."""
+    row = {"Correct Answer": "0", **{f"Incorrect Answer {i}": str(i) for i in (1, 2, 3)}}
+    rows = [json.dumps(row | {"Question": f"{i} a +3"}) + "\n" for i in range(count)]
+    folder.mkdir(exist_ok=True)
+    (folder / "gpqa_diamond.jsonl").write_text("".join(rows))
+    return folder
+
+
+def test_the_seed_changes_neither_the_problems_nor_their_order_nor_their_letters(toy_model, tmp_path):
+    folder = choices_file(tmp_path / "benchmarks")
+    names = ["gpqa_diamond", "quantum_lock"]
+    changes = {"benchmarks": names, "folder": folder, "samples": 2, "greedy": False, "max_prompt_tokens": 4096}
+    sets = [_problems(settings(toy_model, tmp_path, **changes, seed=seed), []) for seed in (0, 1)]
+    assert sets[0] == sets[1]
+    training = [TaskConfig(source=f"benchmark/{name}", options={"folder": str(folder)}) for name in names]
+    loaded, _ = load_sets([SET, *training])
+    assert loaded == sets[1]  # what a training run evaluates on, whatever its own seed
+    some = [_problems(settings(toy_model, tmp_path, **changes, seed=seed, count=5), []) for seed in (0, 1)]
+    assert some[0] == some[1]
+    assert [len(some[0][name]) for name in names] == [5, 5]
+    changes |= {"benchmarks": ["gpqa_diamond"], "sets": [], "max_new_tokens": 8}
+    texts = []
+    for seed in (0, 1):  # the responses are others
+        config = settings(toy_model, tmp_path / str(seed), **changes, seed=seed)
+        evaluate_model(config, quiet=True)
+        rows = open_run(config.run).rollouts("eval")
+        assert rows is not None
+        texts.append((rows["problem_id"].to_list(), rows["gold"].to_list(), rows["text"].to_list()))
+    assert texts[0][:2] == texts[1][:2]
+    assert texts[0][2] != texts[1][2]
 
 
 def test_benchmarks_that_cannot_be_had_are_left_out_only_when_asked(toy_model, tmp_path):

@@ -16,6 +16,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from presat.config.schema import RewardConfig, SftConfig, TrainConfig, VerifyConfig
 from presat.errors import RunError
 from presat.files import mend_last_line, read_lines
 from presat.tracking import RunWriter, hash_path, hash_problems, model_identity, open_run
@@ -241,6 +242,24 @@ def test_a_damaged_line_in_the_middle_is_named(tmp_path):
         "1 lines of metrics.jsonl have no whole-number step and were left out.",
         "metrics.jsonl logs step 2 more than once; the last value counts.",
     ]
+
+
+def test_the_extraction_mode_is_the_one_answers_are_judged_by(tmp_path):
+    votes = {"source": "majority_vote", "options": {"extraction": "any"}}
+    parts = {"source": "weighted_sum", "parts": [{"source": "random"}, votes]}
+    for name, reward in (("one", votes), ("sum", parts)):  # the reward's settings come before `verify`
+        config = TrainConfig(reward=RewardConfig(**reward), verify=VerifyConfig(extraction="boxed"))
+        with RunWriter(tmp_path / name, config, "train"):
+            pass
+    one, several = (open_run(tmp_path / name).provenance for name in ("one", "sum"))
+    assert (one["extraction"], several["extraction"]) == ("boxed", "boxed")
+    assert one["other_extractions"] == {"reward.options.extraction": "any"}
+    assert several["other_extractions"] == {"reward.parts.1.options.extraction": "any"}
+    write(tmp_path / "none", [1])
+    assert open_run(tmp_path / "none").provenance["other_extractions"] == {}
+    with RunWriter(tmp_path / "sft", SftConfig(), "sft"):
+        pass
+    assert open_run(tmp_path / "sft").provenance["extraction"] is None
 
 
 def test_missing_steps_are_missing_and_said(tmp_path):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from tests.training.runs import kill_at, lines
 
 from presat.cli import run
@@ -18,6 +19,7 @@ from presat.models import load_model_and_tokenizer, resolve_model
 from presat.models.adapters import peft_config
 from presat.rollouts import make_engine
 from presat.tasks.lab import lab_problems
+from presat.tracking import model_identity
 from presat.training import run_cpt, run_sft, run_train
 from presat.types import Sampling
 
@@ -201,6 +203,74 @@ def test_cpt_takes_lora_with_either_optimizer(toy_model, tmp_path):
         ]
         assert bits[-1] < bits[0]
         assert {name.split(".")[-3] for name in adapter(config, 15)} == {"q_proj", "v_proj"}
+
+
+@pytest.fixture
+def stack(sft_run, toy_model, tmp_path):
+    """An adapter, the model it stands on, and a function that loads it: the sum of one layer, and the model's hash."""
+    base, folder = shutil.copytree(toy_model, tmp_path / "base"), tmp_path / "adapter"
+    shutil.copytree(sft_run.run / "checkpoints" / "step_12", folder, ignore=shutil.ignore_patterns("merged*"))
+    described = json.loads((folder / "adapter_config.json").read_text())
+    (folder / "adapter_config.json").write_text(json.dumps({**described, "base_model_name_or_path": str(base)}))
+
+    def look() -> tuple[float, str | None]:
+        model, _ = load_model_and_tokenizer(str(folder))
+        layer = model.state_dict()["model.layers.0.self_attn.q_proj.weight"]
+        return float(layer.abs().sum()), model_identity(str(folder))["sha256"]
+
+    return folder, base, look
+
+
+def double(file) -> None:
+    """Train again in place, as far as anyone can see: the same names and sizes, other numbers."""
+    save_file({name: weight * 2 for name, weight in load_file(file).items()}, file, metadata={"format": "pt"})
+
+
+def test_an_adapter_trained_again_in_place_is_loaded_anew_and_so_is_one_on_such_a_model(stack):
+    folder, base, look = stack
+    before = look()
+    merged = folder / "merged" / "model.safetensors"
+    first = merged.stat().st_ino
+    assert look() == before
+    assert merged.stat().st_ino == first  # nothing was made again
+    times = (folder / "adapter_model.safetensors").stat()
+    double(folder / "adapter_model.safetensors")
+    os.utime(folder / "adapter_model.safetensors", ns=(times.st_atime_ns, times.st_mtime_ns))
+    again = look()
+    assert abs(again[0] - before[0]) > 1e-3
+    assert again[1] != before[1]
+    double(base / "model.safetensors")
+    below = look()
+    assert below[0] > 1.5 * again[0]
+    assert below[1] not in (before[1], again[1])
+    on_top = shutil.copytree(folder, folder.with_name("on top"), ignore=shutil.ignore_patterns("merged*"))
+    described = json.loads((on_top / "adapter_config.json").read_text())
+    (on_top / "adapter_config.json").write_text(json.dumps({**described, "base_model_name_or_path": str(folder)}))
+    tops = []
+    for _ in range(2):  # what an adapter on an adapter stands on is both of them
+        tops.append(load_model_and_tokenizer(str(on_top))[0].state_dict()["model.layers.0.self_attn.q_proj.weight"])
+        double(base / "model.safetensors")
+    assert not torch.allclose(*tops)
+
+
+def test_a_merged_adapter_is_kept_while_its_parts_are_the_same(stack):
+    folder, base, look = stack
+    before = look()
+    merged = folder / "merged" / "model.safetensors"
+    first = merged.stat().st_ino
+    (folder / "optimizer.pt").write_bytes(b"state")  # no part of the model
+    for file in base.iterdir():
+        os.utime(file)  # copied, or fetched again
+    assert look() == before
+    shutil.rmtree(base)
+    assert look() == before  # `merged` does not need it
+    assert merged.stat().st_ino == first
+    (folder / "merged" / ".made_from.json").unlink()  # merged by an earlier version
+    assert look()[0] == before[0]
+    double(folder / "adapter_model.safetensors")
+    (folder / "merged" / ".made_from.json").write_text('{"adapter": "other", "base": [], "seen": []}')
+    with pytest.raises(ModelError, match="no model folder"):
+        look()
 
 
 def test_layers_that_are_not_there_are_refused(toy_model, tmp_path):

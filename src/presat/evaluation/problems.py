@@ -6,14 +6,15 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from presat.config.schema import ServerConfig
+from presat.config.schema import EvalConfig, SampleConfig, ServerConfig, TrainConfig
 from presat.errors import DataError
 from presat.models import model_note
 from presat.rollouts.batching import BatchEngine
 from presat.tasks.noise import NOISE_COLUMN
 from presat.tasks.subsets import COUNT_COLUMN
 from presat.tracking import hash_problems, model_identity
-from presat.types import Problem
+from presat.tracking.identity import draw_identity
+from presat.types import Problem, Sampling
 
 LOG = logging.getLogger("presat")
 
@@ -45,6 +46,32 @@ def describe_model(model: Any) -> dict[str, Any]:
 def describe_engine(engine: BatchEngine, server: ServerConfig) -> dict[str, Any]:
     """Return what provenance says about the model an engine samples: the one loaded here, or the server's."""
     return describe_model(engine.model) if engine.model is not None else {"name": engine.served, "server": server.url}
+
+
+def identity_of(
+    engine: BatchEngine, config: EvalConfig | SampleConfig | TrainConfig, described: Mapping[str, Any], samples: int
+) -> dict[str, Any]:
+    """Return what decides the draws of a verb (`presat.tracking.identity`).
+
+    Args:
+        engine: the engine.
+        config: the verb's settings; of `train` those of the training responses.
+        described: what `describe_engine` says of the model; of one that trains, what it started from.
+        samples: responses a problem.
+    """
+    return draw_identity(
+        model=described,
+        tokenizer=engine.tokenizer,
+        engine=engine.kind,
+        sampling=Sampling(config.temperature, config.max_new_tokens, config.max_prompt_tokens),
+        samples=samples,
+        seed=config.seed,
+        extraction=config.verify.extraction,
+        chat_template=config.model.chat_template,
+        tokenizer_name=config.model.name,
+        dtype=config.model.dtype if engine.model is not None else None,
+        vllm_dtype=(config.vllm.dtype or config.model.dtype) if engine.kind == "vllm" else None,
+    )
 
 
 def refuse_unlabelled(problems: Sequence[Problem]) -> None:

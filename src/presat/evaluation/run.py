@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from presat.config.schema import EvalConfig, TaskConfig
+from presat.config.unused import refuse_unused
 from presat.errors import ConfigError, ModelError
 from presat.evaluation.evaluate import Evaluation, evaluate_problems
-from presat.evaluation.problems import describe, describe_engine, drop_too_long
+from presat.evaluation.problems import describe, describe_engine, drop_too_long, identity_of
 from presat.evaluation.sets import load_sets
 from presat.metrics import Interval, avg_at_k, maj_at_k, mean_pass_at_k, metric_of, share_interval
 from presat.models import resolve_model
@@ -94,10 +95,11 @@ def evaluate_model(config: EvalConfig, quiet: bool = False) -> EvalReport:
     a checkpoint's numbers repeat the ones its training logged.
 
     Raises:
-        ConfigError: no sets to evaluate on, two of one name, or an unknown benchmark.
+        ConfigError: no sets to evaluate on, two of one name, an unknown benchmark, or a setting that would do nothing.
         DataError, ModelError, RunError: problems, model or run directory cannot be used, or the directory holds another
             evaluation of a set at the same step.
     """
+    refuse_unused(config)
     report = EvalReport(config.run)
     use_cpu(config.threads, config.onednn)
     first, *others = _models(config)
@@ -138,9 +140,7 @@ def _open(name: str, config: EvalConfig, asked: dict[str, list[Problem]]) -> _Su
     described = describe_engine(engine, config.server)
     fitting = {label: drop_too_long(engine, own, config.max_prompt_tokens) for label, own in asked.items()}
     facts = {label: describe(*found) for label, found in fitting.items()}
-    drawn = {key: getattr(config, key) for key in ("samples", "temperature", "max_new_tokens", "seed")}
-    drawn |= {"dtype": config.model.dtype, "engine": type(engine).__name__, "extraction": config.verify.extraction}
-    drawn |= {"model": described.get("sha256") or described.get("revision") or described["name"]}
+    drawn = identity_of(engine, config, described, config.samples)
     prompts = {task.label(): task.prompt for task in config.sets}  # benchmarks have the common one
     identities = {}
     for label in asked:
@@ -171,7 +171,7 @@ def _evaluate_one(
         note_evaluated(config.run, step, label, described["name"], subject.identities[label])
         writer.append(step, metrics)
         if config.save_rollouts:
-            drawn = {"name": described["name"], **subject.identities[label]}
+            drawn = subject.identities[label]
             store.write("eval", step, found.groups, found.scores_PG, None, label, found.extra_PG, drawn)
         report.results.append(result)
         progress.show(len(report.results), metrics)
@@ -258,13 +258,13 @@ def _problems(config: EvalConfig, notes: list[str]) -> dict[str, list[Problem]]:
     if not own and not names:
         raise ConfigError("There is nothing to evaluate on: give `sets` at least one task, or `benchmarks` a name.")
     options = {"folder": str(config.folder)} if config.folder else {}
-    tasks = [TaskConfig(source=f"benchmark/{name}", seed=config.seed, prompt=config.prompt, options=options)
-             for name in names]  # fmt: skip
-    asked, left_out = load_sets([*config.sets, *tasks], config.skip_missing)
+    # with the set's own seed, as in training: `config.seed` is that of the draws
+    tasks = {name: TaskConfig(source=f"benchmark/{name}", prompt=config.prompt, options=options) for name in names}
+    asked, left_out = load_sets([*config.sets, *tasks.values()], config.skip_missing)
     notes += [f"Left out: {reason}" for reason in left_out.values()]
     for name in (name for name in names if name in asked):
         problems = asked[name]
         notes += filter(None, [size_note(name, len(problems), config.folder)])
         if config.count is not None and config.count < len(problems):
-            asked[name] = random.Random(f"{name}/{config.seed}").sample(problems, config.count)
+            asked[name] = random.Random(f"{name}/{tasks[name].seed}").sample(problems, config.count)
     return asked

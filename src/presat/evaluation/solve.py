@@ -12,21 +12,25 @@ import contextlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from presat.config.schema import ModelConfig, SampleConfig, VerifyConfig
-from presat.errors import DataError, RunError
-from presat.evaluation.problems import describe, describe_engine, drop_too_long
+from presat.config.unused import refuse_unused
+from presat.errors import DataError
+from presat.evaluation.problems import describe, describe_engine, drop_too_long, identity_of
 from presat.files import read_json, write_atomically
 from presat.models import load_model_and_tokenizer
 from presat.models.cpu import use_cpu
 from presat.models.libraries import quiet_libraries
+from presat.models.loading import to_gpu
 from presat.rollouts import make_engine, seed_for
 from presat.rollouts.batching import BatchEngine
 from presat.rollouts.opening import open_engine
 from presat.tasks import load_task
 from presat.tasks.rows import content_id
 from presat.tracking import RunWriter
+from presat.tracking.identity import refuse_other
 from presat.tracking.progress import Progress
 from presat.tracking.responses import RolloutStore, read_file, rollout_files
 from presat.types import Problem, Sampling
@@ -64,8 +68,10 @@ def solve_counts(
     A response whose verdict is missing is not right: the count says how often the reward would be 1.
     """
     with quiet_libraries(), Verifier(verify.extraction, verify.workers, verify.timeout_s) as verifier:
-        loaded = load_model_and_tokenizer(model.name, model.dtype, model.attention, template=model.chat_template)
-        engine = make_engine(*loaded)
+        loaded, tokenizer = load_model_and_tokenizer(
+            model.name, model.dtype, model.attention, template=model.chat_template
+        )
+        engine = make_engine(to_gpu(loaded), tokenizer)
         seeds = [seed_for(seed, "solve", index) for index in range(len(problems))]
         scores_PG = score_groups(verifier, engine.generate(problems, samples, sampling, seeds))
     return [sum(score.value == 1.0 for score in row) for row in scores_PG]
@@ -129,6 +135,7 @@ def open_sampler(config: SampleConfig, command: str, quiet: bool = False) -> Ite
         DataError, ModelError: the problems or the model cannot be loaded; a problem has no gold answer to count by.
         RunError: the run directory is busy, or holds samples that were drawn otherwise (the message names how).
     """
+    refuse_unused(config)
     problems = load_task(config.data)  # quick to refuse, so before the model
     for problem in problems:
         if problem.gold is None and problem.verifier != "reasoning_gym":
@@ -142,10 +149,11 @@ def open_sampler(config: SampleConfig, command: str, quiet: bool = False) -> Ite
         Progress(command, quiet) as progress,
     ):
         engine = open_engine(config, config.model.name)
-        identity = describe_engine(engine, config.server)
-        drawn = {"name": identity["name"], **_same_draws(config, identity, engine)}
+        described = describe_engine(engine, config.server)
+        drawn = identity_of(engine, config, described, config.samples)
+        _same_draws(config.run, drawn)
         fitting, too_long = drop_too_long(engine, problems, config.max_prompt_tokens)
-        writer.note_provenance(model=identity, problems={"data": describe(fitting, too_long)})
+        writer.note_provenance(model=described, problems={"data": describe(fitting, too_long)})
         wanted = {_key(problem) for problem in fitting}
         known = {key: samples for key, samples in _read(config).items() if key in wanted}
         progress.start(len(known), len(fitting))
@@ -156,26 +164,15 @@ def _key(problem: Problem) -> _Key:
     return problem.id, problem.gold, content_id(problem.messages)
 
 
-def _same_draws(config: SampleConfig, identity: dict[str, Any], engine: BatchEngine) -> dict[str, Any]:
-    """Note what decides the samples and return it, or refuse to mix them with samples that were drawn otherwise.
-
-    A server's model is known by the name it has there; where the server stands decides nothing.
-    """
-    names = ("samples", "temperature", "max_new_tokens", "seed")
-    model = identity.get("sha256") or identity.get("revision") or identity.get("name")
-    now = {"model": model, "engine": engine.kind, "extraction": config.verify.extraction}
-    now |= {"tokenizer": config.model.name} if config.engine == "server" else {"dtype": config.model.dtype}
-    now |= {"chat_template": config.model.chat_template}
-    now |= {name: getattr(config, name) for name in names}
-    before = read_json(config.run / DRAWN_WITH)
-    for name, value in before.items():
-        if value != now.get(name):
-            raise RunError(
-                f"{config.run} holds samples drawn with another {name} ({value}, not {now.get(name)}). Choose another "
-                "run directory, or delete this one to draw anew."
-            )
-    write_atomically(config.run / DRAWN_WITH, json.dumps(now, indent=2))
-    return now
+def _same_draws(run: Path, now: dict[str, Any]) -> None:
+    """Note what decides the samples, or refuse to mix them with samples that were drawn otherwise."""
+    refuse_other(
+        read_json(run / DRAWN_WITH),
+        now,
+        f"{run} holds samples that were drawn otherwise",
+        "Choose another run directory, or delete this one to draw anew.",
+    )
+    write_atomically(run / DRAWN_WITH, json.dumps(now, indent=2))
 
 
 def _read(config: SampleConfig) -> dict[_Key, Samples]:

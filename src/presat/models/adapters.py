@@ -1,25 +1,34 @@
 """LoRA adapters: which layers get them, and how a saved adapter becomes an ordinary model again.
 
-A run with `lora.rank` saves PEFT adapter folders, a few megabytes each, from which it resumes. The first time one is
-loaded it is merged with the model it was trained on into `merged/` inside it: an ordinary Hugging Face folder that
-every other tool reads too (TRL's KL reference and vLLM among them).
+A run with `lora.rank` saves PEFT adapter folders, a few megabytes each, from which it resumes. When one is first
+loaded, or has changed since, it is merged with the model it was trained on into `merged/` inside it: an ordinary
+Hugging Face folder that every other tool reads too (TRL's KL reference and vLLM among them).
 """
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import json
+import shutil
 import warnings
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from presat.config.schema import LoraConfig
-from presat.errors import ConfigError, ModelError, nearest
-from presat.files import atomically
+from presat.errors import ConfigError, ModelError, RunError, nearest
+from presat.files import atomically, read_json, write_atomically
+from presat.models.hashes import RESUME_STATE, files_of, hash_path, hub_revision
 from presat.models.packaged import quiet
 
 ADAPTER = "adapter_config.json"
 """The file that makes a folder an adapter."""
 MERGED = "merged"
+MADE_FROM = ".made_from.json"
+"""File in `merged` that says what it was made from; hidden, so that no hash of the model counts it."""
+_BESIDE = (*RESUME_STATE, f"{MERGED}*")
+"""What a folder may hold that is no part of its model, or follows from it."""
 
 
 def is_adapter(folder: str | Path) -> bool:
@@ -72,14 +81,17 @@ def base_of(folder: str | Path) -> str:
     return base
 
 
-def merged_folder(folder: str, base: Any) -> str:
-    """Return `folder/merged`, making it at the first call: `base` with the adapter in `folder` added to its weights.
+def merged_folder(folder: str, below: Sequence[str] | None, base: Callable[[], Any]) -> str:
+    """Return `folder/merged`: `base` with the adapter in `folder` added to its weights, made where it is not there.
 
-    The weights are written in float32, so that nothing of the adapter is rounded away. Safe under any number of
-    processes; an interrupted merge leaves nothing that could be taken for a model.
+    It is made anew when the adapter, or what it stands on, is no longer what it was made from: an adapter may be
+    trained again in place. The weights are written in float32, so that nothing of the adapter is rounded away. Safe
+    under any number of processes; an interrupted merge leaves nothing that could be taken for a model.
 
     Args:
         folder: holds the adapter and its tokenizer.
+        below: what it stands on, nearest first: folders of adapters, and of the model or its Hugging Face id. None
+            where that is not to be found; `merged` does not need it.
         base: called without arguments, returns the model the adapter was trained on, in float32.
 
     Raises:
@@ -88,12 +100,12 @@ def merged_folder(folder: str, base: Any) -> str:
     from filelock import FileLock
 
     merged = Path(folder) / MERGED
-    if (merged / "config.json").is_file():
+    if _is_current(merged, below):
         return str(merged)
     try:
         with FileLock(merged.with_name("merged.lock")):
-            if not (merged / "config.json").is_file():
-                _merge(folder, base(), merged)
+            if not _is_current(merged, below):
+                _merge(folder, base(), merged, below or [])
     except OSError as error:
         raise ModelError(
             f"The adapter in {folder} cannot be merged there ({error}): it needs room for a model."
@@ -101,11 +113,67 @@ def merged_folder(folder: str, base: Any) -> str:
     return str(merged)
 
 
-def _merge(folder: str, base: Any, merged: Path) -> None:
+def adapter_hash(folder: str, below: Sequence[str] | None) -> str:
+    """SHA-256 of what decides the model an adapter makes: its own files, and those of what it stands on.
+
+    Args:
+        folder: the adapter.
+        below: as for `merged_folder`.
+    """
+    merged = Path(folder) / MERGED
+    if _is_current(merged, below) and (made := read_json(merged / MADE_FROM)):  # the model below need not be read
+        facts = [made["adapter"], made["base"]]
+    else:
+        facts = [_content(folder), [_content(item) for item in below or ()]]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+
+def _is_current(merged: Path, below: Sequence[str] | None) -> bool:
+    """Whether `merged` was made from the adapter beside it and from what is below that.
+
+    The adapter is read; of what is below, which may be large, only if its files look otherwise than at the last time.
+    """
+    if not (merged / "config.json").is_file():
+        return False
+    made = read_json(merged / MADE_FROM)
+    if not made:  # an earlier version's, which is all there is where it cannot be made anew
+        return below is None
+    if made["adapter"] != _content(str(merged.parent)):
+        return False
+    if below is None or made["seen"] == _look(below):
+        return True
+    if made["base"] != [_content(item) for item in below]:
+        return False
+    with contextlib.suppress(RunError):  # it may not be ours to write to
+        write_atomically(merged / MADE_FROM, json.dumps({**made, "seen": _look(below)}))
+    return True
+
+
+def _content(item: str) -> str:
+    """What a folder holds, or which commit of a Hugging Face id is here."""
+    return hash_path(item, _BESIDE) if Path(item).is_dir() else f"{item}@{hub_revision(item)}"
+
+
+def _look(below: Sequence[str]) -> list[Any]:
+    """Names, sizes and times of change of the files of what is below an adapter."""
+    seen: list[Any] = []
+    for item in below:
+        folder = Path(item)
+        if not folder.is_dir():
+            seen.append(_content(item))
+            continue
+        stats = [(file.relative_to(folder).as_posix(), file.stat()) for file in files_of(folder, _BESIDE)]
+        seen.append([[name, stat.st_size, stat.st_mtime_ns] for name, stat in stats])
+    return seen
+
+
+def _merge(folder: str, base: Any, merged: Path, below: Sequence[str]) -> None:
     from peft import PeftModel
     from safetensors import SafetensorError
     from transformers import AutoTokenizer
 
+    # noted as it is before it is read: a change meanwhile shows at the next look
+    made = {"adapter": _content(folder), "base": [_content(item) for item in below], "seen": _look(below)}
     try:
         model: Any = PeftModel.from_pretrained(base, folder)
     except (ValueError, RuntimeError, KeyError, SafetensorError) as error:
@@ -115,3 +183,6 @@ def _merge(folder: str, base: Any, merged: Path) -> None:
         with quiet():
             model.merge_and_unload().save_pretrained(draft)
         AutoTokenizer.from_pretrained(folder).save_pretrained(draft)
+        (draft / MADE_FROM).write_text(json.dumps(made), encoding="utf-8")
+        if merged.exists():
+            shutil.rmtree(merged)

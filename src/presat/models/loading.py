@@ -97,12 +97,33 @@ def load_model_and_tokenizer(
     return model, tokenizer
 
 
+def to_gpu(model: Any) -> Any:
+    """Return the model on this process's GPU where there is one: for verbs that sample; a trainer moves its model."""
+    import torch
+
+    return model.to("cuda") if torch.cuda.is_available() else model
+
+
 def _ordinary(folder: str) -> str:
     """Return `folder`, or for an adapter the folder of the model it makes; adapters may stand on adapters."""
     if not is_adapter(folder):
         return folder
     base = base_of(folder)
-    return merged_folder(folder, lambda: _load_model(base, _ordinary(resolve_model(base)), "float32", "sdpa"))
+    return merged_folder(
+        folder, stands_on(folder), lambda: _load_model(base, _ordinary(resolve_model(base)), "float32", "sdpa")
+    )
+
+
+def stands_on(folder: str) -> list[str] | None:
+    """Return what an adapter stands on, nearest first: adapters, and last a model; None where it is not to be found."""
+    below: list[str] = []
+    try:
+        while is_adapter(folder):
+            folder = resolve_model(base_of(folder))
+            below.append(folder)
+    except ModelError:
+        return None
+    return below
 
 
 def _lasting(name: str, folder: str) -> str:

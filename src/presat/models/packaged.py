@@ -31,7 +31,7 @@ DType = Literal["bfloat16", "float32"]
 ORIGIN_KEY = "presat_origin"
 """Entry of `config.json` that names the packaged model the weights come from."""
 
-_FORMAT = 2  # part of the cache folder's name: raise it when conversion changes, so that old folders are left alone
+_FORMAT = 2  # of the cache folder's name: raise it when conversion or packages change, so that old folders are let be
 _SMOLLM_PRETOKENIZER = "smollm"
 
 

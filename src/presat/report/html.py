@@ -152,11 +152,12 @@ def _origin(run: Run, summary: RunSummary) -> Origin:
     known = run.provenance
     git, machine = (value if isinstance(value, Mapping) else {} for value in (known.get("git"), known.get("machine")))
     versions, seeds = (known.get(name) or {} for name in ("versions", "seeds"))
+    other = [f"{name} {value}" for name, value in (known.get("other_extractions") or {}).items()]
     facts = {
         "no t_sat": summary.t_sat_reason if summary.reward else None,
         "started": known.get("started"),
         "seeds": ", ".join(f"{name} {value}" for name, value in seeds.items()),
-        "answers read": known.get("extraction"),
+        "answers read": ", ".join(filter(None, [known.get("extraction"), *other])),
         "versions": ", ".join(f"{name} {value}" for name, value in versions.items()),
         "code": f"{git['commit'][:12]}{', modified' if git.get('modified') else ''}" if git.get("commit") else None,
         "machine": ", ".join(str(machine[name]) for name in ("platform", "processor") if machine.get(name)),

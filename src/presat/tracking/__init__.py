@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from presat.models.hashes import RESUME_STATE, hash_path
 from presat.tracking.open import open_run
-from presat.tracking.provenance import RESUME_STATE, hash_path, hash_problems, model_identity
+from presat.tracking.provenance import hash_problems, model_identity
 from presat.tracking.responses import RolloutStore
 from presat.tracking.run import Run
 from presat.tracking.state import Status

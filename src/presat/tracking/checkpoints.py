@@ -12,7 +12,7 @@ import shutil
 from pathlib import Path
 
 from presat.errors import RunError
-from presat.tracking.provenance import RESUME_STATE
+from presat.models.hashes import RESUME_STATE
 
 _COMPLETE = re.compile(r"step_(\d+)")
 _PARTIAL = "checkpoint-*"

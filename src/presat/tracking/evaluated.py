@@ -11,14 +11,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from presat.errors import RunError
 from presat.files import read_json, write_atomically
+from presat.tracking.identity import NAME, refuse_other
 
 EVALUATED = "evaluated.json"
-_NAME = "name"
-"""Key of what the model was called, which decides nothing."""
-_SHOWN = 24
-"""Characters of a value (a hash, mostly) that a message shows."""
 
 
 def refuse_another(run: Path, step: int, label: str, model: str, identity: Mapping[str, Any]) -> None:
@@ -29,7 +25,7 @@ def refuse_another(run: Path, step: int, label: str, model: str, identity: Mappi
         step: where it would be logged.
         label: the set.
         model: what the model is called.
-        identity: what decides the results, as JSON-able values by name.
+        identity: what decides the results (`presat.tracking.identity`).
 
     Raises:
         RunError: what differs, and what to do; or the record cannot be read.
@@ -37,17 +33,13 @@ def refuse_another(run: Path, step: int, label: str, model: str, identity: Mappi
     before = read_json(run / EVALUATED).get(label, {}).get(str(step))
     if before is None:
         return
-    earlier = before.pop(_NAME, "another model")
-    differences = [
-        f"{key} {_short(before.get(key))}, now {_short(identity.get(key))}"
-        for key in {**before, **identity}
-        if before.get(key) != identity.get(key)
-    ]
-    if differences:
-        raise RunError(
-            f"{run} holds the evaluation of {earlier} on {label} at step {step}, which this one of {model} would "
-            f"overwrite ({'; '.join(differences)}). Choose another run directory: --run."
-        )
+    refuse_other(
+        before,
+        identity,
+        f"{run} holds the evaluation of {before.get(NAME, 'another model')} on {label} at step {step}, which this one "
+        f"of {model} would overwrite",
+        "Choose another run directory: --run.",
+    )
 
 
 def note_evaluated(run: Path, step: int, label: str, model: str, identity: Mapping[str, Any]) -> None:
@@ -58,9 +50,5 @@ def note_evaluated(run: Path, step: int, label: str, model: str, identity: Mappi
     """
     refuse_another(run, step, label, model, identity)
     known = read_json(run / EVALUATED)
-    known.setdefault(label, {})[str(step)] = {_NAME: model, **identity}
+    known.setdefault(label, {})[str(step)] = {**identity, NAME: model}
     write_atomically(run / EVALUATED, json.dumps(known, indent=2))
-
-
-def _short(value: Any) -> str:
-    return str(value)[:_SHOWN] if value not in (None, "") else "none"

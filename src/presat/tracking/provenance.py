@@ -7,14 +7,15 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
-from fnmatch import fnmatch
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from presat.errors import RunError
+from presat.models.adapters import adapter_hash, is_adapter
+from presat.models.hashes import RESUME_STATE, hash_path, hub_revision
+from presat.models.loading import stands_on
 from presat.types import Problem
 
 PACKAGES = (
@@ -22,22 +23,19 @@ PACKAGES = (
     "polars", "math-verify", "reasoning-gym", "vllm",
 )  # fmt: skip
 
-RESUME_STATE = (
-    "rng_state*.pth",  # of every process, under every launcher: while one is there, the state is whole
-    "optimizer.pt", "optimizer.bin", "scheduler.pt", "scaler.pt",
-    "pytorch_model_fsdp*",  # FSDP's own copy of the weights
-    "global_step*", "latest", "zero_to_fp32.py",  # DeepSpeed
-)  # fmt: skip
-"""What a checkpoint holds beside the model, so that training can go on from it; no part of which model it is."""
+DECIDES = "verify.extraction"
+"""The setting that says how answers are read."""
 
 
 def collect(config: Mapping[str, Any], command: str) -> dict[str, Any]:
     """What is known at the start of a run, as a JSON-able object.
 
     Args:
-        config: the resolved configuration; its seeds and extraction mode are lifted out of it.
+        config: the resolved configuration; its seeds and extraction modes are lifted out of it: the one answers are
+            judged by, and others (a vote's own) by their dotted names.
         command: the verb (`train`, `cpt`, ...).
     """
+    extractions = dict(_find(config, "extraction"))
     return {
         "command": command,
         "command_line": list(sys.argv),
@@ -45,7 +43,8 @@ def collect(config: Mapping[str, Any], command: str) -> dict[str, Any]:
         "git": git_state(Path(__file__).parent),
         "machine": machine(),
         "seeds": dict(_find(config, "seed")),
-        "extraction": next((value for _, value in _find(config, "extraction")), None),
+        "extraction": extractions.pop(DECIDES, None),
+        "other_extractions": extractions,
     }
 
 
@@ -86,46 +85,16 @@ def machine() -> dict[str, Any]:
     }
 
 
-def hash_path(path: Path | str, ignore: Sequence[str] = ()) -> str:
-    """SHA-256 of a file, or of a folder's files with their relative names (hidden files left out).
-
-    Args:
-        path: the file or folder.
-        ignore: patterns of the names in the folder that are left out too.
-
-    Raises:
-        RunError: nothing is there, or it cannot be read.
-    """
-    path = Path(path)
-    if not path.exists():
-        raise RunError(f"Cannot hash {path}: there is no such file or folder.")
-    files = sorted(item for item in path.rglob("*") if item.is_file()) if path.is_dir() else [path]
-    digest = hashlib.sha256()
-    for file in files:
-        if path.is_dir():
-            name = file.relative_to(path)
-            if any(part.startswith(".") for part in name.parts) or any(fnmatch(name.parts[0], own) for own in ignore):
-                continue
-            digest.update(name.as_posix().encode() + b"\0")
-        try:
-            with file.open("rb") as stream:
-                digest.update(hashlib.file_digest(stream, "sha256").digest())
-        except OSError as error:
-            raise RunError(f"Cannot read {file}: {error.strerror}.") from error
-    return digest.hexdigest()
-
-
 def model_identity(name: str) -> dict[str, str | None]:
     """What a model is exactly: its folder's hash, or the commit of a hub model in the local cache (None: unknown).
 
-    A checkpoint is the same model when it can no longer be resumed from.
+    A checkpoint is the same model when it can no longer be resumed from. An adapter is one with what it stands on.
     """
+    if is_adapter(name):
+        return {"name": name, "sha256": adapter_hash(name, stands_on(name))}
     if Path(name).is_dir():
         return {"name": name, "sha256": hash_path(name, RESUME_STATE)}
-    from huggingface_hub import try_to_load_from_cache
-
-    cached = try_to_load_from_cache(name, "config.json")
-    return {"name": name, "revision": Path(cached).parent.name if isinstance(cached, str) else None}
+    return {"name": name, "revision": hub_revision(name)}
 
 
 def hash_problems(problems: Iterable[Problem]) -> str:

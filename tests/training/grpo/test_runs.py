@@ -38,6 +38,7 @@ def unbroken(toy_model, tmp_path_factory):
     return config
 
 
+@pytest.mark.device
 def test_a_run_leaves_a_whole_directory(unbroken):
     run = unbroken.run
     rows = lines(run)
@@ -84,6 +85,7 @@ def test_responses_say_how_they_were_drawn_and_can_be_judged_again(unbroken):
     assert scores == rows["score"].to_list()[: len(scores)]
 
 
+@pytest.mark.device
 def test_the_last_checkpoint_is_an_ordinary_model_folder(unbroken):
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -95,6 +97,7 @@ def test_the_last_checkpoint_is_an_ordinary_model_folder(unbroken):
     assert moved > 1e-3
 
 
+@pytest.mark.device
 def test_evaluating_the_checkpoint_repeats_the_runs_numbers(unbroken, tmp_path):
     config = EvalConfig(
         run=tmp_path / "eval",
@@ -108,6 +111,25 @@ def test_evaluating_the_checkpoint_repeats_the_runs_numbers(unbroken, tmp_path):
     (row,) = without_clock(lines(tmp_path / "eval"))
     assert row["step"] == 7
     assert {name: value for name, value in row.items() if name.startswith("eval/")} == logged
+
+
+def test_evaluating_a_checkpoint_on_a_benchmark_repeats_the_number_of_a_run_with_the_same_seed(toy_config, tmp_path):
+    row = {"Correct Answer": "0", **{f"Incorrect Answer {i}": str(i) for i in (1, 2, 3)}}
+    rows = [json.dumps(row | {"Question": f"{i} a +3"}) + "\n" for i in range(9)]
+    (tmp_path / "gpqa_diamond.jsonl").write_text("".join(rows))
+    task = TaskConfig(source="benchmark/gpqa_diamond", options={"folder": str(tmp_path)})
+    toy_config.eval.sets, toy_config.steps, toy_config.seed, toy_config.max_prompt_tokens = [task], 1, 3, 512
+    run_train(toy_config, quiet=True)
+    config = EvalConfig(run=tmp_path / "eval", model=ModelConfig(name=str(toy_config.run)), folder=tmp_path, seed=3,
+                        benchmarks=["gpqa_diamond"], samples=4, max_new_tokens=16)  # fmt: skip
+    run_eval(config, quiet=True)
+    found = [
+        {name: value for name, value in lines(run)[-1].items() if name.startswith("eval/")}
+        for run in (toy_config.run, config.run)
+    ]
+    assert found[0] == found[1]
+    provenance = [open_run(run).provenance["problems"]["eval"] for run in (toy_config.run, config.run)]
+    assert provenance[0] == provenance[1]
 
 
 def test_every_saved_step_can_be_evaluated_and_repeats_what_was_logged_there(unbroken, toy_model, tmp_path):
@@ -290,6 +312,7 @@ def test_watching_and_the_run_agree_on_when_it_stops(rising):
     assert "judged by other settings than the run's own `stop`: patience 9, not 2, min_reward 5, not 0" in asked
 
 
+@pytest.mark.device
 def test_a_loss_that_is_not_a_number_ends_the_run_with_its_step(toy_config):
     toy_config.optim = OptimConfig(lr=1e30)
     toy_config.save_every = 1

@@ -23,12 +23,13 @@ from presat.config.schema import (
 )
 from presat.errors import ConfigError, DataError, RunError
 from presat.models import load_model_and_tokenizer
+from presat.models.examples import tokenised
 from presat.models.lab import VOCABULARY, lab_tokenizer
 from presat.tracking.checkpoints import list_checkpoints
 from presat.training import run_cpt, run_sft
 from presat.training.supervised.cpt import corpus_rows, packed
 from presat.training.supervised.fit import Collate, bits_per_token, micro_batch, schedule_rows
-from presat.training.supervised.sft import read_examples, tokenised
+from presat.training.supervised.sft import read_examples
 
 
 def sft(model: Path, run: Path, **changes) -> SftConfig:
@@ -117,7 +118,7 @@ def test_the_logged_loss_is_the_mean_over_the_response_tokens_of_a_batch(toy_mod
     run_sft(config, quiet=True)
     model, _ = load_model_and_tokenizer(str(toy_model))
     nats: list[float] = []
-    examples = read_examples(config.data, thinking=True)
+    examples = list(read_examples(config.data, thinking=True))
     for index in schedule_rows(32, 8, config.seed):
         (turn,), target = examples[index]
         prompt = ids("<bos>", "<user>", *turn["content"].split(), "<assistant>")
@@ -141,7 +142,7 @@ def test_what_is_logged_does_not_depend_on_the_micro_batch(toy_model, tmp_path):
 
 def test_both_styles_see_the_same_prompts():
     data = TaskConfig(source="lab/chains", count=20, seed=3)
-    thinking, answers = read_examples(data, thinking=True), read_examples(data, thinking=False)
+    thinking, answers = (list(read_examples(data, style)) for style in (True, False))
     assert [turns for turns, _ in thinking] == [turns for turns, _ in answers]
     for (_, long), (_, short) in zip(thinking, answers, strict=True):
         assert long.startswith("<think> ")
@@ -194,8 +195,8 @@ def test_examples_from_messages(tmp_path, kind):
         data.source = str(tmp_path / "x.parquet")
         pl.DataFrame({"messages": [turns]}).write_parquet(data.source)
     ((prompt, response),) = read_examples(data, thinking=True)
-    assert (list(prompt), response) == (turns[:2], WORKED["content"])
-    assert read_examples(data, thinking=False)[0][1] == "2"
+    assert (list(prompt), response) == (turns[:2], "<think>\n1 a +1 2\n</think>\n\n2")
+    assert next(read_examples(data, thinking=False))[1] == "2"
 
 
 GOOD = {"question": "1", "trace": "1", "solution": "1"}
@@ -204,26 +205,27 @@ GOOD = {"question": "1", "trace": "1", "solution": "1"}
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ({"question": "1", "solution": "1"}, r"row 3: field `trace` is missing or empty. The row has question, solut"),
-        ({**GOOD, "solution": " "}, r"row 3: field `solution` is missing or empty"),
-        ({**GOOD, "question": 5}, r"row 3: field `question` should be text; it is 5"),
+        ({"question": "1", "solution": "1"}, r"row 3: no trace among the fields question, solution; name it with"),
+        ({**GOOD, "trace": " "}, r"row 3: there is no reasoning, which a Thinking target needs"),
+        ({**GOOD, "solution": " "}, r"row 3: there is no solution beside the reasoning"),
+        ({**GOOD, "question": 5}, r"row 3: field 'question' should be text; it is 5"),
         ("{", r"line 3.*not JSON"),
         ("[1]", r"line 3.*should be a JSON object"),
-        ({"messages": "hello"}, r"row 3, field `messages`: should be a list of turns"),
-        ({"messages": [TURN, {"role": "assistant"}]}, r"row 3, field `messages`: should be a list of turns"),
-        ({"messages": [TURN]}, r"row 3, field `messages`: the last turn should be the assistant's"),
-        ({"messages": [TURN, {"role": "assistant", "content": "2"}]}, r"row 3, field `messages`: .* no <think>"),
+        ({"messages": "hello"}, r"row 3, field 'messages': should be a list of chat turns"),
+        ({"messages": [TURN, {"role": "assistant"}]}, r"row 3, field 'messages': should be a list of chat turns"),
+        ({"messages": [TURN]}, r"row 3, field 'messages': the last turn should be the assistant's"),
+        ({"messages": [TURN, {"role": "assistant", "content": "2"}]}, r"row 3: there is no reasoning.* no <think>"),
     ],
 )
 def test_a_malformed_example_is_named_by_row_and_field(tmp_path, row, message):
     with pytest.raises(DataError, match=message):
-        read_examples(write_jsonl(tmp_path / "x.jsonl", GOOD, GOOD, row), thinking=True)
+        list(read_examples(write_jsonl(tmp_path / "x.jsonl", GOOD, GOOD, row), thinking=True))
 
 
 def test_a_response_of_reasoning_alone_leaves_no_solution(tmp_path):
     data = write_jsonl(tmp_path / "x.jsonl", {"messages": [TURN, {**WORKED, "content": "<think>2</think>"}]})
-    with pytest.raises(DataError, match="no solution beside its reasoning"):
-        read_examples(data, thinking=False)
+    with pytest.raises(DataError, match="no solution beside the reasoning"):
+        list(read_examples(data, thinking=False))
 
 
 @pytest.mark.parametrize(
@@ -238,7 +240,7 @@ def test_a_response_of_reasoning_alone_leaves_no_solution(tmp_path):
 )
 def test_a_source_that_cannot_be_used_is_named(data, error, message):
     with pytest.raises(error, match=message):
-        read_examples(data, thinking=True)
+        list(read_examples(data, thinking=True))
 
 
 def test_documents_are_packed_without_gaps():

@@ -37,7 +37,7 @@ class EvalConfig(DrawConfig):
     prompt: Literal["", "plain", "thinking", "think_opened"] = ""
     """Prompt of the benchmarks, as `data.prompt`; the files' own when empty."""
     count: int | None = Field(default=None, ge=1)
-    """Problems of each benchmark, chosen at random by `seed`; all when None."""
+    """Problems of each benchmark, chosen at random, the same for every `seed`; all when None."""
     every_checkpoint: bool = False
     """Evaluate every checkpoint of the run directory that `model.name` is, not the newest alone."""
     samples: int = Field(default=16, ge=1)
@@ -47,7 +47,8 @@ class EvalConfig(DrawConfig):
     save_rollouts: bool = True
     """Keep every response under `rollouts/eval`."""
     seed: int = 0
-    """Seed of the draws; a training run's seed repeats the evaluation of that run."""
+    """Seed of the responses; a training run's seed repeats the evaluation of that run. Which problems there are, their
+    order and the letters of their options go by each set's own seed, which is 0 for `benchmarks`."""
 
     @model_validator(mode="after")
     def _names(self) -> EvalConfig:

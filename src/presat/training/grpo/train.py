@@ -1,9 +1,8 @@
 """GRPO on TRL's trainer, with the paper's objective (section 3, appendix B) and nothing left to TRL's defaults.
 
 Strictly on-policy: one generation and one AdamW update a step, so the probability ratio is 1 where the gradient is
-taken. TRL differs from the paper in one detail that no setting reaches: the advantage divides by std + 1e-4 with the
-unbiased standard deviation. The baselines of appendix E (`advantage: grpo_pos | grpo_neg`) take r - b for it and weigh
-every token by 1 / `max_new_tokens` in place of 1/|o|: the paper drops the length term and names no other, and a
+taken. The advantages are `advantages.advantages`. Under the baselines of appendix E (`advantage: grpo_pos | grpo_neg`)
+every token weighs 1 / `max_new_tokens` in place of 1/|o|: the paper drops the length term and names no other, and a
 constant keeps the size of the gradient, which AdamW does not see but clipping does. Responses come from
 `groups.GroupRollouts`; evaluation, log and checkpoints from `callbacks.Monitor`.
 """
@@ -11,10 +10,10 @@ constant keeps the size of the gradient, which AdamW does not see but clipping d
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, cast
 
 import torch
 from datasets import Dataset
@@ -27,6 +26,7 @@ from presat.evaluation.problems import (
     describe,
     describe_model,
     drop_too_long,
+    identity_of,
     refuse_unlabelled,
     warn_of_other_extraction,
 )
@@ -42,6 +42,7 @@ from presat.tasks import load_task
 from presat.tracking import open_run
 from presat.tracking.responses import RolloutStore
 from presat.tracking.state import stop_of
+from presat.training.grpo.advantages import BASELINES, advantages
 from presat.training.grpo.callbacks import EvalSet, Evaluator, Monitor, RolloutSink
 from presat.training.grpo.groups import GroupRollouts, StepRollouts, place_key, reward_function
 from presat.training.grpo.schedule import Batches, make_schedule, plan_batches
@@ -56,15 +57,13 @@ STAYS = (
     "%s is stopped at step %d and nothing is trained. %s To train on, resume it with other settings of `stop`: "
     "`--stop.when never`, or a longer `--stop.patience`."
 )
-BASELINES = {"grpo": None, "grpo_pos": 0.0, "grpo_neg": 1.0}
-"""The constant b of each `advantage`; None compares responses within their group."""
 
 
 class Trainer(SafeTrainer, GRPOTrainer):
-    """TRL's trainer, made safe, with the constant baselines.
+    """TRL's trainer, made safe, with our advantages.
 
     Attributes:
-        baseline: b of the advantage r - b; None leaves TRL's own advantage.
+        baseline: b of the advantage r - b; None compares responses within their group.
     """
 
     token_means = ("kl", "entropy", "clip_ratio/low_mean", "clip_ratio/high_mean", "clip_ratio/region_mean")
@@ -83,12 +82,11 @@ class Trainer(SafeTrainer, GRPOTrainer):
         return self._rewards_BF
 
     def _generate_and_score_completions(self, inputs: Any) -> dict[str, Any]:
-        """Return TRL's batch, with the advantage r - b where there is a constant b; 0 for a missing reward."""
+        """Return TRL's batch with our advantages of this process's responses."""
         batch = super()._generate_and_score_completions(inputs)
-        if self.baseline is not None:
-            first = self.accelerator.process_index * len(inputs)
-            rewards_B = self._rewards_BF[first : first + len(inputs), 0]
-            batch["advantages"] = torch.nan_to_num(rewards_B - self.baseline, nan=0.0)
+        first = self.accelerator.process_index * len(inputs)
+        found_B = advantages(self._rewards_BF[:, 0], cast(GRPOConfig, self.args).num_generations or 1, self.baseline)
+        batch["advantages"] = found_B[first : first + len(inputs)]
         return batch
 
 
@@ -152,7 +150,10 @@ def _train(config: TrainConfig, batches: Batches, run: Session, verifier: Verifi
             problems={"train": describe(problems, dropped), "eval": described, "left_out": left_out},
             model=identity,
         )
-        store = RolloutStore(config.run / "rollouts", drawn_by(config, identity, engine.kind))
+        store = RolloutStore(
+            config.run / "rollouts",
+            identity_of(engine, config, identity, max(config.group_size, votes_of(reward) or 0)),
+        )
     sink = RolloutSink(store, config.save_rollouts_every, run.processes)
     scorer = PolicyScorer(model, config.micro_batch) if needs_of(reward) else None
     rollouts = make_rollouts(config, problems, engine, verifier, reward, sink, scorer)
@@ -173,26 +174,6 @@ def reward_of(config: TrainConfig) -> Reward:
     verify = config.verify
     reading = {"extraction": verify.extraction, "workers": verify.workers, "timeout_s": verify.timeout_s}
     return make_reward(config.reward, seed=config.seed, **reading)
-
-
-def drawn_by(config: TrainConfig, model: Mapping[str, Any], engine: str) -> dict[str, Any]:
-    """How a run draws its training responses; evaluations have settings of their own.
-
-    Args:
-        config: the run's configuration.
-        model: what the run started from; the policy that drew is that of the step.
-        engine: which one samples.
-    """
-    return {
-        "name": model["name"],
-        "model": model.get("sha256") or model.get("revision") or model["name"],
-        "engine": engine,
-        "seed": config.seed,
-        "extraction": config.verify.extraction,
-        "temperature": config.temperature,
-        "max_new_tokens": config.max_new_tokens,
-        "max_prompt_tokens": config.max_prompt_tokens,
-    }
 
 
 def make_rollouts(

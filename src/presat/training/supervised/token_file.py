@@ -32,6 +32,7 @@ from filelock import FileLock, Timeout
 
 from presat.errors import DataError
 from presat.files import read_json, write_atomically
+from presat.models.hashes import hash_tokenizer
 from presat.models.packaged import cache_folder
 from presat.tasks.corpus import Part, read_parts
 from presat.tracking.progress import Progress
@@ -92,7 +93,7 @@ def token_file(parts: Sequence[Part], tokenizer: Any, name: str, quiet: bool = F
         "format": _FORMAT,
         "parts": [[part.name, *part.version] for part in parts],
         "column": parts[0].column,
-        "tokenizer": tokenizer_identity(tokenizer),
+        "tokenizer": hash_tokenizer(tokenizer),
     }
     key = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:20]
     folder = cache_folder() / "corpora" / key
@@ -110,17 +111,9 @@ def token_file(parts: Sequence[Part], tokenizer: Any, name: str, quiet: bool = F
         ) from error
 
 
-def tokenizer_identity(tokenizer: Any) -> str:
-    """Return a hash of all that decides which ids a text gets, and of the end-of-sequence token."""
-    backend: Any = getattr(tokenizer, "backend_tokenizer", None)
-    if hasattr(backend, "to_str"):
-        rules = json.loads(backend.to_str())
-        rules.pop("padding", None)  # left behind by whoever used it last
-        rules.pop("truncation", None)
-    else:
-        rules = [type(tokenizer).__name__, repr(tokenizer), tokenizer.get_vocab()]
-    told = json.dumps([rules, tokenizer.eos_token_id], sort_keys=True)
-    return hashlib.sha256(told.encode()).hexdigest()
+def token_dtype(tokenizer: Any) -> str:
+    """Return the smallest type on the disk that holds every id of the vocabulary."""
+    return "uint16" if max(tokenizer.get_vocab().values()) < 2**16 else "uint32"
 
 
 @contextmanager
@@ -175,7 +168,7 @@ def _tokenise(
     partial: Path, parts: Sequence[Part], tokenizer: Any, identity: dict[str, Any], progress: Progress
 ) -> int:
     """Write the tokens that are not yet in `partial`; return how many are then there."""
-    dtype = "uint16" if max(tokenizer.get_vocab().values()) < 2**16 else "uint32"
+    dtype = token_dtype(tokenizer)
     record = {"documents": 0, "tokens": 0, "dtype": dtype, **identity}
     total = sum(part.size() for part in parts) // 10**6
     with (partial / _TOKENS).open("ab") as file:
