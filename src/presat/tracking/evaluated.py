@@ -63,6 +63,22 @@ def comparable_scores(run: Run, metric: str | None, now: Mapping[str, Any], unti
     return Comparable(scores, otherwise, how)
 
 
+def scores_like_the_last(run: Run) -> Comparable | None:
+    """Of the held-out scores of a training run those that compare with its last one; None where nothing is recorded.
+
+    Raises:
+        RunError: the record cannot be read.
+    """
+    found = run.held_out()
+    own = read_json(run.path / EVALUATED).get(found[0], {}) if found and run.path.is_dir() else {}
+    steps = [step for step in map(int, own) if any(step in series for series in run.values.values())]
+    if found is None or not steps:
+        return None
+    last = own[str(max(steps))]
+    now = {key: value for key, value in last.items() if key != "model"}
+    return comparable_scores(run, f"{EVAL_PREFIX}{found[0]}/avg@{last['samples']}", now, max(steps))
+
+
 def forget_after(run: Path, step: int) -> None:
     """Forget the evaluations after `step`, as a resumed run does.
 

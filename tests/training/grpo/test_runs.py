@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import io
 import itertools
@@ -289,18 +290,21 @@ def test_a_run_killed_after_the_decision_comes_to_the_same_end(rising, monkeypat
     ]
 
 
+def view_at(config, step, **given):
+    """What `presat watch` showed of a run after a step."""
+    run = open_run(config.run)
+    run.status = "running"
+    run.values = {name: {s: v for s, v in series.items() if s <= step} for name, series in run.values.items()}
+    out = io.StringIO()
+    Console(file=out, width=200).print(live_view(run, given=given))
+    return " ".join(out.getvalue().replace("│", " ").split())
+
+
 def test_watching_and_the_run_agree_on_when_it_stops(rising):
     """Step by step, by the run's own settings; where others are asked for, the view says so."""
     run_train(rising, quiet=True)
 
-    def view(step, **given):
-        run = open_run(rising.run)
-        run.status = "running"
-        run.values = {name: {s: v for s, v in series.items() if s <= step} for name, series in run.values.items()}
-        out = io.StringIO()
-        Console(file=out, width=200).print(live_view(run, given=given))
-        return " ".join(out.getvalue().replace("│", " ").split())
-
+    view = functools.partial(view_at, rising)
     last = lines(rising.run)[-1]["step"]
     for step in range(1, last + 1):
         assert ("Going on is unlikely to gain much" in view(step)) == (step == last)
@@ -348,6 +352,9 @@ def test_the_early_stop_compares_scores_measured_alike(measured, changes, how, c
     assert lines(measured.run)[-1]["step"] >= 10  # the new score rose until step 8, far below the old one
     if status(measured.run)["status"] == "stopped":
         assert "those up to step 4 that were measured with other settings left out" in status(measured.run)["reason"]
+    last = lines(measured.run)[-1]["step"]
+    for step in range(6, last):  # from the first new score on the view, too, compares with its like
+        assert "Going on is unlikely to gain much" not in view_at(measured, step)
     if "without" not in how:
         assert re.search(
             rf"From step 6 on held_out was evaluated otherwise.*{how}", " ".join(open_run(measured.run).notes)
