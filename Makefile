@@ -5,7 +5,7 @@ READY := .venv/.ready
 VLLM := .venv-vllm/bin
 VLLM_READY := .venv-vllm/.ready
 
-.PHONY: setup demo test test-main test-slow setup-vllm test-vllm test-vllm-quick bench bench-vllm docs lock lock-vllm clean
+.PHONY: setup demo check test test-main test-slow setup-vllm test-vllm test-vllm-quick bench bench-vllm docs lock lock-vllm clean
 .DELETE_ON_ERROR:
 
 setup: $(READY)
@@ -21,6 +21,13 @@ $(READY): requirements.lock pyproject.toml
 
 demo: setup
 	$(BIN)/presat demo
+
+# The inner loop: all but what trains, samples through vLLM or starts whole programs. `make test` is everything.
+check: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+	$(BIN)/pytest -n 2 $(addprefix --ignore tests/,training vllm test_demo.py test_gpu_check.py)
 
 test: test-main $(if $(filter Linux,$(shell uname)),test-vllm-quick)
 

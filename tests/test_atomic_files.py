@@ -110,7 +110,6 @@ def test_nobody_renames_into_place_by_hand():
         ("files", "replace"),
         ("tracking.checkpoints", "rename"),  # TRL writes its own folder; the run's lock is held
         ("training.supervised.token_file", "rename"),  # kept on purpose when killed: the next one goes on with it
-        ("evaluation.traces", "replace"),
     }
     found = set()
     for file in SOURCE.rglob("*.py"):

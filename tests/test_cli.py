@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from presat.cli import VERBS, main, run
+from presat.cli import VERBS, _complaint, main, run
 from presat.config import dump_config, load_config, preset_names
 from presat.config.schema import ModelConfig, OptimConfig, TaskConfig, TrainConfig
 from presat.tracking import RunWriter, open_run
@@ -119,6 +119,12 @@ def test_a_reader_that_has_enough_is_no_error(words: str, buffered: str) -> None
         ("train --eval.sets.0.source x", "`eval.sets` is a list of settings, which only a file can hold"),
         ("train now", "does not know what to do with 'now'"),
         ("train --steps", "--steps needs a value (INT)."),
+        ("train --engine", "--engine needs a value (auto|small|transformers|vllm|server)."),
+        ("train --data.count many", "--data.count takes INT: invalid literal for int() with base 10: 'many'."),
+        ("train --optim.lr=fast", "--optim.lr takes FLOAT: could not convert string to float: 'fast'."),
+        ("train --run --steps 3", "--run needs a value (PATH)."),
+        ("train --engine=smal", "--engine cannot be 'smal'. Did you mean 'small'?"),
+        ("train --bf16 3", "does not know what to do with '3'"),
         ("train --steps many", "--steps takes INT: invalid literal for int() with base 10: 'many'."),
         ("train --engine smal", "--engine cannot be 'smal'. Did you mean 'small'?"),
         ("train --data.options [1", "--data.options takes YAML: not valid YAML: [1."),
@@ -140,6 +146,11 @@ def test_wrong_usage_exits_2_with_one_message(words: str, message: str, model, t
     printed = capsys.readouterr()
     assert message in one_message(printed)
     assert printed.out == ""
+
+
+def test_what_tyro_says_of_no_option_is_handed_on() -> None:
+    said = _complaint(SystemExit(2), "╭─ Odd ─╮\n│ Something new. │\n", "train", TrainConfig, [])
+    assert said == "`presat train` cannot read its command line: Odd Something new."
 
 
 @pytest.mark.parametrize(
@@ -321,11 +332,12 @@ def test_every_preset_fits_the_verb_it_is_named_for(preset: str) -> None:
     load_config(VERBS[verb].config, preset)
 
 
-@pytest.mark.parametrize(("verb", "asked"), [("demo", None), ("train", "1")])
-def test_large_pages_are_asked_for_but_not_for_the_demo(verb, asked, monkeypatch):
-    monkeypatch.setenv("THP_MEM_ALLOC_ENABLE", "")  # so that the variable is put back afterwards
-    monkeypatch.delenv("THP_MEM_ALLOC_ENABLE")
+@pytest.mark.parametrize(("verb", "pages", "gpus"), [("demo", None, ""), ("train", "1", None)])
+def test_large_pages_are_asked_for_but_not_for_the_demo_which_stays_on_the_cpu(verb, pages, gpus, monkeypatch):
+    for name in ("THP_MEM_ALLOC_ENABLE", "CUDA_VISIBLE_DEVICES"):
+        monkeypatch.setenv(name, "")  # so that the variable is put back afterwards
+        monkeypatch.delenv(name)
     with pytest.raises(SystemExit) as ended:
         main([verb, "--help"])
     assert ended.value.code == 0
-    assert os.environ.get("THP_MEM_ALLOC_ENABLE") == asked
+    assert (os.environ.get("THP_MEM_ALLOC_ENABLE"), os.environ.get("CUDA_VISIBLE_DEVICES")) == (pages, gpus)

@@ -25,7 +25,6 @@ ONLY = {
 }
 NEVER = {room: {"training"} for room in ("study", "report")}
 EXCEPTIONS = {
-    ("evaluation.traces", "training"): "the data verb for SFT counts tokens as SFT does",
     ("config.reference", "cli"): "renders the command line's help into docs/reference.md; nothing imports it",
 }
 HEAVY = ("torch", "transformers", "trl", "datasets")
@@ -90,6 +89,11 @@ def test_imports_go_one_way():
         )
     ]
     assert not wrong
+
+
+def test_nothing_private_of_another_package_is_imported():
+    private = {imported for _, imported in found() if any(part.startswith("_") for part in imported.split("."))}
+    assert {name for name in private if name.split(".")[0] not in ("presat", "__future__")} == set()
 
 
 def test_every_exception_is_still_needed():

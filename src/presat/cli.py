@@ -6,21 +6,28 @@ Results go to stdout, progress to stderr. Exit codes: 0 done, 1 failed with a me
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import math
 import os
+import re
 import select
 import sys
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from types import NoneType
+from typing import TYPE_CHECKING, Any, get_args
+
+from tyro.constructors import PrimitiveConstructorSpec
 
 from presat import __version__
 from presat.config import schema
 from presat.errors import ConfigError, PresatError, nearest
 
 if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
     from rich.console import Console
 
 Result = dict[str, Any]
@@ -195,7 +202,10 @@ def main(argv: list[str] | None = None) -> None:
     arguments = sys.argv[1:] if argv is None else argv
     # Large tensors in pages of 2 MB: handing out small ones took a fifth of a real model's step. The demo's tensors are
     # small, and clearing large pages for them took half of its time. torch reads this when it is imported.
-    if arguments[:1] != ["demo"]:
+    # Nor is the demo for a GPU, which takes longer over such tensors and rounds otherwise.
+    if arguments[:1] == ["demo"]:
+        os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
+    else:
         os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
     try:
         code = run(arguments)
@@ -304,7 +314,6 @@ def _parse(name: str, verb: Verb, argv: list[str], flags: Flags) -> schema.Setti
         ConfigError: an unknown option, or a value it cannot take.
     """
     import tyro
-    from tyro import _errors  # private, the only way to say these things in our own words; the tests notice a change
 
     from presat.config.load import build, load_config
 
@@ -317,13 +326,23 @@ def _parse(name: str, verb: Verb, argv: list[str], flags: Flags) -> schema.Setti
         raise ConfigError(f"{error}{hint}") from error
     common = "Also: --config FILE|PRESET, --json, --debug, --dry-run (print the resolved configuration)."
 
-    def refuse(event: Any) -> None:
-        raise ConfigError(_complaint(event, name, verb.config))
-
-    with _errors.on_parse_error(refuse):
-        parsed = tyro.cli(
-            verb.config, default=default, args=argv, prog=f"presat {name}", description=f"{verb.question} {common}"
-        )
+    description, said = f"{verb.question} {common}", io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            parsed, unknown = tyro.cli(
+                verb.config,
+                default=default,
+                args=argv,
+                prog=f"presat {name}",
+                description=description,
+                return_unknown_args=True,
+            )
+    except SystemExit as stop:
+        if not stop.code:  # --help
+            raise
+        raise ConfigError(_complaint(stop, said.getvalue(), name, verb.config, argv)) from stop
+    if unknown:
+        raise ConfigError(_unknown(unknown, name, verb.config))
     # tyro builds models field by field; validating the whole once more catches contradictions between fields
     return build(verb.config, parsed.model_dump(), "the command line")
 
@@ -338,33 +357,50 @@ def _reads(model: type[schema.Settings], source: str) -> bool:
     return True
 
 
-def _complaint(event: Any, verb: str, model: type[schema.Settings]) -> str:
-    """Say in one sentence what tyro found wrong with the command line."""
+def _complaint(stop: SystemExit, said: str, verb: str, model: type[schema.Settings], argv: list[str]) -> str:
+    """Say in one sentence what tyro found wrong with the command line.
+
+    What it raised on the way is in `stop`; which option it was about is only in what it printed.
+    """
     from pydantic import ValidationError
 
-    from presat.config.load import explain
+    from presat.config.load import explain, settings_of
 
-    cause = sys.exc_info()[1]
-    while cause is not None:  # a validator of ours: tyro has only its text, with pydantic's trimmings
-        if isinstance(cause, ValidationError):
+    reason, cause = "", stop.__cause__ or stop.__context__
+    while cause is not None:
+        if isinstance(cause, ValidationError):  # a validator of ours: tyro prints it with pydantic's trimmings
             return explain(cause, model, "the command line")
+        if isinstance(cause, ValueError) and not reason:  # of several types tried, what the last one says
+            reason = str(cause).splitlines()[-1].rpartition("'>: ")[2]
         cause = cause.__cause__ or cause.__context__
-    argument = getattr(event, "argument", None)
-    kind = argument.lowered.metavar if argument else ""
-    option = "/".join(argument.lowered.name_or_flags or (kind,)) if argument else ""
-    match type(event).__name__:
-        case "UnrecognizedArgs":
-            options = [word for word in event.tokens if word.startswith("-")]
-            if options:
-                return _unknown_option(options[0].partition("=")[0], verb, model)
-            return f"`presat {verb}` does not know what to do with '{event.tokens[0]}'. Options start with --."
-        case "InvalidChoice":
-            return f"{option} cannot be '{event.value}'.{nearest(event.value, event.choices)}"
-        case "BadValue" if event.reason == "too_few_values":
-            return f"{option} needs a value ({kind})."
-        case "InstantiationFailure" if argument:
-            return f"{option} takes {kind}: {event.message.rstrip('.!')}."
-    return f"`presat {verb}` cannot read its command line ({type(event).__name__}). Try `presat {verb} --help`."
+    option = next(iter(re.findall(r"--[\w.-]*\w", said)), "")
+    field = dict(settings_of(model)).get(option.lstrip("-").replace("-", "_"))
+    if field is None:
+        told = " ".join(re.sub(r"[^\x20-\x7e]", " ", said).split())  # without tyro's frame
+        return f"`presat {verb}` cannot read its command line: {told}"
+    given = " ".join(argv).replace(f"{option}=", f"{option} ").partition(f"{option} ")[2].split(" ")[0]
+    if reason:
+        return f"{option} takes {_kind(field)}: {reason.rstrip('.!')}."
+    if given and not given.startswith("--"):
+        return f"{option} cannot be '{given}'.{nearest(given, map(str, get_args(field.annotation)))}"
+    return f"{option} needs a value ({_kind(field)})."
+
+
+def _kind(field: FieldInfo) -> str:
+    """What a setting takes: INT, PATH, its choices, or what its own reader calls it."""
+    for mark in field.metadata:
+        if isinstance(mark, PrimitiveConstructorSpec):
+            return mark.metavar
+    parts = [part for part in get_args(field.annotation) or (field.annotation,) if part is not NoneType]
+    return "|".join(part if isinstance(part, str) else getattr(part, "__name__", str(part)).upper() for part in parts)
+
+
+def _unknown(words: list[str], verb: str, model: type[schema.Settings]) -> str:
+    """Say what is wrong with words that no option took."""
+    options = [word for word in words if word.startswith("-")]
+    if options:
+        return _unknown_option(options[0].partition("=")[0], verb, model)
+    return f"`presat {verb}` does not know what to do with '{words[0]}'. Options start with --."
 
 
 def _unknown_option(option: str, verb: str, model: type[schema.Settings]) -> str:

@@ -12,7 +12,7 @@ import torch
 
 from presat.demo.arithmetic import same_everywhere
 
-WEIGHTS = ["daf1eb7f362c7816", "1a9c1c76a66df317", "fdfa930295671f9a"]
+WEIGHTS = ["c755d0b9c4bf315a", "afe91b820550c7cb", "c56601ad91218810"]
 """After pre-training, SFT and GRPO, with torch 2.13.0: the same natively on a processor with AVX-512 and bfloat16 units
 and under emulation of others that have AVX2 alone (docs/lab-log.md)."""
 

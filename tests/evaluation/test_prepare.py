@@ -33,7 +33,8 @@ DATA = TaskConfig(source="lab/chains", name="chains", count=40, options={"operan
 
 
 def settings(toy_model: Path, folder: Path, kind: type = FilterConfig, **changes):
-    values = {"data": DATA, "model": ModelConfig(name=str(toy_model)), "run": folder / "run", "samples": 16,
+    data = DATA if kind is FilterConfig else DATA.model_copy(update={"name": ""})  # what only the filter logs by
+    values = {"data": data, "model": ModelConfig(name=str(toy_model)), "run": folder / "run", "samples": 16,
               "out": folder / "out.parquet", "max_new_tokens": 20, "chunk": 8, "threads": 1, "seed": 7}  # fmt: skip
     return kind(**(values | changes))
 

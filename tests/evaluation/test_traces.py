@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import random
+import subprocess
+import sys
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -13,9 +15,11 @@ from tests.training.runs import lines
 from transformers import AutoTokenizer
 
 from presat.cli import run
+from presat.config import dump_config
 from presat.config.schema import ModelConfig, SftConfig, TaskConfig, TracesConfig
 from presat.errors import ConfigError, DataError
 from presat.evaluation.traces import run_traces
+from presat.tasks.prompts import THINKING_PROMPTS
 from presat.training.supervised.sft import read_examples, run_sft
 
 
@@ -84,9 +88,9 @@ def test_the_token_counts_are_the_tokenizers_and_those_presat_sft_logs(config: T
 def test_the_thinking_file_gives_the_non_thinking_set_too_and_other_libraries_read_it(config: TracesConfig):
     done = run_traces(config)
     thinking, plain = (TaskConfig(source=done.files[name]) for name in ("thinking", "non_thinking"))
-    assert read_examples(thinking, thinking=False) == read_examples(plain, thinking=False)
+    assert list(read_examples(thinking, thinking=False)) == list(read_examples(plain, thinking=False))
     with pytest.raises(DataError, match="no <think>"):
-        read_examples(plain, thinking=True)
+        list(read_examples(plain, thinking=True))
     rows = load_dataset("parquet", data_files=done.files["thinking"], split="train")
     assert rows[0]["messages"][-1]["role"] == "assistant"
     assert len(rows) == done.kept
@@ -102,8 +106,8 @@ def test_rows_can_be_counted_named_and_refused(config: TracesConfig, tmp_path: P
         run_traces(config.model_copy(update={"where": {"domaine": "math"}}))
     with pytest.raises(DataError, match="holds no rows with these values"):
         run_traces(config.model_copy(update={"where": {"domain": "poetry"}}))
-    with pytest.raises(ConfigError, match=r"`data.prompt` means nothing to traces"):
-        run_traces(config.model_copy(update={"data": config.data.model_copy(update={"prompt": "thinking"})}))
+    with pytest.raises(ConfigError, match=r"`data.domain` decides the system message of `data.prompt`"):
+        run_traces(config.model_copy(update={"data": config.data.model_copy(update={"domain": "science"})}))
     with pytest.raises(ConfigError, match="reads lab sets by itself"):
         run_traces(config.model_copy(update={"data": TaskConfig(source="lab/chains")}))
 
@@ -130,3 +134,62 @@ def test_the_command_prints_what_is_in_the_sets(config: TracesConfig, capsys):
     found = json.loads(printed.out)
     assert found == json.loads(json.dumps(run_traces(config).to_json()))
     assert f"{found['response_tokens']['thinking']} response tokens" in printed.err.replace("\n", " ")
+
+
+def answered(words: str) -> list[dict]:
+    return [{"from": "user", "value": "3 a +1"}, {"from": "assistant", "value": words}]
+
+
+OPEN_THOUGHTS = (
+    "<|begin_of_thought|>\n\n3 a +1 4\n\n<|end_of_thought|>\n\n"
+    "<|begin_of_solution|>\n\n\\boxed{ 4 }\n\n<|end_of_solution|>"
+)
+ROWS = {
+    "plain columns": {"question": " 3 a +1", "trace": "3 a +1 4 ", "solution": "\\boxed{ 4 }"},
+    "usual names": {"problem": "3 a +1", "reasoning": "<think>\n3 a +1 4\n</think>", "response": "\\boxed{ 4 }"},
+    "OpenThoughts": {"system": "?", "conversations": answered(OPEN_THOUGHTS)},
+    "from and value": {"conversations": answered("<think>3 a +1 4</think>\\boxed{ 4 }")},
+    "opened": {"conversations": answered("3 a +1 4</think>\n\\boxed{ 4 }")},
+}
+
+
+@pytest.mark.parametrize("layout", list(ROWS))
+def test_sft_reads_every_file_of_traces_as_the_sets_made_of_it(layout: str, config: TracesConfig, tmp_path: Path):
+    file = tmp_path / "one.jsonl"
+    file.write_text(json.dumps(ROWS[layout]) + "\n")
+    done = run_traces(config.model_copy(update={"data": TaskConfig(source=str(file)), "where": {}}))
+    for name, thinking in (("thinking", True), ("non_thinking", False)):
+        (turns,) = pq.read_table(done.files[name])["messages"].to_pylist()
+        straight = list(read_examples(TaskConfig(source=str(file)), thinking))
+        assert straight == [(turns[:-1], turns[-1]["content"])]
+        assert list(read_examples(TaskConfig(source=done.files[name]), thinking)) == straight
+    assert straight == [([{"role": "user", "content": "3 a +1"}], "\\boxed{ 4 }")]
+
+
+def test_the_sets_train_to_the_very_text_that_is_in_them(config: TracesConfig):
+    done = run_traces(config)
+    for name, thinking in (("thinking", True), ("non_thinking", False)):
+        rows = pq.read_table(done.files[name])["messages"].to_pylist()
+        found = list(read_examples(TaskConfig(source=done.files[name]), thinking))
+        assert found == [(turns[:-1], turns[-1]["content"]) for turns in rows]
+
+
+def test_the_sets_get_the_prompt_that_is_asked_for_and_sft_gives_the_same_one(config: TracesConfig):
+    asked = {"prompt": "thinking", "domain": "science"}
+    done = run_traces(config.model_copy(update={"data": config.data.model_copy(update=asked)}))
+    ((turns, _), *_) = read_examples(TaskConfig(source=done.files["thinking"], count=1), thinking=True)
+    assert turns[0] == {"role": "system", "content": THINKING_PROMPTS["science"]}
+    own = TaskConfig(source=done.files["thinking"], count=1, prompt="thinking", domain="science")
+    assert next(read_examples(own, thinking=True))[0] == turns
+
+
+def test_making_the_sets_loads_no_trainer(config: TracesConfig, tmp_path: Path):
+    file = tmp_path / "config.yaml"
+    file.write_text(dump_config(config))
+    script = (
+        "import sys\nfrom presat.config import load_config, schema\nfrom presat.evaluation.traces import run_traces\n"
+        "run_traces(load_config(schema.TracesConfig, sys.argv[1]))\n"
+        "print([name for name in ('trl', 'presat.training') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", script, str(file)], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

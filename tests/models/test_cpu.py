@@ -26,3 +26,14 @@ def test_where_onednn_would_round_it_is_switched_off(monkeypatch) -> None:
         assert torch.get_float32_matmul_precision() == "highest"
     finally:
         torch.set_float32_matmul_precision(kept)
+
+
+def test_the_switch_is_left_alone_where_a_gpu_would_follow_it(monkeypatch) -> None:
+    kept = torch.get_float32_matmul_precision()
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    try:
+        torch.set_float32_matmul_precision("highest")
+        use_cpu(0, onednn=True)
+        assert torch.get_float32_matmul_precision() == "highest"
+    finally:
+        torch.set_float32_matmul_precision(kept)

@@ -86,6 +86,7 @@ def test_a_configuration_makes_a_weighted_sum() -> None:
                 {"source": "majority_vote", "gate": "think"},
                 {"source": "negative_entropy", "weight": 0.1, "options": {"last": 0.25}, "name": "calm_end"},
                 {"source": "random", "weight": 0, "gate": "boxed"},
+                {"source": "format_only", "weight": -0.5, "gate": "think"},
             ],
         }
     )
@@ -95,10 +96,11 @@ def test_a_configuration_makes_a_weighted_sum() -> None:
             "majority_vote": Gated(Gated(MajorityVote(12, "any", 2, 2.0), "think"), "boxed"),
             "calm_end": Gated(NegativeEntropy(0.25), "boxed"),
             "random": Gated(RandomCoin(3), "boxed"),
+            "format_only": Gated(Gated(FormatOnly(), "think", cost=True), "boxed", cost=True),
         },
-        {"majority_vote": 1.0, "calm_end": 0.1, "random": 0.0},
+        {"majority_vote": 1.0, "calm_end": 0.1, "random": 0.0, "format_only": -0.5},
     )
-    assert config.sources == ["majority_vote", "negative_entropy", "random"]
+    assert config.sources == ["majority_vote", "negative_entropy", "random", "format_only"]
     assert pickle.loads(pickle.dumps(made)) == made
 
 

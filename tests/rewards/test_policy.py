@@ -9,12 +9,15 @@ from typing import Any
 
 import pytest
 import torch
+from tests.device import DEVICE
 from tests.rewards.conftest import MakeGroup
 
 from presat.errors import RunError
 from presat.rewards import NegativeEntropy, SelfCertainty, Statistic
 from presat.rewards.policy import PolicyScorer, token_values
 from presat.types import Completion, Problem, RolloutGroup
+
+pytestmark = pytest.mark.device
 
 NEEDS = [Statistic("self_certainty"), Statistic("entropy"), Statistic("entropy", 0.25)]
 
@@ -34,7 +37,7 @@ def model() -> Any:
         initializer_range=0.5,  # peaked distributions: far from uniform
         tie_word_embeddings=False,
     )
-    return LlamaForCausalLM(config).train()
+    return LlamaForCausalLM(config).to(DEVICE).train()
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +58,7 @@ def groups() -> list[RolloutGroup]:
 def by_definition(model: Any, prompt: tuple[int, ...], response: tuple[int, ...]) -> tuple[list[float], list[float]]:
     """KL(U || p) and H(p) per response token, term by term over the vocabulary, in float64, without a cache."""
     with torch.no_grad():
-        logits = model.double()(torch.tensor([[*prompt, *response]])).logits[0]
+        logits = model.double()(torch.tensor([[*prompt, *response]], device=DEVICE)).logits[0]
     model.float()
     certainty, entropy = [], []
     for position in range(len(prompt) - 1, len(prompt) + len(response) - 1):

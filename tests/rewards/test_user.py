@@ -76,6 +76,13 @@ class OtherParts(OwnVote):
         values = [1.0] * len(group.completions)
         return Outcome(values, {c.text: values for c in group.completions})
 
+class Bounded:
+    def __init__(self, lowest, above=5):
+        self.lowest, self.above = lowest, above
+
+    def __call__(self, group, scores):
+        return [float(self.lowest) + self.above] * len(group.completions)
+
 NUMBER = 3
 '''
 
@@ -114,7 +121,7 @@ def test_its_own_vote_is_logged(gate: str, group: MakeGroup) -> None:
     reward = make_reward("own_rewards:OwnVote", gate)
     made = group([r"\boxed{7}", r"\boxed{8}", "no answer"])
     outcome = judge(reward, made, [])
-    assert outcome.values_N == [10.0, 0.0, 0.0]
+    assert outcome.values_N == [10.0, 0.0, 0.0 if gate == "none" else -1.0]  # less than anything that passes
     assert outcome.vote is not None
     assert (outcome.vote.label, outcome.vote.tied) == ("7", True)
     found = label_metrics(count_labels([made], [[Score(0.0), Score(1.0), Score(0.0)]], [outcome], 3))
@@ -155,6 +162,17 @@ def test_an_entry_point_names_it_too(group: MakeGroup) -> None:
     assert reward(group(["ab", "abcd"]), []) == [1.0, 0.0]
     with pytest.raises(ConfigError, match=r"no reward 'shortnes'\. Did you mean 'shortness'"):
         make_reward("shortnes")
+
+
+def test_what_fails_a_gate_earns_the_lowest_value_it_names(group: MakeGroup) -> None:
+    made = group([r"\boxed{7}", "no answer"])
+    for lowest in (-2, 0.0):
+        assert make_reward("own_rewards:Bounded", "boxed", lowest=lowest)(made, []) == [lowest + 5, lowest]
+    with pytest.raises(RunError, match=r"reward Bounded returned -3\.0, which is below its own `lowest`, -2"):
+        make_reward("own_rewards:Bounded", lowest=-2, above=-1.0)(made, [])
+    for lowest in (float("-inf"), "0"):
+        with pytest.raises(ConfigError, match="`lowest` of the reward Bounded should be a finite number or None"):
+            make_reward("own_rewards:Bounded", lowest=lowest)
 
 
 def test_it_goes_behind_gates_and_into_sums(group: MakeGroup) -> None:

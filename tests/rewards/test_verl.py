@@ -131,6 +131,21 @@ def _coin(text: str) -> float:
     return compute_score("math", text, "1", None, source="random", options={"probability": 0.5})["score"]
 
 
+def test_a_gate_before_a_reward_of_ones_own_needs_its_lowest_value(tmp_path, monkeypatch) -> None:
+    """verl shows one response at a time, so the least that passes is not to be seen."""
+    code = "def pays(group, scores):\n    return [-3.0]\n\ndef known(group, scores):\n    return [-3.0]\n"
+    (tmp_path / "verl_rewards.py").write_text(code + "\nknown.lowest = -9\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    def pay(text: str, source: str, gate: str) -> float:
+        return compute_score("math", text, "1", source=f"verl_rewards:{source}", gate=gate)["score"]
+
+    with pytest.raises(ConfigError, match="Give verl_rewards:pays an attribute `lowest`"):
+        pay("no box", "pays", "boxed")
+    assert pay("no box", "pays", "none") == -3
+    assert [pay(text, "known", "boxed") for text in ("no box", r"\boxed{1}")] == [-9, -3]
+
+
 @pytest.mark.parametrize("source", ["majority_vote", "soft_majority_vote", "self_certainty", "negative_entropy"])
 def test_what_needs_the_group_or_the_policy_is_refused(source: str) -> None:
     with pytest.raises(ConfigError, match=f"one response at a time, and {source} needs the whole group"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from tests.device import DEVICE
 
 from presat.models.lab import lab_tokenizer
 from presat.types import Problem
@@ -46,7 +47,7 @@ def build(kind: str, tokenizer, dtype: str = "float32"):
                 weight.add_(0.3 * torch.randn_like(weight))
             else:
                 weight.mul_(4 if "lm_head" in name or "embed" in name else 2)
-    return model.to(getattr(torch, dtype)).eval()
+    return model.to(DEVICE, getattr(torch, dtype)).eval()
 
 
 @pytest.fixture(scope="session")

@@ -2,12 +2,15 @@ from __future__ import annotations
 
 import pytest
 import torch
+from tests.device import DEVICE, SLACK, same_draws
 from tests.rollouts.conftest import build
 
 from presat.errors import ConfigError, DataError
 from presat.rollouts import make_engine, seed_for
 from presat.rollouts.batching import draw
 from presat.types import Problem, Sampling
+
+pytestmark = pytest.mark.device
 
 SAMPLING = Sampling(1.0, 90, 64)  # more than one block of draws and one growth of the cache
 SEEDS = [seed_for(1, i) for i in range(5)]
@@ -19,11 +22,11 @@ def tokens(groups):
 
 def forced_logprobs(model, group, completion, temperature=1.0):
     """The model's own log-probability of each response token, unpadded and uncached."""
-    ids = torch.tensor([[*group.prompt_ids, *completion.token_ids]])
+    ids = torch.tensor([[*group.prompt_ids, *completion.token_ids]], device=model.device)
     with torch.no_grad():
         logprobs = (model(input_ids=ids).logits.float() / temperature).log_softmax(-1)
     start = len(group.prompt_ids)
-    return logprobs[0, start - 1 : -1].gather(1, ids[0, start:, None])[:, 0]
+    return logprobs[0, start - 1 : -1].gather(1, ids[0, start:, None])[:, 0].cpu()
 
 
 @pytest.mark.parametrize("kind", ["small", "transformers"])
@@ -36,14 +39,14 @@ def test_logprobs_are_the_models_own(kind, temperature, model, tokenizer, proble
         for group in groups
         for c in group.completions
     ]
-    assert max(gaps) < 1e-5
+    assert max(gaps) < 1e-5 * SLACK
     assert max(len(c.token_ids) for group in groups for c in group.completions) > 70
 
 
 def test_both_engines_draw_the_same_responses(model, tokenizer, problems):
     small = make_engine(model, tokenizer, "small").generate(problems, 6, SAMPLING, SEEDS)
     general = make_engine(model, tokenizer, "transformers").generate(problems, 6, SAMPLING, SEEDS)
-    assert tokens(small) == tokens(general)
+    assert same_draws(tokens(small), tokens(general))
 
 
 @pytest.mark.parametrize("kind", ["small", "transformers"])
@@ -51,8 +54,8 @@ def test_draws_do_not_depend_on_batching_or_company(kind, llama, tokenizer, prob
     whole = make_engine(llama, tokenizer, kind, rows=64).generate(problems, 6, SAMPLING, SEEDS)
     pieces = make_engine(llama, tokenizer, kind, rows=4).generate(problems, 6, SAMPLING, SEEDS)
     alone = make_engine(llama, tokenizer, kind).generate([problems[3]], 3, SAMPLING, [SEEDS[3]])
-    assert tokens(whole) == tokens(pieces)
-    assert tokens(alone)[0] == tokens(whole)[3][:3]
+    assert same_draws(tokens(whole), tokens(pieces))
+    assert same_draws(tokens(alone), [tokens(whole)[3][:3]])
 
 
 def test_responses_of_a_group_and_of_other_seeds_differ(llama, tokenizer, problems):
@@ -66,12 +69,14 @@ def test_responses_of_a_group_and_of_other_seeds_differ(llama, tokenizer, proble
 @pytest.mark.parametrize("kind", ["small", "transformers"])
 def test_temperature_zero_is_greedy_decoding(kind, model, tokenizer, problems):
     group = make_engine(model, tokenizer, kind).generate(problems[:1], 2, Sampling(0.0, 30, 64), [5])[0]
-    ids = torch.tensor([group.prompt_ids])
+    ids = torch.tensor([group.prompt_ids], device=model.device)
     expected = model.generate(ids, attention_mask=torch.ones_like(ids), do_sample=False, max_new_tokens=30)
     wanted = expected[0, ids.shape[1] :].tolist()
     assert [list(c.token_ids) for c in group.completions] == [wanted, wanted]
     assert torch.allclose(
-        forced_logprobs(model, group, group.completions[0]), torch.tensor(group.completions[0].logprobs), atol=1e-5
+        forced_logprobs(model, group, group.completions[0]),
+        torch.tensor(group.completions[0].logprobs),
+        atol=1e-5 * SLACK,
     )
 
 
@@ -97,7 +102,7 @@ def test_the_live_weights_are_sampled(tokenizer, problems):
     assert tokens(before) != tokens(after)
     assert (
         forced_logprobs(model, after[0], after[0].completions[0]) - torch.tensor(after[0].completions[0].logprobs)
-    ).abs().max() < 1e-5
+    ).abs().max() < 1e-5 * SLACK
 
 
 def test_training_mode_is_kept(tokenizer, problems):
@@ -139,10 +144,11 @@ def test_unknown_or_unfit_engines_are_refused(llama, tokenizer):
     assert type(make_engine(other, tokenizer)).__name__ == "TransformersEngine"
 
 
-@pytest.mark.parametrize(("vocabulary", "device", "chosen"), [
-    (300_000, "cpu", "SmallEngine"), (300_000, "meta", "TransformersEngine"), (1_100_000, "cpu", "TransformersEngine"),
+@pytest.mark.parametrize(("vocabulary", "device", "gpu", "chosen"), [
+    (300_000, "cpu", False, "SmallEngine"), (300_000, "meta", False, "TransformersEngine"),
+    (1_100_000, "cpu", False, "TransformersEngine"), (300_000, "cpu", True, "TransformersEngine"),
 ])  # fmt: skip
-def test_auto_takes_the_small_engine_up_to_a_size(vocabulary, device, chosen, tokenizer):
+def test_auto_takes_the_small_engine_up_to_a_size(vocabulary, device, gpu, chosen, tokenizer, monkeypatch):
     from transformers import LlamaConfig, LlamaForCausalLM
 
     shape = {"hidden_size": 1024, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 16}
@@ -150,6 +156,9 @@ def test_auto_takes_the_small_engine_up_to_a_size(vocabulary, device, chosen, to
         model = LlamaForCausalLM(LlamaConfig(vocab_size=vocabulary, **shape)).to(torch.bfloat16)
     if device == "cpu":
         model = model.to_empty(device="cpu")  # reserved, never touched
+    monkeypatch.setattr(
+        torch.cuda, "is_available", lambda: gpu
+    )  # where there is one, the trainer moves the model there
     assert type(make_engine(model, tokenizer)).__name__ == chosen
 
 
@@ -157,14 +166,18 @@ def test_the_general_engine_runs_other_architectures(tokenizer, problems):
     from transformers import GPT2Config, GPT2LMHeadModel
 
     torch.manual_seed(0)
-    other = GPT2LMHeadModel(
-        GPT2Config(vocab_size=len(tokenizer), n_embd=16, n_layer=2, n_head=2, n_positions=64, initializer_range=0.5)
-    ).eval()
+    other = (
+        GPT2LMHeadModel(
+            GPT2Config(vocab_size=len(tokenizer), n_embd=16, n_layer=2, n_head=2, n_positions=64, initializer_range=0.5)
+        )
+        .to(DEVICE)
+        .eval()
+    )
     groups = make_engine(other, tokenizer).generate(problems, 3, Sampling(1.0, 30, 64), SEEDS)
     gaps = [
         (forced_logprobs(other, g, c) - torch.tensor(c.logprobs)).abs().max() for g in groups for c in g.completions
     ]
-    assert max(gaps) < 1e-4
+    assert max(gaps) < 1e-4 * SLACK
 
 
 def test_inverse_cdf_draws_in_proportion():

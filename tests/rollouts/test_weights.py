@@ -5,17 +5,20 @@ from __future__ import annotations
 import pytest
 import torch
 from safetensors.torch import load_file
+from tests.device import DEVICE
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from presat.config.schema import LoraConfig
 from presat.models.adapters import peft_config
 from presat.rollouts.weights import fingerprint, save_weights, whole_weights
 
+pytestmark = pytest.mark.device
+
 
 def model(tied: bool = False) -> LlamaForCausalLM:
     torch.manual_seed(0)
     sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 2}
-    return LlamaForCausalLM(LlamaConfig(vocab_size=40, tie_word_embeddings=tied, **sizes))
+    return LlamaForCausalLM(LlamaConfig(vocab_size=40, tie_word_embeddings=tied, **sizes)).to(DEVICE)
 
 
 def adapted(dtype: torch.dtype = torch.float32):
@@ -70,7 +73,7 @@ def test_a_file_of_them_loads_as_the_model(tmp_path):
     tied = model(tied=True)
     save_weights(whole_weights(tied), tmp_path / "new" / "1")
     found = load_file(tmp_path / "new" / "1" / "model.safetensors")
-    other = LlamaForCausalLM(tied.config)
+    other = LlamaForCausalLM(tied.config).to(DEVICE)
     other.load_state_dict(found)
-    ids = torch.arange(8)[None]
+    ids = torch.arange(8, device=DEVICE)[None]
     assert torch.equal(other(input_ids=ids).logits, tied(input_ids=ids).logits)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import time
 from collections import Counter
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from presat import load_problems, score
 from presat.errors import DataError
 from presat.tasks import save_problems
 from presat.tasks.choices import problem_of_choices
+from presat.types import Score
 from presat.verify import Verifier
 from presat.verify.choice import read_choice
 
@@ -93,12 +97,76 @@ def test_a_malformed_row_is_named(row, message):
     ],
 )  # fmt: skip
 def test_what_option_an_answer_means(answer, letter):
-    assert read_choice(answer, ["the first", "The second", "the third", "$5$"]) == letter
+    assert read_choice(answer, ["the first", "The second", "the third", "$5$"])[0] == letter
+
+
+SPEEDS = ["3 m/s", r"$24\,\text{m/s}$", "24 A", "A stone falls", "C. elegans (F = ma)"]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "Option B", "option b", "{B}", r"\textrm{B}", "B (24 m/s)", "**B**", "(B)", "B.", "B:", "B)", "(B).", "[B]",
+        r"\text{B}", r"\mathbf{B}", r"$\mathrm{(B)}$", r"\textbf{B.}", r"\boldsymbol{B}", "Answer: B", "answer is (B)",
+        "The correct answer is B.", "The answer is option B", "**Answer:** B", "(Option B)", "Choice B: 24 m/s",
+        "B: 24 m/s", "b) 24 m/s", "**B) 24 m/s**", "B. 24 m/s", "B, 24 m/s", "B - 24 m/s", "B 24 m/s", "(B) 24 m/s",
+        "B (because it is larger)", "B) about 24 m/s", "Option B (the larger)", "Answer: 24 m/s", "**24 m/s**",
+        "(24 m/s)", "`B`",
+    ],
+)  # fmt: skip
+def test_every_way_to_name_the_second_option(answer):
+    assert read_choice(answer, SPEEDS) == ("B", None)
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        ("A and B", "several options"), ("A, B", "several options"), ("(A, B)", "several options"),
+        ("B or C", "several options"), ("B (not A)", "several options"), ("Option A or B", "several options"),
+        ("A) 3 m/s, B) 24 m/s", "several options"), ("B: 3 m/s", "letter and text of different options"),
+        ("Option B: 24 A", "letter and text of different options"), ("F", "no option has this letter"),
+        ("f", "no option has this letter"), ("(F)", "no option has this letter"),
+        ("Option F", "no option has this letter"), ("F) 9 m/s", "no option has this letter"),
+        ("25 m/s", "none of the options"), ("A body falls", "none of the options"), ("AB", "none of the options"),
+        ("B. subtilis", "none of the options"), ("C(5,2)", "none of the options"), ("E = 3", "none of the options"),
+        ("A - 3", "none of the options"), ("option", "none of the options"), ("**", "none of the options"),
+    ],
+)  # fmt: skip
+def test_an_answer_that_means_no_option_has_a_reason(answer, reason):
+    assert read_choice(answer, SPEEDS) == (None, reason)
+    problem = problem_of_choices({"question": "Which?", "options": SPEEDS, "answer_letter": "B"}, "row")
+    assert score(problem, f"\\boxed{{{answer}}}") == Score(0.0, answer, reason)
+
+
+def test_an_options_own_text_is_that_option_whatever_letters_are_in_it():
+    for letter, text in zip("ABCDE", SPEEDS, strict=True):
+        for answer in (text, f"{letter}) {text}", f"{letter} ({text})", f"Option {letter}: {text}"):
+            assert read_choice(answer, SPEEDS) == (letter, None)
+    intervals = ["(0, 1)", "[0, 1]", "(0, 1]", "0, 1"]
+    for letter, text in zip("ABCD", intervals, strict=True):
+        assert read_choice(text, intervals) == (letter, None)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["answer is " * 20_000, "{" * 50_000 + "}" * 50_000, "*" * 100_000, "B (" * 30_000, "(" * 99_999 + "B"],
+)  # fmt: skip
+def test_hostile_answers_are_read_in_time(text):
+    began = time.monotonic()
+    read_choice(text, SPEEDS)
+    assert time.monotonic() - began < 2
+
+
+@given(st.text(alphabet="ABCEFabc ()[]{}.:,-*_$\\texor0", max_size=20))
+def test_any_answer_means_an_option_or_has_a_reason(answer):
+    letter, reason = read_choice(answer, SPEEDS)
+    assert (letter is None) == (reason is not None)
+    assert letter in (None, *"ABCDE")
 
 
 def test_small_letters_that_are_an_options_text_are_the_text_and_equal_options_are_nobodys():
-    assert read_choice("b", ["a + b", "a", "b"]) == "C"
-    assert read_choice("same", ["same", "Same", "other"]) is None
+    assert read_choice("b", ["a + b", "a", "b"]) == ("C", None)
+    assert read_choice("same", ["same", "Same", "other"]) == (None, "several options")
 
 
 def test_scores_read_the_letter_out_of_the_box_in_both_modes():
@@ -108,4 +176,6 @@ def test_scores_read_the_letter_out_of_the_box_in_both_modes():
         scores = [score(problem, text, mode) for text in texts]
         assert [s.value for s in scores] == [1.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0]
         assert [s.extracted for s in scores] == ["B", "B", "B", "A", "zwei", None, ""]
+        reasons = [None, None, None, None, "none of the options", "no boxed answer", "empty box"]
+        assert [s.reason for s in scores] == reasons
         assert Verifier(mode).extract(problem, texts) == ["B", "B", "B", "A", "zwei", None, ""]

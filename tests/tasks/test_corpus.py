@@ -129,3 +129,13 @@ def test_what_cannot_be_read_is_said(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="is empty; it should hold"):
         texts(tmp_path / "empty")
+
+
+def test_what_means_nothing_to_a_source_of_text_is_refused(tmp_path):
+    (tmp_path / "a.txt").write_text("one\n")
+    (tmp_path / "b.jsonl").write_text('{"body": "two"}\n')
+    with pytest.raises(ConfigError, match=r"a\.txt has no columns, every line is a document: leave `data\.text` out"):
+        corpus_parts(str(tmp_path / "a.txt"), "body")
+    with pytest.raises(ConfigError, match=r"is read whole: `data\.subset` names a part of a Hugging Face dataset"):
+        corpus_parts(str(tmp_path), "body", "4plus")
+    assert [part.column for part in corpus_parts(str(tmp_path), "body")] == ["body", "body"]  # the folder has columns

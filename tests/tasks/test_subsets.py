@@ -165,3 +165,31 @@ def test_a_balanced_subset_shares_tasks_and_difficulties_as_the_published_one_do
         choose_subset(pool, settings.model_copy(update={"n": 7, "batch": 0}))
     with pytest.raises(DataError, match=r"has no field 'source_datset' .*Did you mean 'source_dataset'"):
         choose_subset(pool, settings.model_copy(update={"balance": "source_datset"}))
+
+
+def graph(islands, locks):
+    kinds = ["largest_island"] * len(islands) + ["quantum_lock"] * len(locks)
+    return [
+        replace(problem, metadata={**problem.metadata, "source_dataset": kind})
+        for problem, kind in zip(problems_with([*islands, *locks]), kinds, strict=True)
+    ]
+
+
+def test_the_other_values_fill_in_where_one_runs_out(caplog):
+    problems = graph([3, 0, 16, 16], range(1, 16))  # one island can be used
+    settings = SubsetConfig(n=8, balance="source_dataset")
+    chosen = choose_subset(problems, settings)
+    assert Counter(p.metadata["source_dataset"] for p in chosen) == {"largest_island": 1, "quantum_lock": 7}
+    assert [p.metadata["source_dataset"] for p in chosen][:2] == ["largest_island", "quantum_lock"]
+    assert "largest_island 1, quantum_lock 7" in caplog.text
+    assert chosen == choose_subset(problems, settings)
+    more = choose_subset(problems, settings.model_copy(update={"n": 16, "batch": 0}))
+    assert [p.id for p in more][:8] == [p.id for p in chosen]
+    with pytest.raises(DataError, match="Only 16 of 19 problems are solved sometimes"):
+        choose_subset(problems, settings.model_copy(update={"n": 18, "batch": 0}))
+
+
+def test_equal_shares_are_not_warned_of(caplog):
+    chosen = choose_subset(graph(range(1, 5), range(1, 16)), SubsetConfig(n=8, balance="source_dataset"))
+    assert Counter(p.metadata["source_dataset"] for p in chosen) == {"largest_island": 4, "quantum_lock": 4}
+    assert not caplog.messages

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
+from presat.config.schema import TaskConfig
 from presat.errors import ConfigError, DataError
-from presat.tasks.traces import read_trace
+from presat.tasks.prompts import with_prompt
+from presat.tasks.traces import read_trace, read_traces
+from presat.types import Problem
 
 THOUGHT = (
     "<|begin_of_thought|>\n\n2 and 2 are 4\n\n<|end_of_thought|>\n\n"
@@ -78,3 +83,92 @@ def test_a_response_beside_a_chat_is_no_reference(name):
 def test_a_malformed_row_is_named(row, columns, error, message):
     with pytest.raises(error, match=message):
         read_trace(row, columns, "row 1")
+
+
+OPENED = [{"role": "user", "content": "2+2?"}, {"role": "assistant", "content": "2 and 2 are 4</think>It is 4."}]
+OTHERS = {
+    "opened by the prompt": ({"messages": OPENED}, "2 and 2 are 4", "It is 4."),
+    "cut off": ({"messages": [OPENED[0], {**OPENED[1], "content": "<think>2 and"}]}, "2 and", ""),
+    "said before": ({"messages": [OPENED[0], {**OPENED[1], "content": "Hm. <think>2</think> 4"}]}, "Hm. 2", "4"),
+    "no markers": ({"messages": [OPENED[0], {**OPENED[1], "content": "It is 4."}]}, "", "It is 4."),
+    "no chat here": ({"messages": None, "question": "2+2?", "trace": "add", "solution": "4"}, "add", "4"),
+    "in one column": ({"question": "2+2?", "response": "<think>add</think>4"}, "add", "4"),
+    "twice": ({"question": "2+2?", "trace": "add", "response": "<think>add</think>4"}, "add", "4"),
+    "stray markers": (
+        {"question": "2+2?", "trace": "<think>a </think> b</think>", "solution": "<|begin_of_solution|>4"},
+        "a  b", "4",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", list(OTHERS))
+def test_a_trace_and_a_solution_hold_no_markers_and_what_is_made_of_them_reads_the_same(case):
+    row, trace, solution = OTHERS[case]
+    read = read_trace(row, {}, "row 1")
+    assert (read.trace, read.solution) == (trace, solution)
+    if solution:
+        again = read_trace({"messages": read.thinking()}, {}, "row 1")
+        assert (again.thinking(), again.non_thinking()) == (read.thinking(), read.non_thinking())
+
+
+def test_what_is_not_asked_for_need_not_be_there():
+    row = {"question": "2+2?", "solution": "4", "answer": {"a": "list"}}
+    read = read_trace(row, {}, "row 1", thinking=False, gold=False)
+    assert (read.trace, read.solution, read.gold) == ("", "4", None)
+    with pytest.raises(DataError, match="no trace among the fields"):
+        read_trace(row, {}, "row 1", gold=False)
+
+
+@pytest.fixture
+def data(tmp_path):
+    rows = [
+        {"question": f"{n}?", "trace": "t", "solution": str(n), "kind": "even" if n % 2 == 0 else "odd"}
+        for n in range(20)
+    ]
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return TaskConfig(source=str(tmp_path / "a.jsonl"))
+
+
+def solutions(data, **more):
+    return [int(trace.solution) for _, trace in read_traces(data, **more)]
+
+
+def test_random_rows_are_drawn_by_the_seed_and_stay_in_order(data):
+    drawn = [data.model_copy(update={"count": 6, "seed": seed, "options": {"sample": True}}) for seed in (1, 2)]
+    first, second = map(solutions, drawn)
+    assert first == sorted(set(first)) == solutions(drawn[0])
+    assert len(first) == 6
+    assert first not in (second, list(range(6)))
+    odd = solutions(drawn[0], only={"kind": "odd"})
+    assert len(odd) == 6
+    assert all(n % 2 for n in odd)
+    assert solutions(data.model_copy(update={"count": 6})) == list(range(6))
+    with pytest.raises(DataError, match="fewer than the 6 asked for"):
+        solutions(drawn[0], only={"kind": "even", "question": "2?"})
+
+
+def test_a_prompt_style_is_the_problems_own(data):
+    styled = data.model_copy(update={"prompt": "thinking", "domain": "science", "count": 1})
+    ((_, trace),) = read_traces(styled)
+    problem = with_prompt(Problem("x", ({"role": "user", "content": "0?"},), None, "science", "math"), "thinking")
+    assert trace.prompt == problem.messages
+    assert trace.thinking()[:2] == list(problem.messages)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"seed": 3}, "`data.seed` decides nothing here"),
+        ({"seed": 3, "count": 4}, "`data.seed` decides nothing here"),
+        ({"options": {"sample": True}}, "no `count` is given"),
+        ({"domain": "science"}, "`data.domain` decides the system message of `data.prompt`, and that is not set"),
+        ({"prompt": "think_opened"}, "`data.prompt: think_opened` leaves out what a target begins with"),
+        ({"columns": {"qestion": "question"}}, "there is no 'qestion'. Did you mean 'question'"),
+        ({"split": "test"}, "is read whole: `split` names a part"),
+        ({"options": {"subset": "metadata"}}, "is read whole: `subset` names a part"),
+        ({"options": {"sampel": True}}, "takes no option 'sampel'. Did you mean 'sample'"),
+    ],
+)
+def test_a_setting_that_traces_cannot_honour_is_refused(data, settings, message):
+    with pytest.raises(ConfigError, match=message):
+        list(read_traces(data.model_copy(update=settings)))

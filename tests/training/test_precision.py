@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from tests.training.runs import last_weights, lines, on_two_processes, weights
 
@@ -64,6 +65,7 @@ def test_gradient_checkpointing_computes_twice_and_changes_no_number(toy_model, 
     assert lines(again["train"].run)[-1]["reward"] == lines(plain["train"].run)[-1]["reward"]  # the same samples
 
 
+@pytest.mark.device
 def test_autocast_rounds_the_passes_and_keeps_the_weights(toy_model, tmp_path, toy_config):
     plain = configs(toy_model, tmp_path / "plain", toy_config)
     runs = configs(toy_model, tmp_path / "rounded", toy_config, bf16=True)

@@ -46,7 +46,8 @@ from presat.rewards.certainty import Statistic
 from presat.rewards.policy import PolicyScorer
 from presat.rollouts import make_engine
 from presat.tasks.lab import lab_problems
-from presat.training.supervised.fit import bits_per_token, row
+from presat.models.examples import row
+from presat.training.supervised.fit import bits_per_token
 from presat.types import Sampling
 
 torch.set_num_threads(1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from typing import Any, NamedTuple
 
@@ -80,13 +79,18 @@ def train(folder, steps: int, **changes: Any) -> Trained:
             G,
             None,
             seed=0,
-            sink=lambda d: (drawn.append(d), before.append(copy.deepcopy(model.state_dict()))),
+            sink=lambda d: (drawn.append(d), before.append(state(model))),
         )
         trainer = make_trainer(config, plan_batches(config, 1), model, tokenizer, rollouts, folder / "checkpoints")
         trainer.train()
         reference, _ = load_model_and_tokenizer(config.model.name, "float32")
     logs = [line for line in trainer.state.log_history if "loss" in line]
-    return Trained(config, drawn, [*before, copy.deepcopy(model.state_dict())], logs, reference)
+    return Trained(config, drawn, [*before, state(model)], logs, reference)
+
+
+def state(model) -> dict[str, torch.Tensor]:
+    """The weights as they are now, on the CPU, where everything is computed by hand."""
+    return {name: weight.detach().cpu().clone() for name, weight in model.state_dict().items()}
 
 
 def logprobs(model, prompt, response):

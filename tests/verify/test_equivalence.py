@@ -31,6 +31,90 @@ def test_answers_that_cannot_be_compared_in_time_are_different() -> None:
         assert equivalence_classes(["9^{9^{9^9}}", "5", "9^{9^{9^9}}"], "math", judge) == [0, 1, 0]
 
 
+def test_equal_answers_are_one_class_though_math_verify_is_not_transitive(boxed: Verifier) -> None:
+    r"""25.0 is 25 and 25 is `\text{25}`, but 25.0 is not `\text{25}`: together they outvote the other answer."""
+    texts = ["26"] * 7 + ["25.0"] * 3 + ["25"] * 3 + [r"\text{25}"] * 2
+    for answers in (texts, texts[::-1]):
+        classes = equivalence_classes(answers, "math", boxed)
+        assert Counter(classes).most_common(1) == [(classes[answers.index("25")], 8)]
+
+
+class _Graph(Verifier):
+    """A judge to whom the given pairs are equal, whichever way round; it hangs over the given forms and pairs."""
+
+    def __init__(self, equal=(), hostile=(), hanging=()) -> None:  # type: ignore[no-untyped-def]
+        super().__init__()
+        self.equal = {frozenset(pair) for pair in equal}
+        self.hostile, self.hanging = set(hostile), {frozenset(pair) for pair in hanging}
+        self.asked: list[frozenset[str]] = []
+        self.hangs = 0
+
+    def equivalent(self, pairs) -> list[bool | None]:  # type: ignore[no-untyped-def]
+        return [self._one(frozenset(pair)) for pair in pairs]
+
+    def _one(self, pair: frozenset[str]) -> bool | None:
+        self.asked.append(pair)
+        if pair & self.hostile or pair in self.hanging:
+            self.hangs += 1
+            return None
+        return pair in self.equal
+
+
+NAMES = st.sampled_from("abcdefgh")
+PAIRS = st.lists(st.tuples(NAMES, NAMES).filter(lambda pair: pair[0] != pair[1]), max_size=10)
+
+
+def _partition(classes: list[int | None], answers: list[str]) -> set[frozenset[str]]:
+    return {
+        frozenset(answer for answer, own in zip(answers, classes, strict=True) if own == number) for number in classes
+    }
+
+
+@given(st.lists(NAMES, max_size=16), PAIRS, st.sets(NAMES, max_size=3), st.randoms(use_true_random=False))
+def test_classes_are_all_that_equal_pairs_connect_in_any_order(answers, equal, hostile, random) -> None:  # type: ignore[no-untyped-def]
+    judge = _Graph(equal, hostile)
+    found = _partition(equivalence_classes(answers, "math", judge), answers)
+    left = {frozenset(answer) for answer in answers}
+    for a, b in equal * len(answers):  # joined again and again, until nothing is left to join
+        if {a, b} <= set(answers) - hostile:
+            touched = {group for group in left if group & {a, b}}
+            left = left - touched | {frozenset().union(*touched)}
+    assert found == left
+    forms = set(answers)
+    assert len(judge.asked) <= len(forms) + len(forms) * (len(forms) - 1) / 2
+    assert len(judge.asked) == len(set(judge.asked))  # no pair twice
+    assert judge.hangs == (len(hostile & forms) if len(forms) > 1 else 0)  # each hostile form hangs once
+    random.shuffle(answers)
+    assert _partition(equivalence_classes(answers, "math", _Graph(equal, hostile)), answers) == found
+
+
+@given(st.lists(NAMES, max_size=16), PAIRS, PAIRS)
+def test_pairs_that_hang_cost_one_form_each(answers, equal, hanging) -> None:  # type: ignore[no-untyped-def]
+    judge = _Graph(equal, (), hanging)
+    equivalence_classes(answers, "math", judge)
+    assert judge.hangs <= max(0, len(set(answers)) - 1)
+
+
+def test_equal_texts_and_whole_numbers_are_not_compared() -> None:
+    judge = _Graph()
+    assert equivalence_classes(["x"] * 16, "math", judge) == [0] * 16
+    assert equivalence_classes(["1", "2", "3"] * 5, "math", judge) == [0, 1, 2] * 5
+    assert judge.asked == []
+    equivalence_classes(["1"] * 13 + ["2", "3", "x"], "math", judge)
+    assert len(judge.asked) == 4  # whether x hangs, and x with each number
+
+
+@given(st.lists(NAMES, max_size=8), st.lists(NAMES, max_size=8), PAIRS)
+def test_wrong_answers_that_a_chain_connects_outvote_the_right_ones(right_ones, wrong_ones, equal) -> None:  # type: ignore[no-untyped-def]
+    """The winner by verdicts is that of all comparisons made, where right and wrong answers are never equal."""
+    wrong_ones = [name.upper() for name in wrong_ones]
+    equal = [(a.upper(), b.upper()) for a, b in equal] + [(a, b) for a in "abcdefgh" for b in "abcdefgh" if a < b]
+    scores = [*right(*right_ones), *wrong(*wrong_ones)]
+    quick = judged_classes(scores, "math", _Graph(equal))
+    full = equivalence_classes([*right_ones, *wrong_ones], "math", _Graph(equal))
+    assert _winner_is_right(quick, scores) == _winner_is_right(full, scores)
+
+
 @given(st.lists(st.one_of(st.none(), st.integers(-99, 99).map(str)), max_size=20))
 def test_whole_numbers_fall_into_their_values(answers: list[str | None]) -> None:
     classes = equivalence_classes(answers, "math", Verifier())  # needs no worker

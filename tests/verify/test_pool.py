@@ -19,9 +19,18 @@ from tests.verify.conftest import MakeProblem
 from presat.errors import VerifierError
 from presat.types import Score
 from presat.verify import Verifier
+from presat.verify import pool as pool_module
 from presat.verify import worker as worker_module
-from presat.verify.pool import WorkerPool
+from presat.verify.pool import WorkerPool, _Batch
 
+LOCK = {
+    "source_dataset": "quantum_lock",
+    "solution_path": ["A"],
+    "target_value": 1,
+    "buttons": [{"name": "A", "type": "add", "value": 1, "active_state": "any"}],
+    "initial_state": "red",
+    "initial_value": 0,
+}
 HANGS = r"9^{9^{9^9}}"
 """Python would compute this number for longer than anyone waits."""
 
@@ -68,14 +77,87 @@ def test_workers_share_the_items_and_verdicts_stay_in_order() -> None:
     assert pool._workers == []
 
 
-def test_a_worker_that_dies_at_work_costs_one_item() -> None:
-    pool = WorkerPool(timeout_s=20)
-    pool.run([item("1", "1")])
+def begin(pool: WorkerPool, items: list[Any]) -> _Batch:
+    """Hand out the first item and wait until a worker is at it."""
+    batch = _Batch(items, deque(range(len(items))))
+    pool._hand_out(batch)
+    while not pool._workers[0].begun:
+        pool._collect(batch)
+    return batch
+
+
+def finish(pool: WorkerPool, batch: _Batch) -> list[Any]:
+    while len(batch.verdicts) < len(batch.items):
+        pool._hand_out(batch)
+        pool._collect(batch)
+    return [batch.verdicts[index] for index in range(len(batch.items))]
+
+
+@pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGSTOP])
+def test_a_worker_killed_or_stopped_at_work_costs_nothing(sign: signal.Signals) -> None:
+    pool = WorkerPool(timeout_s=1)
+    items = [item("1", HANGS), item("1", "2")]
+    batch = begin(pool, items)
     pid = pool._workers[0].process.pid
-    threading.Timer(0.5, os.kill, (pid, signal.SIGKILL)).start()
-    verdicts = pool.run([item("1", HANGS), item("1", "1")])
-    assert verdicts == [(None, None, "worker crash"), (1.0, "1", None)]
-    assert (pool.crashes, pool.timeouts) == (1, 0)
+    os.kill(pid, sign)
+    items[0] = item("1", "1")  # an answer that takes no time, but for what happened to its worker
+    assert finish(pool, batch) == [(1.0, "1", None), (0.0, "2", None)]
+    assert not alive(pid)
+    assert (pool.crashes, pool.timeouts) == (0, 0)
+    pool.close()
+
+
+@pytest.fixture
+def starts(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The processes of all workers that are started from here on."""
+    pids: list[int] = []
+    start = pool_module._start
+
+    def counted() -> Any:
+        worker = start()
+        pids.append(worker.process.pid)
+        return worker
+
+    monkeypatch.setattr(pool_module, "_start", counted)
+    return pids
+
+
+def test_an_answer_that_hangs_has_one_second_try_and_later_none(starts: list[int]) -> None:
+    pool = WorkerPool(timeout_s=0.5)
+    late = (None, None, "timeout")
+    assert pool.run([item("1", HANGS), item("2", HANGS), item("3", "3")]) == [late, late, (1.0, "3", None)]
+    assert len(starts) == 4  # two tries for the first gold, one for the second, and the last item
+    assert pool.run([item("1", HANGS)]) == [late]  # tried again, once
+    assert len(starts) == 4
+    assert pool.run([item("3", "3")]) == [(1.0, "3", None)]
+    assert len(starts) == 5
+    assert pool.timeouts == 3
+    pool.close()
+
+
+@pytest.mark.parametrize("kind", ["math", "reasoning_gym"])
+def test_a_worker_that_was_stopped_while_idle_is_noticed_soon(kind: str, starts: list[int]) -> None:
+    pool = WorkerPool(2)
+    pool.run([item("1", "1")] * 2)
+    for pid in starts:
+        os.kill(pid, signal.SIGSTOP)
+    asked = {"math": item("1", "1"), "reasoning_gym": ("reasoning_gym", ("A", "A", LOCK, "boxed"))}[kind]
+    begun = time.monotonic()
+    assert [value for value, _, _ in pool.run([asked])] == [1.0]
+    assert time.monotonic() - begun < 60  # of which a few seconds are the limit, the rest the start of a fresh worker
+    assert (pool.crashes, pool.timeouts) == (0, 0)
+    assert not alive(starts[0])
+    pool.close()
+
+
+def test_a_long_item_for_a_stopped_worker_blocks_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool_module, "START_LIMIT_S", 9.0)
+    pool = WorkerPool()
+    assert pool.run([item("1", "1")]) == [(1.0, "1", None)]
+    os.kill(pool._workers[0].process.pid, signal.SIGSTOP)
+    monkeypatch.setattr(pool_module, "START_LIMIT_S", 60.0)
+    long = "the answer is 1 " + "." * 2_000_000  # more than a socket holds
+    assert pool.run([("extract", (long,)), item("1", "1")])[1] == (1.0, "1", None)
     pool.close()
 
 
@@ -91,15 +173,13 @@ def test_a_worker_that_died_idle_costs_nothing() -> None:
 
 def test_a_death_noticed_only_after_the_deadline_is_a_crash() -> None:
     pool = WorkerPool(timeout_s=0.3)
-    verdicts: list[Any] = [None]
     items = [item("1", HANGS)]
-    pool._hand_out(items, deque([0]))
-    while not pool._workers[0].begun:
-        pool._collect(verdicts)
+    batch = begin(pool, items)
+    batch.retried.add(pool_module._answer(items[0]))
     pool._workers[0].process.kill()
     time.sleep(0.4)
-    pool._collect(verdicts)
-    assert verdicts == [(None, None, "worker crash")]
+    pool._collect(batch)
+    assert batch.verdicts == {0: (None, None, "worker crash")}
     assert (pool.crashes, pool.timeouts) == (1, 0)
 
 
@@ -171,11 +251,64 @@ def test_an_answer_that_needs_too_much_memory_is_missing(monkeypatch: pytest.Mon
         ours.send((kind, ("1", "1", "boxed"), None))
     service = threading.Thread(target=worker_module.serve, args=(theirs,))
     service.start()
-    replies = [ours.recv_bytes() for _ in range(4)]
+    replies = [ours.recv_bytes() for _ in range(6)]
     ours.close()
     service.join(10)
     assert not service.is_alive()
-    assert replies[1::2] == [b'["crashed", "memory limit"]', b'["crashed", "KeyError in the verifier"]']
+    assert replies[2::3] == [b'["crashed", "memory limit"]', b'["crashed", "KeyError in the verifier"]']
+
+
+STALLS = """
+import os, time
+import math_verify
+
+judge, calls = math_verify.verify, []
+
+def verify(*arguments, **options):
+    calls.append(1)
+    if len(calls) > 1 and os.path.exists("{left}"):  # the first call is the worker's own test of the library
+        with open("{left}", "r+") as file:
+            left = int(file.read())
+            file.seek(0)
+            file.write(str(left - 1))
+        if left == 1:
+            os.remove("{left}")
+        {harm}
+    return judge(*arguments, **options)
+
+math_verify.verify = verify
+"""
+"""A sitecustomize.py that makes the workers stall, die or run out of memory over answers, as often as a file says."""
+
+
+@pytest.mark.parametrize(
+    ("harm", "reason"),
+    [
+        ("time.sleep(60)", "timeout"),
+        ("os._exit(9)", "worker crash"),
+        ("raise MemoryError", "memory limit"),
+    ],
+)
+def test_what_a_worker_failed_is_tried_again_and_never_remembered(
+    harm: str, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, problem: MakeProblem
+) -> None:
+    left = tmp_path / "left"
+    (tmp_path / "sitecustomize.py").write_text(STALLS.format(left=left, harm=harm))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]))
+    five = problem("5")
+    with Verifier(timeout_s=2) as verifier:
+        left.write_text("1")
+        assert verifier.score(five, r"\boxed{5}").value == 1.0  # one stall, and nobody notices
+        left.write_text("2")
+        assert verifier.score(five, r"\boxed{5.0}") == Score(None, "5.0", reason)
+        assert verifier.score(five, r"\boxed{5.0}").value == 1.0
+        left.write_text("1")
+        assert verifier.score(five, r"\boxed{5.0}").value == 1.0  # a verdict, so it is kept
+        assert left.exists()
+        assert verifier.equivalent([("6", "6.0")]) == [True]
+        left.write_text("2")
+        assert verifier.equivalent([("7", "7.0")]) == [None]
+        assert verifier.equivalent([("7", "7.0")]) == [True]
 
 
 def test_scores_from_threads(problem: MakeProblem) -> None:
@@ -191,7 +324,7 @@ def test_scores_from_threads(problem: MakeProblem) -> None:
             thread.start()
         for thread in threads:
             thread.join()
-        assert verifier.counts["timeouts"] == 1
+        assert verifier.counts["timeouts"] == 4  # no verdict: every call asks again
     assert len(scores) == 4
     assert all([score.value for score in row] == [1.0, 0.0, None, 0.0] for row in scores.values())
 

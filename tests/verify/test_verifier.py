@@ -35,12 +35,14 @@ def test_equal_answers_to_equal_golds_are_judged_once(problem: MakeProblem) -> N
         assert verifier.score(six, r"\boxed{5}").value == 0.0
 
 
-def test_missing_verdicts_are_kept_too(problem: MakeProblem) -> None:
+def test_a_missing_verdict_is_kept_where_the_answer_is_at_fault_and_not_the_worker(problem: MakeProblem) -> None:
     with Verifier(timeout_s=0.3) as verifier:
         for _ in range(3):
             assert verifier.score(problem("5"), r"\boxed{9^{9^{9^9}}}").reason == "timeout"
+            assert verifier.score(problem(r"\text{}"), r"\boxed{5}").reason == "unparsable gold answer"
         assert verifier.counts == {
-            "right": 0, "wrong": 0, "cache_hits": 2, "timeouts": 1, "crashes": 0, "missing/timeout": 3,
+            "right": 0, "wrong": 0, "cache_hits": 2, "timeouts": 3, "crashes": 0,
+            "missing/timeout": 3, "missing/unparsable_gold_answer": 3,
         }  # fmt: skip
 
 

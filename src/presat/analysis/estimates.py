@@ -1,10 +1,10 @@
 """Changes between two evaluations, with the sampling error of the problems.
 
 A held-out set is a sample of problems, and every problem has several responses that rise and fall together. So the
-interval of a change is a bootstrap over problems (a cluster bootstrap: a problem brings all its samples), paired: the
-same problem before and after. It needs the saved responses. Greedy responses are not saved, and a majority is one
-answer a problem, so these two take the evaluations as independent samples of problems (Agresti and Caffo's interval),
-which is wider than a paired one.
+interval of a change is one over problems (a problem brings all its samples), paired: the same problem before and after.
+It needs the saved responses. Greedy responses are not saved, and a majority is one answer a problem, so these two take
+the evaluations as independent samples of problems (Agresti and Caffo's interval), which is wider than a paired one. A
+problem with too few judged responses for a metric is left out of it, of the number and of its interval.
 """
 
 from __future__ import annotations
@@ -14,16 +14,24 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from presat.metrics import Interval, bootstrap_interval, pass_at_k
+from presat.metrics import (
+    Interval,
+    change_interval,
+    is_share,
+    mean_interval,
+    pass_at_k,
+    proportion_change_interval,
+    proportion_interval,
+    share_interval,
+)
+from presat.metrics.intervals import MIN_UNITS
 
 if TYPE_CHECKING:
     import polars as pl
 
 LEVEL = 0.95
-RESAMPLES = 4000
 MEANS = ("avg", "score", "accuracy", "acc")
 """Scores that are the mean over a problem's samples, averaged over problems."""
-Z = 1.959964  # normal quantile of LEVEL
 MIN_CHANGE = 0.02
 """Smallest change that counts as a rise or a fall, where an interval says that it is one."""
 MIN_CHANGE_BARE = 0.05
@@ -40,7 +48,7 @@ class Change:
         interval: `LEVEL` interval of after - before; None where the data do not give one.
         before_interval: of `before` alone; likewise.
         after_interval: of `after` alone.
-        problems: how many problems the intervals rest on.
+        problems: how many problems both evaluations have a value of.
     """
 
     before: float
@@ -93,62 +101,69 @@ def paired_change(
     rows_after: dict[str, list[float]],
     of_problem: Callable[[list[float]], float | None],
     level: float = LEVEL,
-    resamples: int = RESAMPLES,
 ) -> Change:
-    """A change with its bootstrap over the problems that both evaluations have.
+    """A change with its intervals over problems, those that the logged numbers are means of.
 
     Args:
         before: the logged value before.
         after: the logged value after.
         rows_before: values of each problem's samples before, by problem id.
         rows_after: the same after.
-        of_problem: the metric of one problem.
+        of_problem: the metric of one problem; None where it has too few values.
         level: coverage of the intervals.
-        resamples: bootstrap draws.
     """
-    pairs = []
-    for problem, values in rows_before.items():
-        a, b = of_problem(values), of_problem(rows_after[problem]) if problem in rows_after else None
-        if a is not None and b is not None:
-            pairs.append((a, b))
-    if len(pairs) < 2:
-        return Change(before, after, problems=len(pairs) or None)
+    a, b = (
+        {problem: value for problem, values in rows.items() if (value := of_problem(values)) is not None}
+        for rows in (rows_before, rows_after)
+    )
+    both = a.keys() & b.keys()
+    if not both:
+        return Change(before, after)
+    shares = is_share([*a.values(), *b.values()])
+    of_mean, of_change = (share_interval, change_interval) if shares else (mean_interval, mean_interval)
     return Change(
         before,
         after,
-        interval=bootstrap_interval([b - a for a, b in pairs], level, resamples),
-        before_interval=bootstrap_interval([a for a, _ in pairs], level, resamples),
-        after_interval=bootstrap_interval([b for _, b in pairs], level, resamples),
-        problems=len(pairs),
+        interval=of_change(_moves(a, b), level) if len(both) >= MIN_UNITS else None,
+        before_interval=of_mean(list(a.values()), level),
+        after_interval=of_mean(list(b.values()), level),
+        problems=len(both),
     )
+
+
+def _moves(a: dict[str, float], b: dict[str, float]) -> list[float]:
+    """What each problem adds to the change of the mean: after minus before, where it was judged both times.
+
+    One that was judged only once moves the mean by being there, so it counts by how far it lies from the mean of its
+    evaluation. The mean over all problems is the difference of the two means.
+    """
+    if a.keys() == b.keys():
+        return [b[problem] - a[problem] for problem in a]
+    problems = list(dict.fromkeys([*a, *b]))
+
+    def off_mean(values: dict[str, float]) -> list[float]:
+        mean, weight = avg_of(list(values.values())), len(problems) / len(values)
+        return [(values.get(problem, mean) - mean) * weight for problem in problems]
+
+    change = avg_of(list(b.values())) - avg_of(list(a.values()))
+    return [change + after - before for before, after in zip(off_mean(a), off_mean(b), strict=True)]
 
 
 def proportion_change(before: float, after: float, problems: int | None) -> Change:
     """A change between two shares of right problems, one answer a problem (greedy, majority).
 
-    The interval of the difference is Agresti and Caffo's (one right and one wrong added to each), those of the shares
-    are Wilson's; both take the two evaluations as independent.
+    Its interval takes the two evaluations as independent.
     """
     if not problems:
         return Change(before, after)
-    shares = [(share * problems + 1) / (problems + 2) for share in (before, after)]
-    spread = Z * math.sqrt(sum(share * (1 - share) for share in shares) / (problems + 2))
-    middle = shares[1] - shares[0]
     return Change(
         before,
         after,
-        interval=Interval(after - before, middle - spread, middle + spread),
-        before_interval=_wilson(before, problems),
-        after_interval=_wilson(after, problems),
+        interval=proportion_change_interval(before, after, problems, LEVEL),
+        before_interval=proportion_interval(before, problems, LEVEL),
+        after_interval=proportion_interval(after, problems, LEVEL),
         problems=problems,
     )
-
-
-def _wilson(share: float, n: int) -> Interval:
-    scale = 1 + Z**2 / n
-    middle = (share + Z**2 / (2 * n)) / scale
-    spread = Z / scale * math.sqrt(share * (1 - share) / n + Z**2 / (4 * n**2))
-    return Interval(share, max(0.0, middle - spread), min(1.0, middle + spread))
 
 
 def direction(change: Change) -> int:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from presat.analysis.estimates import LEVEL, MEANS, RESAMPLES, Change, avg_of, by_problem, direction, paired_change
+from presat.analysis.estimates import LEVEL, MEANS, Change, avg_of, by_problem, direction, paired_change
 
 if TYPE_CHECKING:
     import polars as pl
@@ -58,6 +58,5 @@ def find_peak(
         by_problem(after),
         avg_of,
         level=1 - (1 - LEVEL) / among,
-        resamples=RESAMPLES * among,  # as many draws beyond each end as an ordinary interval has
     )
     return Peak(steps[best], change, among) if change.interval is not None and direction(change) < 0 else None

@@ -16,9 +16,7 @@ import numpy as np
 from presat.analysis.estimates import (
     LEVEL,
     MEANS,
-    RESAMPLES,
     Change,
-    Z,
     avg_of,
     by_problem,
     paired_change,
@@ -32,12 +30,15 @@ from presat.analysis.verdict import NOT_RISEN, did_not_train, judge
 from presat.metrics import (
     Interval,
     SaturationGains,
-    bootstrap_interval,
     find_saturation,
     is_share,
     k_of,
+    mean_interval,
+    metric_of,
     saturation_gains,
+    share_interval,
     smooth,
+    two_sample_interval,
 )
 
 if TYPE_CHECKING:
@@ -67,7 +68,8 @@ def summarise(run: Run, choices: Choices | None = None, name: str | None = None)
     share = is_share(rewards_T)
     saturation = find_saturation(rewards_T, tail=choices.tail)
     smoothed = find_saturation(smooth(rewards_T, choices.window), tail=choices.tail)
-    sets = [_summarise_set(run, set_name, choices) for set_name in run.held_out_sets()]
+    found = (_summarise_set(run, set_name, choices) for set_name in run.held_out_sets())
+    sets = [item for item in found if item is not None]
     summary = RunSummary(
         name=printable(name or run.name),
         path=printable(str(run.path)),
@@ -86,8 +88,8 @@ def summarise(run: Run, choices: Choices | None = None, name: str | None = None)
         rapid=saturation.rapid,
         tail=saturation.tail,
         choices=choices,
-        sets=[item for item in sets if item is not None],
-        notes=list(run.notes),
+        sets=sets,
+        notes=[*run.notes, *filter(None, map(_left_out, sets))],
         alarms=alarms(run),
     )
     if summary.reward is not None and did_not_train(summary.reward, share):
@@ -147,7 +149,16 @@ def _score_interval(frame: pl.DataFrame | None, metric: str) -> Interval | None:
     if frame is None or metric.partition("@")[0] not in MEANS:
         return None
     means = [avg_of(scores) for scores in by_problem(frame).values()]
-    return bootstrap_interval(means, LEVEL, RESAMPLES) if len(means) > 1 else None
+    return (share_interval if is_share(means) else mean_interval)(means, LEVEL)
+
+
+def _left_out(item: SetSummary) -> str | None:
+    """How many problems of a set the first and the last evaluation left out; None where none."""
+    found = item.changes.get("unjudged_problems")
+    ends = () if found is None else ((item.first_step, found.before), (item.last_step, found.after))
+    counts = ", ".join(f"{count:.0f} at step {step}" for step, count in dict(ends).items() if count)
+    metric = metric_of(item.changes, "pass") or item.metric
+    return f"{item.name}: problems with too few judged responses, left out of {metric}: {counts}." if counts else None
 
 
 def _changes(run: Run, set_name: str, metrics: list[str], first: int, last: int) -> dict[str, Change]:
@@ -184,7 +195,8 @@ def evaluation(run: Run, set_name: str, step: int) -> pl.DataFrame | None:
 def ends(run: Run, name: str, window: int, noisy: bool = False) -> Change | None:
     """Mean of the first and of the last `window` logged values after step 0; None when the run logged none.
 
-    With `noisy`, the change has the interval that follows from how the steps of each window (of two at least) scatter.
+    With `noisy`, the change has the interval that follows from how the steps of each window (of two at least) scatter
+    (Welch's).
     """
     if name not in run.values:
         return None
@@ -194,11 +206,8 @@ def ends(run: Run, name: str, window: int, noisy: bool = False) -> Change | None
         return None
     window = max(1, min(window, known.size // 2))
     first, last = known[:window], known[-window:]
-    change = Change(float(first.mean()), float(last.mean()))
-    if not noisy or window < 2:
-        return change
-    margin = Z * float(np.sqrt((first.var(ddof=1) + last.var(ddof=1)) / window))
-    return replace(change, interval=Interval(change.difference, change.difference - margin, change.difference + margin))
+    interval = two_sample_interval(first, last, LEVEL) if noisy else None
+    return Change(float(first.mean()), float(last.mean()), interval)
 
 
 def _by_step(run: Run, name: str, steps: int) -> list[float]:

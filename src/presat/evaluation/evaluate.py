@@ -4,6 +4,10 @@ Problem i of a set always gets the same random numbers (a function of the seed a
 process: two evaluations differ by what the model does, not by the draw, and `presat eval` on a checkpoint repeats the
 number its training logged.
 
+A response that could not be judged is left out, and a problem with too few of the others for a metric is left out of
+it (`presat.metrics.accuracy`). `missing` is the share of such responses, `unjudged_problems` how many problems are
+left out of pass@k with the largest k (of avg@k, where there are too few samples for any pass@k).
+
 maj@k votes as the majority-vote reward does: equivalent answers are one, ties go to the answer that appeared first.
 """
 
@@ -13,7 +17,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from presat.metrics import avg_at_k, maj_at_k, mean_pass_at_k
+from presat.metrics import avg_at_k, maj_at_k, mean_pass_at_k, too_few_judged
 from presat.metrics import greedy as greedy_accuracy
 from presat.rollouts import seed_for
 from presat.types import Engine, Problem, RolloutGroup, Sampling, Score
@@ -125,11 +129,13 @@ def summarise(records: Sequence[_Record]) -> Evaluation:
     flat = [value for row in values_PG for value in row]
     k = len(values_PG[0]) if values_PG else 0
     metrics: dict[str, float | None] = {f"avg@{k}": avg_at_k(values_PG)}
-    metrics.update({f"pass@{n}": mean_pass_at_k(values_PG, n) for n in PASS_K if n <= k})
+    pass_k = [n for n in PASS_K if n <= k]
+    metrics.update({f"pass@{n}": mean_pass_at_k(values_PG, n) for n in pass_k})
     metrics[f"maj@{k}"] = maj_at_k(classes_PG, values_PG, ties="first")
     if records and records[0].greedy is not None:
         metrics["greedy"] = greedy_accuracy(greedy_P)
     metrics["missing"] = sum(value is None for value in flat) / len(flat) if flat else None
+    metrics["unjudged_problems"] = float(too_few_judged(values_PG, max(pass_k, default=1)))
     metrics["length"] = _mean([len(c.token_ids) for group in groups for c in group.completions])
     metrics["finished"] = _mean([c.finished for group in groups for c in group.completions])
     extra_PG = {}

@@ -109,7 +109,10 @@ def inspect_source(source: str | TaskConfig, verify: VerifyConfig | None = None,
         VerifierError: answers cannot be judged.
     """
     from presat.config import schema
+    from presat.config.unused import refuse_unused
 
+    if isinstance(source, schema.InspectConfig):
+        refuse_unused(source)
     settings: VerifyConfig = verify or getattr(source, "verify", None) or schema.VerifyConfig()
     problems = load_problems(source, **options)
     workers = max(settings.workers, min(os.cpu_count() or 1, MOST_WORKERS))  # someone waits, and nothing else runs

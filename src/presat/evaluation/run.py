@@ -2,8 +2,8 @@
 
 Which model a result is of, and how its responses were drawn, is kept in `evaluated.json`.
 
-Intervals are bootstraps over problems (a problem brings all its samples), logged as `interval/SET/METRIC/low` and
-`.../high`: they say how far a number may be off because the set is a sample of problems and the responses are samples.
+Intervals are over problems (a problem brings all its samples), logged as `interval/SET/METRIC/low` and `.../high`: they
+say how far a number may be off because the set is a sample of problems and the responses are samples.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from presat.config.schema import EvalConfig, TaskConfig
+from presat.config.unused import refuse_unused
 from presat.errors import ConfigError, ModelError
 from presat.evaluation.evaluate import Evaluation, evaluate_problems
 from presat.evaluation.problems import describe, describe_engine, drop_too_long, identity_of
 from presat.evaluation.sets import load_sets
-from presat.metrics import Interval, avg_at_k, bootstrap_interval, maj_at_k, mean_pass_at_k
+from presat.metrics import Interval, avg_at_k, maj_at_k, mean_pass_at_k, metric_of, share_interval
 from presat.models import resolve_model
 from presat.models.cpu import use_cpu
 from presat.models.libraries import quiet_libraries
@@ -94,10 +95,11 @@ def evaluate_model(config: EvalConfig, quiet: bool = False) -> EvalReport:
     a checkpoint's numbers repeat the ones its training logged.
 
     Raises:
-        ConfigError: no sets to evaluate on, two of one name, or an unknown benchmark.
+        ConfigError: no sets to evaluate on, two of one name, an unknown benchmark, or a setting that would do nothing.
         DataError, ModelError, RunError: problems, model or run directory cannot be used, or the directory holds another
             evaluation of a set at the same step.
     """
+    refuse_unused(config)
     report = EvalReport(config.run)
     use_cpu(config.threads, config.onednn)
     first, *others = _models(config)
@@ -175,13 +177,8 @@ def _evaluate_one(
         progress.show(len(report.results), metrics)
 
 
-def intervals(found: Evaluation, seed: int = 0) -> dict[str, Interval]:
-    """Return the interval of each accuracy of an evaluation, where at least two problems have a value.
-
-    Args:
-        found: the evaluation.
-        seed: of the bootstrap.
-    """
+def intervals(found: Evaluation) -> dict[str, Interval]:
+    """Return the interval of each accuracy of an evaluation, over the problems it is a mean of: three at least."""
     values_PG = [[score.value for score in row] for row in found.scores_PG]
     own: dict[str, Callable[[int], float | None]] = {
         "avg": lambda p: avg_at_k([values_PG[p]]),
@@ -197,9 +194,9 @@ def intervals(found: Evaluation, seed: int = 0) -> dict[str, Interval]:
             values = [own[kind](p) for p in range(len(values_PG))]
         else:
             continue
-        known = [value for value in values if value is not None]
-        if len(known) > 1:
-            done[metric] = bootstrap_interval(known, LEVEL, seed=seed)
+        interval = share_interval([value for value in values if value is not None], LEVEL)
+        if interval is not None:
+            done[metric] = interval
     return done
 
 
@@ -216,9 +213,20 @@ def render(report: EvalReport) -> RenderableType:
     for item in report.results:
         cells = [_cell(item.metrics.get(name), item.intervals.get(name)) for name in names]
         table.add_row(item.name, str(item.step), str(item.problems), *cells)
-    below = f"Below each number: its {LEVEL:.0%} bootstrap interval over problems. "
+    below = f"Below each number: its {LEVEL:.0%} interval over problems. "
     words = f"{below if any(item.intervals for item in report.results) else ''}Kept in {report.run}."
-    return Group(table, *(Text(line) for line in (*report.notes, words)))
+    left_out = filter(None, map(_left_out, report.results))
+    return Group(table, *(Text(line) for line in (*report.notes, *left_out, words)))
+
+
+def _left_out(item: SetResult) -> str | None:
+    """How many problems have too few judged responses, where some have."""
+    count = item.metrics.get("unjudged_problems")
+    if not count:
+        return None
+    metric = metric_of(item.metrics, "pass") or metric_of(item.metrics, "avg")
+    where = f"{item.name}, step {item.step}"
+    return f"{where}: {count:.0f} of {item.problems} problems left out of {metric}, for too few judged responses."
 
 
 def _is_accuracy(metric: str) -> bool:

@@ -16,12 +16,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from presat.config.schema import ModelConfig, SampleConfig, VerifyConfig
+from presat.config.unused import refuse_unused
 from presat.errors import DataError
 from presat.evaluation.problems import describe, describe_engine, drop_too_long, identity_of
 from presat.files import read_json, write_atomically
 from presat.models import load_model_and_tokenizer
 from presat.models.cpu import use_cpu
 from presat.models.libraries import quiet_libraries
+from presat.models.loading import to_gpu
 from presat.rollouts import make_engine, seed_for
 from presat.rollouts.batching import BatchEngine
 from presat.rollouts.opening import open_engine
@@ -66,8 +68,10 @@ def solve_counts(
     A response whose verdict is missing is not right: the count says how often the reward would be 1.
     """
     with quiet_libraries(), Verifier(verify.extraction, verify.workers, verify.timeout_s) as verifier:
-        loaded = load_model_and_tokenizer(model.name, model.dtype, model.attention, template=model.chat_template)
-        engine = make_engine(*loaded)
+        loaded, tokenizer = load_model_and_tokenizer(
+            model.name, model.dtype, model.attention, template=model.chat_template
+        )
+        engine = make_engine(to_gpu(loaded), tokenizer)
         seeds = [seed_for(seed, "solve", index) for index in range(len(problems))]
         scores_PG = score_groups(verifier, engine.generate(problems, samples, sampling, seeds))
     return [sum(score.value == 1.0 for score in row) for row in scores_PG]
@@ -131,6 +135,7 @@ def open_sampler(config: SampleConfig, command: str, quiet: bool = False) -> Ite
         DataError, ModelError: the problems or the model cannot be loaded; a problem has no gold answer to count by.
         RunError: the run directory is busy, or holds samples that were drawn otherwise (the message names how).
     """
+    refuse_unused(config)
     problems = load_task(config.data)  # quick to refuse, so before the model
     for problem in problems:
         if problem.gold is None and problem.verifier != "reasoning_gym":

@@ -17,12 +17,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from presat.config.schema import TracesConfig
-from presat.errors import ConfigError, DataError, nearest
+from presat.config.unused import refuse_unused
+from presat.errors import ConfigError, DataError
+from presat.models.examples import sizes, tokenised
 from presat.models.libraries import quiet_libraries
 from presat.models.loading import load_tokenizer
-from presat.tasks.files import read_rows
-from presat.tasks.traces import Trace, read_trace
-from presat.training.supervised.sft import example_of, sizes, tokenised
+from presat.tasks.traces import Trace, read_traces
 from presat.types import Message, Problem
 from presat.verify import Verifier, extract_boxed
 
@@ -63,18 +63,16 @@ def run_traces(config: TracesConfig) -> TraceSets:
     """Write both sets and return what is in them.
 
     Raises:
-        ConfigError: no source, or one that is no file of traces.
+        ConfigError: no source, or one that is no file of traces; a setting would do nothing.
         DataError: a malformed row (which row, which field), no row is left, or the files cannot be written.
         ModelError: no tokenizer.
     """
+    refuse_unused(config)
     if not config.data.source or config.data.source.startswith(("lab/", "reasoning_gym/")):
         raise ConfigError(
             "`data.source` should be a file or data set of reasoning traces (`presat sft` reads lab sets by itself)."
         )
-    for name in ("prompt", "domain"):
-        if getattr(config.data, name):
-            raise ConfigError(f"`data.{name}` means nothing to traces: their prompts are written as they stand.")
-    rows = _rows(config)
+    rows = _with_golds(config)
     first = next(rows, None)  # quick to refuse, so before the tokenizer
     if first is None:
         raise DataError(f"{config.data.source} holds no rows{' with these values' if config.where else ''}.")
@@ -89,23 +87,10 @@ def run_traces(config: TracesConfig) -> TraceSets:
         return writer.result()
 
 
-def _rows(config: TracesConfig) -> Iterator[Trace]:
-    """The traces of the source that `where` allows, at most `data.count`."""
-    data = config.data
-    for name in data.options:
-        if name != "subset":
-            raise ConfigError(f"{data.source} takes no option '{name}'.{nearest(name, ['subset'])}")
-    found = 0
-    for where, row in read_rows(data.source, data.split, data.options.get("subset")):
-        for name in config.where:
-            if name not in row:
-                raise DataError(f"{where}: there is no field '{name}' (given in `where`).{nearest(name, row)}")
-        if all(str(row[name]) == value for name, value in config.where.items()):
-            trace = read_trace(row, data.columns, where)
-            yield replace(trace, gold=extract_boxed(trace.gold or "") or trace.gold)
-            found += 1
-            if found == data.count:
-                return
+def _with_golds(config: TracesConfig) -> Iterator[Trace]:
+    """The traces of the source that `where` allows, a gold solution cut to its boxed answer."""
+    for _, trace in read_traces(config.data, only=config.where):
+        yield replace(trace, gold=extract_boxed(trace.gold or "") or trace.gold)
 
 
 def _chunks(traces: Iterator[Trace]) -> Iterator[list[Trace]]:
@@ -148,10 +133,7 @@ class _Writer:
         golds = []
         for trace in self._checked(whole, verifier):
             chats = {"thinking": trace.thinking(), "non_thinking": trace.non_thinking()}
-            rows = {
-                name: tokenised(*example_of({"messages": chat}, name == "thinking", {}, "a kept row"), self.tokenizer)
-                for name, chat in chats.items()
-            }
+            rows = {name: tokenised(chat[:-1], chat[-1]["content"], self.tokenizer) for name, chat in chats.items()}
             if not self._keep(len(rows["thinking"].input_ids) <= self.config.max_length, "too long"):
                 continue
             golds.append(trace.gold)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from presat.metrics.accuracy import avg_at_k, greedy, maj_at_k, mean_pass_at_k, pass_at_k
-from presat.metrics.agreement import Interval, bootstrap_interval, cohen_kappa, diversity_index
+from presat.metrics.accuracy import avg_at_k, greedy, maj_at_k, mean_pass_at_k, pass_at_k, too_few_judged
+from presat.metrics.agreement import cohen_kappa, diversity_index
 from presat.metrics.gains import (
     Grid,
     Reading,
@@ -23,6 +23,15 @@ from presat.metrics.headline import (
     metric_of,
     ordered_sets,
 )
+from presat.metrics.intervals import (
+    Interval,
+    change_interval,
+    mean_interval,
+    proportion_change_interval,
+    proportion_interval,
+    share_interval,
+    two_sample_interval,
+)
 from presat.metrics.online import OnlineSaturation
 from presat.metrics.saturation import Saturation, default_tail, find_saturation, saturation_step, smooth
 
@@ -36,7 +45,7 @@ __all__ = [
     "Saturation",
     "SaturationGains",
     "avg_at_k",
-    "bootstrap_interval",
+    "change_interval",
     "cohen_kappa",
     "default_tail",
     "diversity_index",
@@ -49,12 +58,18 @@ __all__ = [
     "large_small_gap",
     "main_set",
     "maj_at_k",
+    "mean_interval",
     "mean_pass_at_k",
     "metric_of",
     "ordered_sets",
     "pass_at_k",
+    "proportion_change_interval",
+    "proportion_interval",
     "read_score",
     "saturation_gains",
     "saturation_step",
+    "share_interval",
     "smooth",
+    "too_few_judged",
+    "two_sample_interval",
 ]

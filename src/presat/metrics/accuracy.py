@@ -1,8 +1,9 @@
 """Accuracy from several samples a problem: avg@k, pass@k, maj@k, greedy (paper section 4.1).
 
 Scores come as `scores_PG`, one row of samples a problem: 1 right, 0 wrong, None or NaN missing (the verifier could not
-decide). Missing samples are left out, never counted as wrong. Rows may differ in length. A value that is not defined is
-None, never a guess: pass@k with fewer than k judged samples above all.
+decide). Missing samples are left out, never counted as wrong, and a problem then has as many samples as were judged. A
+problem with too few of them for a metric is left out of it: of pass@k with fewer than k, of a mean with none. A metric
+is None where no problem is left, never a guess. Rows may differ in length.
 """
 
 from __future__ import annotations
@@ -40,7 +41,9 @@ def pass_at_k(samples: int, correct: int, k: int) -> float | None:
 
 
 def mean_pass_at_k(scores_PG: Scores, k: int) -> float | None:
-    """Mean of the unbiased pass@k over the problems; None when any problem has fewer than k judged samples.
+    """Mean of the unbiased pass@k over the problems with k judged samples or more; None when there is none.
+
+    `too_few_judged` counts the others.
 
     Raises:
         DataError: a score is not 0, 1 or missing.
@@ -50,8 +53,14 @@ def mean_pass_at_k(scores_PG: Scores, k: int) -> float | None:
         judged = _judged(row)
         if any(score not in (0.0, 1.0) for score in judged):
             raise DataError("pass@k is defined for scores of 0 and 1 only.")
-        values.append(pass_at_k(len(judged), int(sum(judged)), k))
+        if len(judged) >= k:
+            values.append(pass_at_k(len(judged), int(sum(judged)), k))
     return _mean(values)
+
+
+def too_few_judged(scores_PG: Scores, k: int) -> int:
+    """How many problems have fewer than k judged samples, so that pass@k leaves them out."""
+    return sum(len(_judged(row)) < k for row in scores_PG)
 
 
 def avg_at_k(scores_PG: Scores, k: int | None = None) -> float | None:

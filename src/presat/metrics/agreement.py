@@ -1,23 +1,13 @@
-"""Diversity of responses, agreement of judges, and intervals (paper appendix F)."""
+"""Diversity of responses and agreement of judges (paper appendix F)."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Hashable, Sequence
-from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from presat.errors import DataError
-
-
-class Interval(NamedTuple):
-    """An estimate and the ends of its interval."""
-
-    estimate: float
-    low: float
-    high: float
 
 
 def diversity_index(cluster_sizes: Sequence[int]) -> float:
@@ -58,35 +48,3 @@ def cohen_kappa(labels_a: Sequence[Hashable], labels_b: Sequence[Hashable]) -> f
         raise DataError("Both judges gave one and the same label throughout: kappa is not defined.")
     chance = sum(share * share_b.get(label, 0.0) for label, share in share_a.items())
     return (observed - chance) / (1.0 - chance)
-
-
-def bootstrap_interval(values: npt.ArrayLike, level: float = 0.95, resamples: int = 10_000, seed: int = 0) -> Interval:
-    """Percentile bootstrap of the mean: values are resampled with replacement, as problems or seeds are.
-
-    Args:
-        values: one number per problem (or seed), none missing. Shape (n,), n >= 2.
-        level: coverage in (0, 1).
-        resamples: bootstrap draws.
-        seed: of the draws; the same values and seed give the same interval.
-
-    Raises:
-        DataError: fewer than two values, a value that is not finite, or an argument out of range.
-    """
-    values_n = np.asarray(values, dtype=np.float64)
-    if values_n.ndim != 1 or values_n.size < 2:
-        raise DataError("An interval needs at least two values.")
-    if not np.isfinite(values_n).all():
-        raise DataError("An interval needs finite values; leave missing ones out first, and say how many.")
-    if not 0.0 < level < 1.0 or resamples < 1:
-        raise DataError(f"An interval needs a level in (0, 1) and at least one resample; got {level} and {resamples}.")
-    rng = np.random.default_rng(seed)
-    n = values_n.size
-    chunk = max(1, 2_000_000 // n)  # bounds the memory of the index array
-    means = np.concatenate(
-        [
-            values_n[rng.integers(0, n, size=(min(chunk, resamples - start), n))].mean(axis=1)
-            for start in range(0, resamples, chunk)
-        ]
-    )
-    low, high = np.quantile(means, [(1.0 - level) / 2.0, (1.0 + level) / 2.0])
-    return Interval(float(values_n.mean()), float(low), float(high))

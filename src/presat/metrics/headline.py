@@ -15,8 +15,8 @@ from typing import TypeVar
 T = TypeVar("T")
 
 NO_SCORES = frozenset(
-    ("missing", "length", "finished", "valid_trace", "valid_given_right", "loss", "entropy", "kl", "reward_std",
-     "frac_reward_zero_std", "epoch")
+    ("missing", "unjudged_problems", "length", "finished", "valid_trace", "valid_given_right", "loss", "entropy", "kl",
+     "reward_std", "frac_reward_zero_std", "epoch")
 )  # fmt: skip
 """What evaluations log beside scores."""
 _KINDS = ("avg", "score", "accuracy", "acc", "reward", "greedy", "maj", "best", "pass")
@@ -27,7 +27,7 @@ _OUT_OF_DISTRIBUTION = re.compile(r"(^|[^a-z])(ood(?![a-z])|out[-_ ]?of[-_ ]?d\w
 def headline_metric(names: Iterable[str]) -> str | None:
     """The score to show of a set: avg@k with the largest k, else `score`, `accuracy`, `greedy`, maj@k, else the first.
 
-    Numbers that are no score (`NO_SCORES`: lengths, losses, shares of missing and finished responses) are never taken.
+    Numbers that are no score (`NO_SCORES`: lengths, losses, counts of what is missing or finished) are never taken.
     """
     names = list(names)
     for kind in _KINDS:

@@ -21,7 +21,7 @@ def use_cpu(threads: int, onednn: bool) -> None:
     """
     if threads:
         torch.set_num_threads(threads)
-    if onednn:
+    if onednn and not torch.cuda.is_available():  # the same switch lets a GPU round float32 products
         torch.set_float32_matmul_precision("medium")
         if _product_error() > _FLOAT32:
             torch.set_float32_matmul_precision("highest")

@@ -114,6 +114,6 @@ def _most_likely(model: Any, rows: Sequence[Sequence[int]], pad: int) -> list[li
     import torch
 
     width = max(len(row) for row in rows)
-    ids = torch.tensor([[*row, *[pad] * (width - len(row))] for row in rows])
+    ids = torch.tensor([[*row, *[pad] * (width - len(row))] for row in rows], device=model.device)
     with torch.inference_mode():
         return model(input_ids=ids).logits.argmax(-1).tolist()

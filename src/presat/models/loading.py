@@ -97,6 +97,13 @@ def load_model_and_tokenizer(
     return model, tokenizer
 
 
+def to_gpu(model: Any) -> Any:
+    """Return the model on this process's GPU where there is one: for verbs that sample; a trainer moves its model."""
+    import torch
+
+    return model.to("cuda") if torch.cuda.is_available() else model
+
+
 def _ordinary(folder: str) -> str:
     """Return `folder`, or for an adapter the folder of the model it makes; adapters may stand on adapters."""
     if not is_adapter(folder):

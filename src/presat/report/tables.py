@@ -71,6 +71,7 @@ COLUMNS = (
     Column("greedy", "greedy", pair=True),
     Column("pass", "pass@k", pair=True),
     Column("valid_trace", "valid traces", pair=True),
+    Column("unjudged_problems", "left out", 0, pair=True),
 )
 
 
@@ -180,6 +181,8 @@ def _row(summary: RunSummary, item: SetSummary | None) -> Row:
     for kind in KINDS:
         found = item.change(kind) if item else None
         row.update(_ends(kind, found[1] if found else None, intervals=True))
+    left_out = item.changes.get("unjudged_problems") if item else None
+    row.update(_ends("unjudged_problems", left_out if left_out and (left_out.before or left_out.after) else None))
     return row
 
 

@@ -9,6 +9,7 @@ from presat.analysis.naming import run_names
 from presat.analysis.numbers import WINDOW, Choices
 from presat.analysis.summary import summarise
 from presat.config.schema import ReportConfig, WatchConfig
+from presat.config.unused import refuse_unused
 from presat.errors import ConfigError
 from presat.report.html import build_report
 from presat.report.live import watch_run
@@ -27,6 +28,7 @@ def report(config: ReportConfig, out: Console) -> dict[str, Any]:
         ConfigError: no runs, or a list of labels or groups that does not fit them.
         RunError: a run cannot be read, or the page cannot be written.
     """
+    refuse_unused(config)
     if not config.runs:
         raise ConfigError("Which runs? `presat report RUN...` takes run directories, TRL folders, verl logs or CSVs.")
     runs = [open_run(path) for path in config.runs]
@@ -50,6 +52,7 @@ def watch(config: WatchConfig, out: Console) -> dict[str, Any]:
         ConfigError: no run was named.
         RunError: it cannot be read, or (with `once`) is not there.
     """
+    refuse_unused(config)
     if not config.run:
         raise ConfigError("Which run? `presat watch RUN` takes a run directory, a TRL folder, a verl log or a CSV.")
     run = watch_run(

@@ -6,7 +6,7 @@ from presat.rewards.certainty import NegativeEntropy, SelfCertainty, Statistic
 from presat.rewards.combine import WeightedSum
 from presat.rewards.gates import GATES, Gated
 from presat.rewards.make import SOURCES, make_reward
-from presat.rewards.outcome import Outcome, Vote, judge, needs_of, votes_of
+from presat.rewards.outcome import Outcome, Vote, judge, lowest_of, needs_of, votes_of
 from presat.rewards.sources import FormatOnly, RandomCoin, Verifiable
 from presat.rewards.user import UserReward
 from presat.rewards.vote import MajorityVote, SoftMajorityVote, label_is_right
@@ -29,6 +29,7 @@ __all__ = [
     "WeightedSum",
     "judge",
     "label_is_right",
+    "lowest_of",
     "make_reward",
     "needs_of",
     "votes_of",

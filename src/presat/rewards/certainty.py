@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from presat.errors import ConfigError, RunError
 from presat.types import RolloutGroup, Score
@@ -46,6 +46,7 @@ class SelfCertainty:
     """Mean KL(U || p) over the response tokens, as it is (Intuitor, arXiv:2505.19590); no label is looked at."""
 
     name: str = "self_certainty"
+    lowest: ClassVar[float] = 0.0
 
     @property
     def needs(self) -> tuple[Statistic, ...]:
@@ -61,6 +62,8 @@ class SelfCertainty:
 @dataclass(frozen=True)
 class NegativeEntropy:
     """Minus the mean token entropy, of the whole response or its last part (RENT, arXiv:2505.22660); no label.
+
+    Its lowest value, minus the logarithm of the vocabulary's size, is the model's and not known here.
 
     Attributes:
         last: share of the response's tokens, from the end, that counts; 1 is all of it.

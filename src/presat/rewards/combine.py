@@ -17,7 +17,7 @@ class WeightedSum:
     """The sum of several rewards' values times their weights.
 
     A response that a part does not apply to (None) has no sum either: a missing part is never taken for 0. A part of
-    weight 0 is only logged, and does not do that.
+    weight 0 is only logged, and does not do that. A sum names no `lowest` value, for weights may be negative.
 
     Attributes:
         rewards: the parts by the name they are logged under.

@@ -1,4 +1,9 @@
-r"""Format gates: a reward is 0 unless the response has the asked-for form (section 4 of the paper).
+r"""Format gates: a response without the asked-for form earns no more than any that has it (section 4 of the paper).
+
+The paper's gates stand before rewards of 0 and 1, and what fails earns 0. So it is here for every reward that says how
+low it can go (`lowest`): what fails earns that. A reward that does not say so may be negative, and 0 might be its best
+value: there what fails earns `MARGIN` less than the least that passes in its group. GRPO compares within the group, so
+this is the same order in every group, and the margin is the distance of a wrong answer from a right one.
 
 A gate wraps any reward and never changes where the reward comes from: majority vote behind a gate is still majority
 vote, and every response votes whether or not it passes.
@@ -10,11 +15,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from presat.rewards.certainty import Statistic
-from presat.rewards.outcome import Outcome, judge, needs_of, votes_of
+from presat.rewards.outcome import Outcome, judge, lowest_of, needs_of, votes_of
 from presat.types import Reward, RolloutGroup, Score
-from presat.verify.extract import boxes, extract_boxed
+from presat.verify.extract import answer_box, boxes, extract_boxed
 
 OPEN, CLOSE = "<think>", "</think>"
+
+MARGIN = 1.0
+"""How far what fails a gate stands below the least that passes, where the reward names no lowest value."""
 
 
 def has_box(text: str) -> bool:
@@ -23,9 +31,8 @@ def has_box(text: str) -> bool:
 
 
 def has_single_box(text: str) -> bool:
-    r"""Whether there is exactly one `\boxed{}`, with something in it."""
-    found = boxes(text)
-    return len(found) == 1 and bool(found[0].content)
+    r"""Whether there is exactly one `\boxed{}` (boxes in it are part of it), with something in it."""
+    return len(boxes(text)) == 1 and has_box(text)
 
 
 def ends_in_single_box(text: str) -> bool:
@@ -39,15 +46,18 @@ def ends_in_single_box(text: str) -> bool:
 
 
 def thinks_then_boxes(text: str) -> bool:
-    r"""Whether `<think>...</think>` is there once, in this order, and a `\boxed{}` after it."""
-    before, opened, rest = text.partition(OPEN)
-    return bool(opened) and CLOSE not in before and thinks_on_then_boxes(rest)
+    r"""Whether `<think>...</think>` is there once, in this order, and the answer's `\boxed{}` after it."""
+    return text.count(OPEN) == 1 and text.find(OPEN) < text.find(CLOSE) and _closes_then_boxes(text)
 
 
 def thinks_on_then_boxes(text: str) -> bool:
-    r"""The same where the prompt already opened `<think>`: one `</think>` and a `\boxed{}` after it."""
-    thought, close, rest = text.partition(CLOSE)
-    return bool(close) and OPEN not in thought + rest and CLOSE not in rest and has_box(rest)
+    r"""The same where the prompt already opened `<think>`: one `</think>` and the answer's `\boxed{}` after it."""
+    return OPEN not in text and _closes_then_boxes(text)
+
+
+def _closes_then_boxes(text: str) -> bool:
+    box = answer_box(text)
+    return text.count(CLOSE) == 1 and box is not None and bool(box.content) and text.find(CLOSE) < box.start
 
 
 GATES: dict[str, Callable[[str], bool]] = {
@@ -65,10 +75,12 @@ class Gated:
     Attributes:
         reward: where the values come from.
         gate: a name in `GATES`.
+        cost: the values count against a response (a part of a sum with a negative weight): what fails has the highest.
     """
 
     reward: Reward
     gate: str
+    cost: bool = False
 
     @property
     def name(self) -> str:
@@ -76,13 +88,21 @@ class Gated:
         return self.reward.name
 
     def __call__(self, group: RolloutGroup, scores: Sequence[Score]) -> list[float | None]:
-        """Return the wrapped reward's values, 0 where the response does not pass."""
+        """Return the wrapped reward's values, and the value of failing where the response does not pass."""
         return self.outcome(group, scores).values_N
 
     def outcome(self, group: RolloutGroup, scores: Sequence[Score]) -> Outcome:
         """The gated values, and the vote as it was held."""
         found = judge(self.reward, group, scores)
-        return Outcome(self._pass(group, found.values_N), vote=found.vote)
+        passes_N = [GATES[self.gate](completion.text) for completion in group.completions]
+        failing = self._failing(found.values_N, passes_N)
+        values_N = [value if passes else failing for value, passes in zip(found.values_N, passes_N, strict=True)]
+        return Outcome(values_N, vote=found.vote)
+
+    @property
+    def lowest(self) -> float | None:
+        """The least it can pay: the wrapped reward's, where that names one."""
+        return None if self.cost else lowest_of(self.reward)
 
     @property
     def votes(self) -> int | None:
@@ -94,9 +114,10 @@ class Gated:
         """The statistics of the policy that the wrapped reward reads."""
         return needs_of(self.reward)
 
-    def _pass(self, group: RolloutGroup, values_N: Sequence[float | None]) -> list[float | None]:
-        passes = GATES[self.gate]
-        return [
-            value if passes(completion.text) else 0.0
-            for value, completion in zip(values_N, group.completions, strict=True)
-        ]
+    def _failing(self, values_N: Sequence[float | None], passes_N: Sequence[bool]) -> float:
+        if self.lowest is not None:
+            return self.lowest
+        sign = -1.0 if self.cost else 1.0
+        known = [(sign * value, passes) for value, passes in zip(values_N, passes_N, strict=True) if value is not None]
+        among = [value for value, passes in known if passes] or [value for value, _ in known]
+        return sign * (min(among, default=0.0) - MARGIN)

@@ -51,7 +51,11 @@ def make_reward(source: str | RewardConfig, gate: str = "none", seed: int = 0, *
     reward = _ours(source, seed, options) if source in SOURCES else user_reward(source, options)
     if reward is None:
         raise ConfigError(f"There is no reward '{source}'.{nearest(source, [*SOURCES, *offered()])}")
-    return reward if gate == "none" else Gated(reward, gate)
+    return _gated(reward, gate)
+
+
+def _gated(reward: Reward, gate: str, weight: float = 1.0) -> Reward:
+    return reward if gate == "none" else Gated(reward, gate, cost=weight < 0)
 
 
 def _ours(source: str, seed: int, options: Mapping[str, Any]) -> Reward:
@@ -71,18 +75,18 @@ def _options_of(source: str) -> set[str]:
 
 
 def _configured(config: RewardConfig, seed: int, defaults: Mapping[str, Any]) -> Reward:
-    def make(source: str, gate: str, options: Mapping[str, Any]) -> Reward:
+    def make(source: str, options: Mapping[str, Any]) -> Reward:
         given = {"votes": config.votes, **defaults}
         taken = {name: value for name, value in given.items() if name in _options_of(source)}
-        return make_reward(source, gate, seed, **{**taken, **options})
+        return make_reward(source, "none", seed, **{**taken, **options})
 
     if not config.parts:
-        return make(config.source, config.gate, config.options)
+        return _gated(make(config.source, config.options), config.gate)
     rewards: dict[str, Reward] = {}
     for part in config.parts:
-        reward = make(part.source, part.gate, part.options)
+        reward = _gated(make(part.source, part.options), part.gate, part.weight)
         # a gate around a sum is the same gate around each part; so every part is logged as it counts
-        reward = Gated(reward, config.gate) if config.gate not in ("none", part.gate) else reward
+        reward = _gated(reward, config.gate, part.weight) if config.gate != part.gate else reward
         name = part.name or reward.name
         if name in rewards:
             raise ConfigError(f"Two parts of the weighted sum are called '{name}'; give one of them another `name`.")

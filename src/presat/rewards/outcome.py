@@ -1,8 +1,9 @@
 """What a reward says of a group, with what the log wants to know beside the values.
 
 A reward is any callable `(group, scores) -> one value per response`. It may also carry `votes` (how many responses it
-has to see), `needs` (statistics of the policy it reads from `Completion.stats`) and a method `outcome` that returns
-more than the values; the functions here are the one place where these are looked for.
+has to see), `needs` (statistics of the policy it reads from `Completion.stats`), `lowest` (a value it never goes below)
+and a method `outcome` that returns more than the values; the functions here are the one place where these are looked
+for.
 """
 
 from __future__ import annotations
@@ -60,6 +61,11 @@ def judge(reward: Reward, group: RolloutGroup, scores: Sequence[Score]) -> Outco
 def votes_of(reward: Reward) -> int | None:
     """Return how many responses a reward lets vote; None when it holds no vote."""
     return getattr(reward, "votes", None)
+
+
+def lowest_of(reward: Reward) -> float | None:
+    """Return a value the reward never goes below, by its own account; None where it names none."""
+    return getattr(reward, "lowest", None)
 
 
 def needs_of(reward: Reward) -> tuple[Statistic, ...]:

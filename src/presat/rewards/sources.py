@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from presat.errors import ConfigError
 from presat.rewards.gates import has_box, has_single_box
@@ -16,6 +17,7 @@ class Verifiable:
     """1 if the final answer is right, else 0; None where the verifier could not decide (section 3, no format bonus)."""
 
     name: str = "verifiable"
+    lowest: ClassVar[float] = 0.0
 
     def __call__(self, group: RolloutGroup, scores: Sequence[Score]) -> list[float | None]:
         """Return the scores' values."""
@@ -37,6 +39,7 @@ class RandomCoin:
     seed: int = 0
     probability: float = 0.5
     name: str = "random"
+    lowest: ClassVar[float] = 0.0
 
     def __post_init__(self) -> None:
         """Refuse a probability that is none."""
@@ -61,6 +64,7 @@ class FormatOnly:
     r"""1 for a response with a `\boxed{}` answer, whatever it says (arXiv:2506.10947)."""
 
     name: str = "format_only"
+    lowest: ClassVar[float] = 0.0
 
     def __call__(self, group: RolloutGroup, scores: Sequence[Score]) -> list[float | None]:
         """Look at the form alone."""

@@ -44,6 +44,11 @@ class UserReward:
 
     def __post_init__(self) -> None:
         """Refuse a callable that cannot be called like a reward."""
+        lowest = self.lowest
+        if lowest is not None and not (isinstance(lowest, Real) and math.isfinite(lowest)):
+            raise ConfigError(
+                f"`lowest` of the reward {self.name} should be a finite number or None; it is {lowest!r}."
+            )
         try:
             inspect.signature(self.function).bind(None, None, **self.options)
         except TypeError as error:
@@ -59,6 +64,11 @@ class UserReward:
         return getattr(self.function, "votes", None)
 
     @property
+    def lowest(self) -> float | None:
+        """A value it never goes below: its own attribute `lowest`. What fails a gate earns that."""
+        return getattr(self.function, "lowest", None)
+
+    @property
     def needs(self) -> tuple[Statistic, ...]:
         """Statistics of the policy it reads: its own attribute `needs`."""
         return tuple(getattr(self.function, "needs", ()))
@@ -69,7 +79,7 @@ class UserReward:
         Raises:
             RunError: not one number or None per response.
         """
-        return self._checked(self.function(group, scores, **self.options), group)
+        return self._rewards(self.function(group, scores, **self.options), group)
 
     def outcome(self, group: RolloutGroup, scores: Sequence[Score]) -> Outcome:
         """Its own `outcome`, where it has one: the rewards with the vote and the parts they come from.
@@ -99,7 +109,17 @@ class UserReward:
             )
         self._parts = names
         parts = {name: self._checked(found.parts[name], group) for name in names}
-        return replace(found, values_N=self._checked(found.values_N, group), parts=parts)
+        return replace(found, values_N=self._rewards(found.values_N, group), parts=parts)
+
+    def _rewards(self, values: Any, group: RolloutGroup) -> list[float | None]:
+        checked = self._checked(values, group)
+        below = [value for value in checked if value is not None and self.lowest is not None and value < self.lowest]
+        if below:
+            raise RunError(
+                f"The reward {self.name} returned {below[0]}, which is below its own `lowest`, {self.lowest}. Name a "
+                "value that it never goes below, or none."
+            )
+        return checked
 
     def _checked(self, values: Any, group: RolloutGroup) -> list[float | None]:
         if not isinstance(values, Sequence) or len(values) != len(group.completions):

@@ -18,7 +18,7 @@ from typing import Any
 
 from presat.errors import ConfigError
 from presat.rewards.make import make_reward
-from presat.rewards.outcome import needs_of, votes_of
+from presat.rewards.outcome import lowest_of, needs_of, votes_of
 from presat.rollouts import seed_for
 from presat.tasks.rows import problem_of_verl
 from presat.types import Completion, Reward, RolloutGroup
@@ -59,7 +59,8 @@ def compute_score(
         verifier could not decide. verl knows no missing reward, so `score` and `acc` are 0 then.
 
     Raises:
-        ConfigError: unknown source, gate or option, or a source that needs the group or the policy.
+        ConfigError: unknown source, gate or option, a source that needs the group or the policy, or a reward of the
+            user's own behind a gate that does not name its `lowest` value.
         DataError: the ground truth or the extra info is malformed.
         VerifierError: the verifier itself broke.
     """
@@ -90,6 +91,11 @@ def _reward(source: str, gate: str, seed: int, options: str) -> Reward:
         raise ConfigError(
             f"verl gives a custom reward one response at a time, and {source} needs the whole group or the policy's "
             "own distribution. Train with `presat train`, or with presat.training.TRLReward in TRL."
+        )
+    if gate != "none" and lowest_of(reward) is None:
+        raise ConfigError(
+            f"What fails a gate earns less than anything that passes, and verl does not show a reward the group. Give "
+            f"{source} an attribute `lowest`, a value that it never goes below: what fails then earns that."
         )
     return reward
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from presat.errors import ConfigError
 from presat.rewards.outcome import Outcome, Vote
@@ -37,6 +38,7 @@ class MajorityVote:
     workers: int = 1
     timeout_s: float = 5.0
     name: str = "majority_vote"
+    lowest: ClassVar[float] = 0.0
     counts: Counter[str] = field(default_factory=Counter)
     _judge: Verifier | None = field(default=None, repr=False, compare=False)
 

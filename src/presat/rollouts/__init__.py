@@ -54,6 +54,11 @@ def make_engine(
 
 
 def _small_enough(model: Any) -> bool:
-    """The small engine copies the weights it fuses; up to 1.5B it was faster on a CPU, larger was not measured."""
-    limit = 2e9 if model.device.type == "cpu" else 5e8
+    """The small engine copies the weights it fuses; up to 1.5B it was faster on a CPU, larger was not measured.
+
+    A model on the CPU of a machine with a GPU will be moved there: the trainer does so after its engine is made.
+    """
+    import torch
+
+    limit = 2e9 if model.device.type == "cpu" and not torch.cuda.is_available() else 5e8
     return sum(weight.numel() for weight in model.parameters()) <= limit

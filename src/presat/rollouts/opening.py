@@ -6,7 +6,7 @@ from typing import Any
 
 from presat.config.schema import EvalConfig, SampleConfig, TrainConfig
 from presat.models import load_model_and_tokenizer
-from presat.models.loading import load_tokenizer
+from presat.models.loading import load_tokenizer, to_gpu
 from presat.rollouts import make_engine
 from presat.rollouts.batching import BatchEngine
 
@@ -31,7 +31,9 @@ def open_engine(config: EvalConfig | SampleConfig, name: str) -> BatchEngine:
     model, tokenizer = load_model_and_tokenizer(
         name, settings.dtype, settings.attention, template=settings.chat_template
     )
-    return live_engine(config, model, tokenizer)
+    # vLLM and a server are given the weights, and a GPU that vLLM shares has no room to spare
+    sampled_here = config.engine not in ("vllm", "server")
+    return live_engine(config, to_gpu(model) if sampled_here else model, tokenizer)
 
 
 def live_engine(

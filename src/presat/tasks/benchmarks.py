@@ -148,7 +148,7 @@ def benchmark_problems(
     """
     from presat.tasks.files import load_file_problems, read_rows
     from presat.tasks.gym import gym_problems
-    from presat.tasks.subsets import cut
+    from presat.tasks.subsets import cut, sampled
 
     if name not in BENCHMARKS:
         raise ConfigError(f"There is no benchmark '{name}'.{nearest(name, BENCHMARKS)}")
@@ -161,15 +161,16 @@ def benchmark_problems(
     place = given or f"any folder (option `folder`, or {FOLDER_VARIABLE})"
     if not source:
         raise MissingBenchmarkError(_absent(item, place, item.note))
+    split, subset = (item.split, item.subset) if file is None else ("train", None)
     try:
-        _, row = next(read_rows(source, item.split, item.subset), ("", {}))
+        _, row = next(read_rows(source, split, subset), ("", {}))
     except DataError as error:
         if file is not None:
             raise
         raise MissingBenchmarkError(_absent(item, place, str(error))) from error
     columns = {role: column for role, column in item.columns.items() if column in row}  # a file may have usual names
-    problems = load_file_problems(source, item.split, item.subset, columns, item.domain, system, choice_seed=seed)
-    return cut(problems, f"benchmark/{name}", count, seed, sample)
+    problems = load_file_problems(source, split, subset, columns, item.domain, system, choice_seed=seed)
+    return cut(problems, f"benchmark/{name}", count, seed, sampled(count, 0, {"sample": sample}))
 
 
 def _look(item: Benchmark, folder: str | Path | None) -> tuple[str | Path | None, Path | None]:

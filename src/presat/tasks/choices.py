@@ -27,6 +27,11 @@ def is_choices(row: Mapping[str, Any]) -> bool:
     return all(name in row for name in _GPQA) or (listed and any(row.get(name) is not None for name in _GOLDS))
 
 
+def is_shuffled(row: Mapping[str, Any]) -> bool:
+    """Whether a multiple-choice row comes without an order of its options, so that a seed decides it."""
+    return "Correct Answer" in row
+
+
 def problem_of_choices(
     row: Mapping[str, Any], where: str, domain: str = "", system: str | None = None, seed: int = 0
 ) -> Problem:
@@ -44,7 +49,7 @@ def problem_of_choices(
     if name is None:
         raise DataError(f"{where}: no question among the fields {', '.join(row)}.")
     question = row[name].strip()
-    options, right = _shuffled(row, question, where, seed) if "Correct Answer" in row else _listed(row, where)
+    options, right = _shuffled(row, question, where, seed) if is_shuffled(row) else _listed(row, where)
     lettered = "\n".join(f"{chr(ord('A') + index)}) {option}" for index, option in enumerate(options))
     messages = chat(f"{question}\n\n{lettered}\n\n{INSTRUCTION}", domain or "science", system)
     used = {name, *_GPQA, *_LISTS, *_GOLDS}

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from presat.errors import ConfigError, DataError
-from presat.tasks.files import SUFFIXES, open_dataset, read_dataset, read_file, source_files
+from presat.tasks.files import SUFFIXES, open_dataset, read_dataset, read_file, refuse_parts, source_files
 from presat.tasks.rows import Row
 
 PLAIN = ".txt"
@@ -80,7 +80,7 @@ def corpus_parts(source: str, column: str, subset: str = "") -> list[Part]:
         subset: configuration of a hub data set that has several.
 
     Raises:
-        ConfigError: no source.
+        ConfigError: no source, or what means nothing to it: `subset` to files, `column` to .txt files alone.
         DataError: nothing is there.
     """
     if not source:
@@ -90,6 +90,9 @@ def corpus_parts(source: str, column: str, subset: str = "") -> list[Part]:
     kinds = (PLAIN, *SUFFIXES)
     files = source_files(source, kinds)
     if files is not None:
+        refuse_parts(source, {"data.subset": bool(subset)})
+        if column != "text" and all(path.suffix == PLAIN for path in files):
+            raise ConfigError(f"{source} has no columns, every line is a document: leave `data.text` out.")
         return [_file(path.resolve(), column) for path in files]
     data = open_dataset(source, subset=subset or None, suffixes=kinds)
     if column in data.column_names:  # otherwise reading the first row says what there is

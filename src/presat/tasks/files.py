@@ -6,14 +6,14 @@ import contextlib
 import csv
 import logging
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from presat.errors import ConfigError, DataError, nearest
 from presat.files import atomically, json_lines
-from presat.tasks.choices import is_choices, problem_of_choices
+from presat.tasks.choices import is_choices, is_shuffled, problem_of_choices
 from presat.tasks.hub import hub_error
 from presat.tasks.rows import EXTRA_COLUMN, Row, is_verl, problem_of_plain, problem_of_verl, repeats_of, row_of
 from presat.types import Problem
@@ -40,6 +40,7 @@ def load_file_problems(
     system: str | None = None,
     unique: bool | None = None,
     choice_seed: int = 0,
+    honoured: set[str] | None = None,
 ) -> list[Problem]:
     """Load problems from a file, a folder or a Hugging Face dataset.
 
@@ -54,12 +55,15 @@ def load_file_problems(
             `metadata["repeats"]`; False keeps every row, `ID#2` being the second of its kind; None folds only where
             every problem stands there equally often, as in the published N = 8 files, whose 64 rows are 8 prompts.
         choice_seed: shuffles the options of multiple-choice questions that come without an order (GPQA).
+        honoured: gets `system` and `choice_seed`, where some row has a use for them.
 
     Raises:
-        ConfigError: `columns` names what there is not, or is given for rows in the verl format.
+        ConfigError: `columns` names what there is not, or is given for rows in the verl format; `split` or `subset` for
+            files, which have none.
         DataError: the source cannot be read, holds nothing, or a row is malformed.
     """
     problems = []
+    used: set[str] = set() if honoured is None else honoured
     for where, row in read_rows(source, split, subset):
         if is_verl(row):
             if columns:
@@ -67,8 +71,10 @@ def load_file_problems(
             problems.append(problem_of_verl(row, where, domain))
         elif not columns and is_choices(row):
             problems.append(problem_of_choices(row, where, domain, system, choice_seed))
+            used |= {"system", "choice_seed"} if is_shuffled(row) else {"system"}
         else:
             problems.append(problem_of_plain(row, where, columns or {}, domain, system))
+            used.add("system")
     if not problems:
         raise DataError(f"{source} holds no rows.")
     return _identified(problems, unique)
@@ -78,8 +84,9 @@ def save_problems(problems: Sequence[Problem], path: str | Path) -> Path:
     """Write problems as parquet in the verl record format, so that loading gives the same problems back.
 
     Columns they were loaded with are kept where all problems share them; what the format has no place for goes into
-    `extra_info`, or into one more column, `presat` (see `EXTRA_COLUMN`). A problem that stood several times in its
-    source (`repeats`) is written as often.
+    `extra_info`, or into one more column, `presat` (see `EXTRA_COLUMN`). Mappings with other keys in every row get the
+    keys of all in their column, and are kept as they are in that one. A problem that stood several times in its source
+    (`repeats`) is written as often.
 
     Raises:
         DataError: nothing to write, metadata that cannot be stored, a column `repeats` of another meaning, or no write
@@ -91,7 +98,10 @@ def save_problems(problems: Sequence[Problem], path: str | Path) -> Path:
         raise DataError(f"There are no problems to write to {path}.")
     repeats = [repeats_of(problem) for problem in problems]
     order = [place for turn in range(max(repeats)) for place, n in enumerate(repeats) if turn < n]
-    table = _table([row_of(problems[place], index=place) for place in order])
+    rows = [row_of(problems[place], index=place) for place in order]
+    table = _table(rows)
+    if table is None and (uneven := _uneven(rows)):
+        table = _table([row_of(problems[place], index=place, aside=uneven) for place in order], uneven)
     if table is None:
         table = _table([row_of(problems[place], plain=True, index=place) for place in order])
     assert table is not None  # noqa: S101  (plain rows have the same columns of the same types)
@@ -105,8 +115,11 @@ def save_problems(problems: Sequence[Problem], path: str | Path) -> Path:
     return path
 
 
-def _table(rows: Sequence[Row]) -> pa.Table | None:
-    """The rows as a table, or None where a table would not give the same rows back."""
+def _table(rows: Sequence[Row], aside: Collection[str] = ()) -> pa.Table | None:
+    """The rows as a table, or None where a table would not give the same rows back.
+
+    The columns `aside` are kept elsewhere too, so that they may come back with more keys.
+    """
     import pyarrow as pa
 
     names = dict.fromkeys(name for row in rows for name in row)
@@ -119,22 +132,46 @@ def _table(rows: Sequence[Row]) -> pa.Table | None:
             return None
         everywhere = name == EXTRA_COLUMN or all(name in row for row in rows)
         # mappings with different keys would come back with the keys of all, and parquet has no empty ones
-        if not everywhere or columns[name].to_pylist() != values or "struct<>" in str(columns[name].type):
+        same = name in aside or columns[name].to_pylist() == values
+        if not everywhere or not same or "struct<>" in str(columns[name].type):
             return None
     return pa.table(columns)
+
+
+def _uneven(rows: Sequence[Row]) -> set[str]:
+    """Columns of all rows that hold mappings, whose keys are not the same everywhere."""
+    keys = {
+        name: {frozenset(row[name]) for row in rows if row[name] is not None}
+        for name in rows[0]
+        if all(isinstance(row.get(name, ""), Mapping | None) for row in rows)
+    }
+    return {name for name, different in keys.items() if len(different) > 1}
 
 
 def read_rows(source: str, split: str = "train", subset: str | None = None) -> Iterator[tuple[str, Row]]:
     """Yield (where, row) for every row of a source; rows are counted from 1. Nothing is held but a few rows.
 
     Raises:
+        ConfigError: `split` or `subset` is given for a file or a folder of files.
         DataError: see `load_file_problems`.
     """
     files = source_files(source)
+    if files is not None:
+        refuse_parts(source, {"split": split != "train", "subset": bool(subset)})
     for file in files or ():
         yield from read_file(file)
     if files is None:
         yield from read_dataset(source, open_dataset(source, split, subset))
+
+
+def refuse_parts(source: str, asked: Mapping[str, bool]) -> None:
+    """Refuse what names a part of a data set, where files are read, which are read whole.
+
+    Raises:
+        ConfigError: one is asked for.
+    """
+    for name in (name for name, given in asked.items() if given):
+        raise ConfigError(f"{source} is read whole: `{name}` names a part of a Hugging Face dataset. Leave it out.")
 
 
 def source_files(source: str, suffixes: Sequence[str] = SUFFIXES) -> list[Path] | None:
@@ -199,9 +236,11 @@ def _read_parquet(path: Path, column: str | None) -> Iterator[Row]:
         file = pq.ParquetFile(path)
         wanted = [column] if column in file.schema_arrow.names else None
         for batch in file.iter_batches(batch_size=1024, columns=wanted):
-            yield from batch.to_pylist()
+            yield from batch.to_pylist(maps_as_pydicts="strict")  # maps would be lists of pairs
     except pa.ArrowException as error:
         raise DataError(f"{path} is not a parquet file, or a damaged one: {error}") from error
+    except KeyError as error:  # what pyarrow raises of a map that has a key twice
+        raise DataError(f"{path} holds a map with a key that stands there twice: {error.args[0]}") from error
 
 
 def _read_jsonl(path: Path) -> Iterator[Row]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from presat.errors import ConfigError, nearest
 from presat.tasks.prompts import with_prompt
-from presat.tasks.subsets import cut
+from presat.tasks.subsets import cut, sampled
 from presat.types import Problem
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def load_problems(source: str | Path | TaskConfig, **options: Any) -> list[Probl
         options: `count` and `seed` for all, and `prompt` (a style, see `with_prompt`) for all but the lab; the rest
             depends on the source: see `lab_problems`, `gym_problems`, `benchmark_problems` and `load_file_problems`.
             For files `count` takes the first problems, or, with `sample=True`, random ones; `seed` also shuffles the
-            options of multiple-choice questions.
+            options of multiple-choice questions. What a source cannot honour is refused.
 
     Raises:
         ConfigError: unknown task or option; the message has the nearest one.
@@ -37,6 +37,8 @@ def load_problems(source: str | Path | TaskConfig, **options: Any) -> list[Probl
     if not isinstance(source, str | Path):
         return load_task(source, **options)
     style = options.pop("prompt", "")
+    if style and options.get("system") is not None:
+        raise ConfigError("`prompt` and `system` both say what the system message is: leave one of them out.")
     problems = _load(str(source), options)
     return [with_prompt(problem, style) for problem in problems] if style else problems
 
@@ -62,9 +64,13 @@ def _load(name: str, options: dict[str, Any]) -> list[Problem]:
     from presat.tasks.files import load_file_problems
 
     count, seed, sample = options.pop("count", None), options.pop("seed", 0), options.pop("sample", False)
-    also = ("count", "seed", "sample")
-    problems = _call(load_file_problems, name, {"source": name, "choice_seed": seed, **options}, also)
-    return cut(problems, name, count, seed, sample)
+    also, honoured = ("count", "seed", "sample"), set()
+    given = {"source": name, "choice_seed": seed, "honoured": honoured, **options}
+    problems = _call(load_file_problems, name, given, also)
+    if options.get("system") is not None and "system" not in honoured:
+        raise ConfigError(f"The rows of {name} bring their own prompts, which `system` would not change: use `prompt`.")
+    drawn = sampled(count, 0 if "choice_seed" in honoured else seed, {"sample": sample})
+    return cut(problems, name, count, seed, drawn)
 
 
 def load_task(task: TaskConfig, **options: Any) -> list[Problem]:
@@ -73,16 +79,12 @@ def load_task(task: TaskConfig, **options: Any) -> list[Problem]:
     Raises:
         ConfigError, DataError: as `load_problems`.
     """
-    family = task.source.partition("/")[0]
-    settings: dict[str, Any] = {"count": task.count, "seed": task.seed}
-    if task.domain:
-        settings["domain"] = task.domain
-    if family not in ("reasoning_gym", "benchmark"):
-        settings["split"] = task.split
-    if task.prompt:
-        settings["prompt"] = task.prompt
-    if task.columns:
-        settings["columns"] = task.columns
+    from presat.config.unused import default_of
+
+    fields = ("count", "seed", "split", "columns", "domain", "prompt")
+    settings = {name: getattr(task, name) for name in fields if getattr(task, name) != default_of(task, name)}
+    if twice := sorted(settings.keys() & task.options.keys()):
+        raise ConfigError(f"`{twice[0]}` is set twice, once under `options`: leave one of them out.")
     return load_problems(task.source, **{**settings, **task.options, **options})
 
 
@@ -98,7 +100,7 @@ def _call(loader: Callable[..., list[Problem]], source: str, options: dict[str, 
     known = [*inspect.signature(loader).parameters, *also]
     for option in options:
         if option not in known:
-            public = [name for name in known if name not in ("name", "task", "source")]
+            public = [name for name in known if name not in ("name", "task", "source", "honoured")]
             hint = "" if option in TaskConfig.model_fields else nearest(option, public)  # spelt right: of other sources
             raise ConfigError(f"{source} takes no option '{option}'.{hint}")
     return loader(**options)

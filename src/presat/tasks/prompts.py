@@ -7,6 +7,7 @@ user turn. Files in the published format bring their own messages, which are use
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from presat.errors import ConfigError, nearest
@@ -53,12 +54,21 @@ def with_prompt(problem: Problem, style: str) -> Problem:
     Raises:
         ConfigError: no such style, or a lab problem, whose model knows no words.
     """
-    if style not in STYLES:
-        raise ConfigError(f"There is no prompt style '{style}'.{nearest(style, STYLES)}")
     if problem.domain == "lab":
         raise ConfigError("Lab problems have one prompt only; leave `prompt` empty.")
+    return replace(problem, messages=styled(problem.messages, style, problem.domain))
+
+
+def styled(messages: Sequence[Message], style: str, domain: str) -> tuple[Message, ...]:
+    """Return chat turns with the system message of a style in place of their own.
+
+    Raises:
+        ConfigError: no such style.
+    """
+    if style not in STYLES:
+        raise ConfigError(f"There is no prompt style '{style}'.{nearest(style, STYLES)}")
     texts = SYSTEM_PROMPTS if style == "plain" else THINKING_PROMPTS
-    system: Message = {"role": "system", "content": texts.get(problem.domain, texts["math"])}
-    turns = [turn for turn in problem.messages if turn["role"] != "system"]
+    system: Message = {"role": "system", "content": texts.get(domain, texts["math"])}
+    turns = [turn for turn in messages if turn["role"] != "system"]
     opened: list[Message] = [{"role": "assistant", "content": "<think>\n"}] if style == "think_opened" else []
-    return replace(problem, messages=(system, *turns, *opened))
+    return (system, *turns, *opened)

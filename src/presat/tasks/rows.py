@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from numbers import Number
 from typing import Any
@@ -148,7 +148,8 @@ def problem_of_verl(row: Row, where: str, domain: str = "") -> Problem:
     gold = _gold(reward_model["ground_truth"], where, "reward_model.ground_truth")
     record = row.get(EXTRA_COLUMN) or extra_info(row).get(EXTRA_COLUMN)
     if record:
-        return _restored(Problem("", messages, gold, "", "", metadata), record, reward_model["ground_truth"], where)
+        read = Problem("", messages, gold, domain, "", metadata)
+        return _restored(read, record, reward_model["ground_truth"], where)
     domain, verifier = _domain_of(metadata, domain)
     return Problem(content_id(messages), messages, gold, domain, verifier, metadata)
 
@@ -199,13 +200,14 @@ def problem_of_plain(
     return Problem(identity, messages, final, domain, _domain_of(metadata, domain)[1], metadata)
 
 
-def row_of(problem: Problem, plain: bool = False, index: int = 0) -> dict[str, Any]:
+def row_of(problem: Problem, plain: bool = False, index: int = 0, aside: Collection[str] = ()) -> dict[str, Any]:
     """Return a problem as a verl row; the columns it came with are kept, its messages and gold are its own.
 
     Args:
         problem: the problem.
         plain: write the columns of verl alone, and the rest as JSON, so that rows of any sources fit one table.
         index: `extra_info.index`, verl's number of a problem, of a row that did not come with one.
+        aside: columns that a table cannot give back as they are; they are kept beside it.
 
     Raises:
         DataError: its metadata cannot be stored.
@@ -218,6 +220,8 @@ def row_of(problem: Problem, plain: bool = False, index: int = 0) -> dict[str, A
         kept = raw["ground_truth"]
         gold = kept if _gold(kept, problem.id, "ground_truth") == problem.gold else problem.gold
         row |= {"prompt": messages, "reward_model": {**raw, "ground_truth": gold}}
+        if aside:
+            return row | {EXTRA_COLUMN: _dump(problem, {"aside": {name: metadata[name] for name in sorted(aside)}})}
         read = problem_of_verl(row, problem.id)
         if read.verifier == problem.verifier:  # else it has to travel where rewards in verl see it
             return row if _same(read, problem) else row | {EXTRA_COLUMN: _dump(problem, {})}
@@ -247,13 +251,16 @@ def _dump(problem: Problem, more: Mapping[str, Any]) -> str:
 def _restored(read: Problem, record: Any, gold: Any, where: str) -> Problem:
     """The problem that `_dump` wrote `record` of; `read` is what its row says without it, `gold` as it stands there.
 
-    The row's gold counts, as it does for every other reader, but nothing is unwrapped that was the gold itself.
+    The row's gold counts, as it does for every other reader, but nothing is unwrapped that was the gold itself. So does
+    the domain of `read`, where it has one: it was asked for.
     """
     try:
         known = json.loads(record)
         names = {name: known[name] for name in ("id", "domain", "verifier")}
+        names["domain"] = read.domain or names["domain"]
         gold = known["gold"] if gold == known["gold"] else read.gold
-        return replace(read, **names, gold=gold, metadata=known.get("metadata", read.metadata))
+        metadata = known.get("metadata", {**read.metadata, **known.get("aside", {})})
+        return replace(read, **names, gold=gold, metadata=metadata)
     except (TypeError, ValueError, KeyError, AttributeError) as error:
         raise DataError(f"{where}: field '{EXTRA_COLUMN}' is not what presat writes there.") from error
 

@@ -6,7 +6,10 @@ right. Those functions return indices into it.
 
 from __future__ import annotations
 
+import itertools
+import logging
 import random
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -17,6 +20,8 @@ from presat.types import Problem
 
 if TYPE_CHECKING:
     from presat.config.schema import SubsetConfig
+
+LOG = logging.getLogger("presat")
 
 COUNT_COLUMN = "solve"
 """Column the filter writes: {right, samples, model, extraction}."""
@@ -148,12 +153,16 @@ def choose_subset(problems: Sequence[Problem], config: SubsetConfig) -> list[Pro
     """Choose `config.n` problems by stratified round robin, each to be written `batch / n` times where n < batch.
 
     For one seed the subsets are nested: the 8 problems chosen first are the first 8 of 64. With `balance` each value of
-    that field gets its own round robin and they take turns, as in the published Graph sets (4 + 4 of the two tasks).
+    that field gets its own round robin and they take turns, as in the published Graph sets (4 + 4 of the two tasks);
+    where one has no usable problem left the others fill in, as there, and a warning says so.
 
     Raises:
         ConfigError: a batch that is no multiple of a smaller `n`, or an `n` that the values of `balance` cannot share.
         DataError: the rows hold no counts or no such field, or too few problems are usable.
     """
+    from presat.config.unused import refuse_unused
+
+    refuse_unused(config)
     if config.n < config.batch and config.batch % config.n:
         raise ConfigError(
             f"{config.n} problems do not fill a batch of {config.batch} uniformly; `--batch 0` repeats none."
@@ -162,19 +171,28 @@ def choose_subset(problems: Sequence[Problem], config: SubsetConfig) -> list[Pro
     parts = _parts(problems, config.balance)
     if config.n % len(parts):
         raise ConfigError(f"{config.n} problems cannot be shared by {len(parts)} values of `{config.balance}` equally.")
-    picked = [
-        [
-            part[i]
-            for i in stratified_round_robin([counts[i] for i in part], config.n // len(parts), config.seed, samples)
-        ]
-        for part in parts
-    ]
-    chosen = [index for turn in zip(*picked, strict=True) for index in turn]
+    _enough(counts, config.n, samples)
+    orders = {value: _order([counts[i] for i in part], part, config.seed, samples) for value, part in parts.items()}
+    turns = itertools.zip_longest(*([(value, index) for index in order] for value, order in orders.items()))
+    taken = [choice for turn in turns for choice in turn if choice is not None][: config.n]
+    shares = Counter(value for value, _ in taken)
+    if any(shares[value] < config.n // len(parts) for value in parts):
+        LOG.warning(
+            "The values of `%s` have unequal shares, %s: where one ran out of problems that are solved sometimes, the "
+            "others fill in.",
+            config.balance,
+            ", ".join(f"{value} {shares[value]}" for value in parts),
+        )
     repeats = max(1, config.batch // config.n)
-    return [replace(p, metadata={**p.metadata, "repeats": repeats}) for p in (problems[index] for index in chosen)]
+    return [replace(p, metadata={**p.metadata, "repeats": repeats}) for p in (problems[index] for _, index in taken)]
 
 
-def _parts(problems: Sequence[Problem], field: str) -> list[list[int]]:
+def _order(counts: Sequence[int], part: Sequence[int], seed: int, samples: int) -> list[int]:
+    """All usable problems of a part, in the order in which the round robin takes them; `counts` are those of `part`."""
+    return [part[i] for i in stratified_round_robin(counts, len(usable(counts, samples)), seed, samples)]
+
+
+def _parts(problems: Sequence[Problem], field: str) -> dict[str, list[int]]:
     """Indices of the problems by their value of `field` (a column, or a key of `extra_info`); one part when empty."""
     parts: dict[str, list[int]] = {}
     for index, problem in enumerate(problems):
@@ -182,7 +200,7 @@ def _parts(problems: Sequence[Problem], field: str) -> list[list[int]]:
         if field not in known:
             raise DataError(f"Problem {problem.id} has no field '{field}' to balance over.{nearest(field, known)}")
         parts.setdefault(str(known[field]), []).append(index)
-    return [parts[value] for value in sorted(parts)]
+    return dict(sorted(parts.items()))
 
 
 def cut(problems: list[Problem], source: str, count: int | None, seed: int, sample: bool) -> list[Problem]:
@@ -193,6 +211,30 @@ def cut(problems: list[Problem], source: str, count: int | None, seed: int, samp
     """
     if count is None:
         return problems
-    if count > len(problems):
-        raise DataError(f"{source} holds {len(problems)} different problems, fewer than the {count} asked for.")
-    return random.Random(f"rows/{seed}").sample(problems, count) if sample else problems[:count]
+    places = draw_places(len(problems), source, count, seed)
+    return [problems[place] for place in places] if sample else problems[:count]
+
+
+def draw_places(total: int, source: str, count: int, seed: int) -> list[int]:
+    """Return `count` random places of `total`.
+
+    Raises:
+        DataError: there are fewer.
+    """
+    if count > total:
+        raise DataError(f"{source} holds {total} different problems, fewer than the {count} asked for.")
+    return random.Random(f"rows/{seed}").sample(range(total), count)
+
+
+def sampled(count: int | None, seed: int, options: Mapping[str, Any]) -> bool:
+    """Whether rows are drawn at random: the option `sample`, held against `count` and `seed`.
+
+    Raises:
+        ConfigError: `sample` without a `count`, or a `seed` without `sample`.
+    """
+    sample = bool(options.get("sample"))
+    if sample and count is None:
+        raise ConfigError("The option `sample` draws `count` rows at random, and no `count` is given.")
+    if seed and not sample:
+        raise ConfigError("`data.seed` decides nothing here: leave it out, or draw rows with the option `sample`.")
+    return sample

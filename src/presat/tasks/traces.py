@@ -1,21 +1,31 @@
-"""Reasoning traces as people publish them: one row's prompt, trace, solution and gold answer (section 4, appendix B).
+"""Reasoning traces as people publish them: a row's prompt, trace, solution and gold answer (section 4, appendix B).
 
-Two layouts are read: columns (`problem`, `deepseek_reasoning`, `deepseek_solution`, `ground_truth_solution` of
-OpenThoughts-114k's `metadata` subset, and other usual names) and chats (`messages` or `conversations`, whose last turn
-holds the trace between `<think>` and `</think>`, or between OpenThoughts' own markers).
+`presat sft` and `presat data sft` both read them here, so that a file trains the same whether it went through the
+second or not. Two layouts are read: columns (`problem`, `deepseek_reasoning`, `deepseek_solution`,
+`ground_truth_solution` of OpenThoughts-114k's `metadata` subset, and other usual names) and chats (`messages` or
+`conversations`, whose last turn holds the trace between `<think>` and `</think>`, or between OpenThoughts' own markers;
+the opening one may be missing, as where the prompt ended in it). What is read holds no markers: the targets get theirs
+when they are made.
 """
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from numbers import Number
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from presat.errors import ConfigError, DataError, nearest
-from presat.tasks.rows import answer_text, final_answer
+from presat.tasks.files import read_rows
+from presat.tasks.prompts import styled
+from presat.tasks.rows import Row, answer_text, final_answer
+from presat.tasks.subsets import draw_places, sampled
 from presat.types import Message
+
+if TYPE_CHECKING:
+    from presat.config.schema import TaskConfig
 
 COLUMNS: dict[str, tuple[str, ...]] = {
     "messages": ("messages", "conversations"),
@@ -25,10 +35,9 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "answer": ("answer", "gold", "ground_truth", "final_answer", "ground_truth_solution"),
 }
 """What a column can be named as, and the names that are found by themselves, the preferred first."""
-_THOUGHT = re.compile(
-    r"(?:<think>|<\|begin_of_thought\|>)(?P<trace>.*?)(?:</think>|<\|end_of_thought\|>)(?P<rest>.*)", re.DOTALL
-)
-_MARKERS = re.compile(r"<\|(?:begin|end)_of_solution\|>")
+_BEGIN = re.compile(r"\s*(?:<think>|<\|begin_of_thought\|>)")
+_END = re.compile(r"</think>|<\|end_of_thought\|>")
+_MARKERS = re.compile(r"</?think>|<\|(?:begin|end)_of_(?:thought|solution)\|>")
 _ROLES = {"human": "user", "user": "user", "gpt": "assistant", "assistant": "assistant", "system": "system"}
 
 
@@ -60,8 +69,68 @@ class Trace:
         return [*self.prompt, Message(role="assistant", content=response)]
 
 
-def read_trace(row: Mapping[str, Any], columns: Mapping[str, str], where: str) -> Trace:
-    """Read one row; `columns` names columns over the usual ones.
+def read_traces(
+    data: TaskConfig, thinking: bool = True, gold: bool = True, only: Mapping[str, str] | None = None
+) -> Iterator[tuple[str, Trace]]:
+    """Yield (where, trace) for the rows of a file, folder or data set: the first `data.count`, or random ones.
+
+    Args:
+        data: the source. With `prompt` every trace gets the system message of that style (see `with_prompt`), for
+            `domain`. With the option `sample` the rows are drawn by `seed`, and stay in their order.
+        thinking: as for `read_trace`.
+        gold: as for `read_trace`.
+        only: values that columns must have.
+
+    Raises:
+        ConfigError: a setting of `data` that means nothing here.
+        DataError: the source cannot be read, holds too few rows to draw from, or a row is malformed.
+    """
+    if data.prompt == "think_opened":
+        raise ConfigError("`data.prompt: think_opened` leaves out what a target begins with: use `thinking`.")
+    if data.domain and not data.prompt:
+        raise ConfigError("`data.domain` decides the system message of `data.prompt`, and that is not set.")
+    for name in data.options:
+        if name not in (known := ("subset", "sample")):
+            raise ConfigError(f"{data.source} takes no option '{name}'.{nearest(name, known)}")
+    return _read_traces(data, thinking, gold, only or {}, bool(sampled(data.count, data.seed, data.options)))
+
+
+def _read_traces(
+    data: TaskConfig, thinking: bool, gold: bool, only: Mapping[str, str], sample: bool
+) -> Iterator[tuple[str, Trace]]:
+    rows = _rows(data, only)
+    if sample:
+        places = draw_places(sum(1 for _ in _rows(data, only)), data.source, data.count or 0, data.seed)
+        chosen = set(places)
+        rows = (row for place, row in enumerate(rows) if place in chosen)
+    for where, row in itertools.islice(rows, data.count):
+        trace = read_trace(row, data.columns, where, thinking, gold)
+        if data.prompt:
+            trace = replace(trace, prompt=styled(trace.prompt, data.prompt, data.domain))
+        yield where, trace
+
+
+def _rows(data: TaskConfig, only: Mapping[str, str]) -> Iterator[tuple[str, Row]]:
+    """The rows of a source whose columns have the values `only` says."""
+    for where, row in read_rows(data.source, data.split, data.options.get("subset")):
+        for name in only:
+            if name not in row:
+                raise DataError(f"{where}: there is no field '{name}' (given in `where`).{nearest(name, row)}")
+        if all(str(row[name]) == value for name, value in only.items()):
+            yield where, row
+
+
+def read_trace(
+    row: Mapping[str, Any], columns: Mapping[str, str], where: str, thinking: bool = True, gold: bool = True
+) -> Trace:
+    """Read one row.
+
+    Args:
+        row: the row.
+        columns: names columns over the usual ones.
+        where: names the row in errors.
+        thinking: whether columns must hold a trace (it may be empty).
+        gold: whether to read the gold answer.
 
     Raises:
         ConfigError: `columns` names what there is not.
@@ -70,21 +139,44 @@ def read_trace(row: Mapping[str, Any], columns: Mapping[str, str], where: str) -
     names = _names(row, columns, where)
     if "messages" in names:
         prompt, response = _from_chat(row[names["messages"]], f"{where}, field '{names['messages']}'")
-        found = _THOUGHT.search(response)
-        trace, rest = (found["trace"], found["rest"]) if found else ("", response)
+        trace, solution = _split(response)
         # beside a chat, a column `solution` is the reference; other names are the response's, which would verify itself
-        gold = names.get("answer") or columns.get("solution") or ("solution" if "solution" in row else None)
-        return Trace(prompt, trace.strip(), _MARKERS.sub("", rest).strip(), _gold(row, gold, where))
-    for role in ("question", "trace", "solution"):
-        if role not in names:
-            raise DataError(
-                f"{where}: no {role} among the fields {', '.join(row)}; name it with `data.columns`: {{{role}: NAME}}."
-            )
-    question, trace, solution = (_text(row, names[role], where) for role in ("question", "trace", "solution"))
+        answer = names.get("answer") or columns.get("solution") or ("solution" if "solution" in row else None)
+    else:
+        prompt, trace, solution = _from_columns(row, names, where, thinking)
+        answer = names.get("answer")
+    return Trace(prompt, trace, solution, _gold(row, answer, where) if gold else None)
+
+
+def _split(response: str) -> tuple[str, str]:
+    """The trace and the solution of a response, without markers; a response without any is a solution."""
+    end = _END.search(response)
+    if end is not None:
+        return _bare(response[: end.start()]), _bare(response[end.end() :])
+    cut_off = _BEGIN.match(response) is not None
+    return (_bare(response), "") if cut_off else ("", _bare(response))
+
+
+def _bare(text: str) -> str:
+    return _MARKERS.sub("", text).strip()
+
+
+def _from_columns(
+    row: Mapping[str, Any], names: Mapping[str, str], where: str, thinking: bool
+) -> tuple[tuple[Message, ...], str, str]:
+    """The prompt, the trace and the solution of columns; where none has the trace, the solution's may hold it."""
+    question, trace, response = (_text(row, names.get(role), where) for role in ("question", "trace", "solution"))
+    own, solution = _split(response)
+    missing = [role for role in ("question", "solution") if role not in names]
+    missing += ["trace"] if thinking and "trace" not in names and not own else []
+    if missing:
+        raise DataError(
+            f"{where}: no {missing[0]} among the fields {', '.join(row)}; name it with `data.columns`: "
+            f"{{{missing[0]}: NAME}}."
+        )
     if not question:
         raise DataError(f"{where}: field '{names['question']}' is empty.")
-    trace = trace.removeprefix("<think>").removesuffix("</think>").strip()
-    return Trace((Message(role="user", content=question),), trace, solution, _gold(row, names.get("answer"), where))
+    return (Message(role="user", content=question),), _bare(trace) or own, solution
 
 
 def _names(row: Mapping[str, Any], columns: Mapping[str, str], where: str) -> dict[str, str]:
@@ -95,6 +187,7 @@ def _names(row: Mapping[str, Any], columns: Mapping[str, str], where: str) -> di
         if name not in row:
             raise DataError(f"{where}: there is no field '{name}' (given as the {role}).{nearest(name, row)}")
     found = {role: next((name for name in usual if name in row), None) for role, usual in COLUMNS.items()}
+    found["messages"] = next((name for name in COLUMNS["messages"] if row.get(name)), None)  # rows of other makes: null
     if "question" in columns and "messages" not in columns:  # the columns are meant, whatever else the row has
         found["messages"] = None
     return {role: name for role, name in {**found, **columns}.items() if name is not None}
@@ -114,8 +207,8 @@ def _from_chat(turns: Any, where: str) -> tuple[tuple[Message, ...], str]:
     return tuple(read[:-1]), read[-1]["content"]
 
 
-def _text(row: Mapping[str, Any], name: str, where: str) -> str:
-    value = row[name]
+def _text(row: Mapping[str, Any], name: str | None, where: str) -> str:
+    value = row[name] if name is not None else None
     if value is not None and not isinstance(value, str):
         raise DataError(f"{where}: field '{name}' should be text; it is {value!r:.60}.")
     return (value or "").strip()

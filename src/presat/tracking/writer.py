@@ -31,7 +31,9 @@ from presat.tracking.responses import rollout_files
 from presat.tracking.state import STATUS, Status, Stop, run_state, stop_of
 
 CONFIG, PROVENANCE, METRICS = "config.yaml", "provenance.json", "metrics.jsonl"
-OURS = (CONFIG, PROVENANCE, METRICS, STATUS, EVALUATED, "rollouts", "checkpoints", "logs", "report.html")
+OURS = (
+    CONFIG, PROVENANCE, METRICS, STATUS, EVALUATED, "rollouts", "checkpoints", "sft_examples", "logs", "report.html",
+)  # fmt: skip
 SYNC_S = 1.0
 
 

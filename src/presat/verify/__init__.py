@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from functools import cache
 
 from presat.types import Problem, Score
-from presat.verify.extract import Box, boxes, extract_boxed
+from presat.verify.extract import Box, answer_box, boxes, extract_boxed
 from presat.verify.verifier import Mode, Verifier
 
-__all__ = ["Box", "Mode", "Verifier", "boxes", "extract_boxed", "score", "score_many"]
+__all__ = ["Box", "Mode", "Verifier", "answer_box", "boxes", "extract_boxed", "score", "score_many"]
 
 
 @cache

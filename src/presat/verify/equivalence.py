@@ -1,8 +1,11 @@
 """Which answers say the same thing: classes of equivalent answers, for votes and for counting distinct answers.
 
-Math answers are compared by Math-Verify (each class's most frequent form stands for it), Reasoning Gym, lab and
+Math answers are compared by Math-Verify, any form of one class with any of another; Reasoning Gym, lab and
 multiple-choice answers by their plain text. Nothing here looks at a gold answer; `judged_classes` uses the verdicts of
 answers that were judged already.
+
+A form over which Math-Verify hangs or crashes is left to its text for the rest of a vote, so that hostile answers cost
+one time-out each and not one for each pair.
 """
 
 from __future__ import annotations
@@ -32,13 +35,13 @@ def equivalence_classes(answers_N: Sequence[str | None], verifier: str, judge: V
     Args:
         answers_N: extracted answers.
         verifier: the verifier of the problem they answer: `math`, `reasoning_gym`, `lab` or `choice`.
-        judge: compares math answers; a comparison that times out counts as different.
+        judge: compares math answers; what cannot be compared in time counts as different.
     """
     forms_N = [_form(answer, verifier) for answer in answers_N]
     if verifier != "math":
         return _numbered(forms_N)
-    leader = _leaders(Counter(form for form in forms_N if form is not None), judge)
-    return _numbered([None if form is None else leader[form] for form in forms_N])
+    class_of = _classes(Counter(form for form in forms_N if form is not None), judge)
+    return _numbered([None if form is None else class_of[form] for form in forms_N])
 
 
 def judged_classes(scores_N: Sequence[Score], verifier: str, judge: Verifier | None = None) -> list[int | None]:
@@ -66,29 +69,55 @@ def judged_classes(scores_N: Sequence[Score], verifier: str, judge: Verifier | N
     rival = max((count for (value, _), count in votes.items() if value != 0.0), default=0)
     if judge is None or not rival or not max(wrong.values(), default=0) <= rival <= wrong.total():
         return _numbered(names_N)
-    leader = _leaders(wrong, judge, least=rival)
-    return _numbered([(0.0, leader[name[1]]) if name and name[0] == 0.0 else name for name in names_N])
+    class_of = _classes(wrong, judge, least=rival)
+    return _numbered([(0.0, class_of[name[1]]) if name and name[0] == 0.0 else name for name in names_N])
 
 
 def _form(answer: str | None, verifier: str) -> str | None:
     return normal_form(answer, verifier) if answer and answer.strip() else None
 
 
-def _leaders(counts: Counter[str], judge: Verifier, least: int = 1) -> dict[str, str]:
-    """The form that stands for each form's class: its most frequent one, of equally frequent ones the first.
+def _classes(counts: Counter[str], judge: Verifier, least: int = 1) -> dict[str, str]:
+    r"""The class of each form, named after one of its members.
 
-    Forms that together have fewer than `least` votes are not compared any more: each stands for itself.
+    Forms that a chain of equal pairs connects are one class: Math-Verify takes 25.0 for 25 and 25 for `\text{25}`, but
+    not 25.0 for `\text{25}`. Every pair that is not in one class yet is compared, the more frequent form as the gold
+    answer, until no classes that are still open can reach `least` votes together. The order of the answers decides
+    nothing.
     """
-    left = sorted(counts, key=lambda form: -counts[form])  # a counter keeps the order of first appearance
-    leader = {form: form for form in left}
-    while sum(counts[form] for form in left) >= least:
-        first, *left = left
-        rivals = [form for form in left if not (_INTEGER.fullmatch(first) and _INTEGER.fullmatch(form))]
-        same = judge.equivalent([(first, form) for form in rivals])
-        members = {form for form, is_same in zip(rivals, same, strict=True) if is_same}
-        leader.update(dict.fromkeys(members, first))
-        left = [form for form in left if form not in members]
-    return leader
+    forms = sorted(counts, key=lambda form: (-counts[form], form))
+    parent = {form: form for form in forms}
+
+    def root(form: str) -> str:
+        while form != parent[form]:
+            form = parent[form]
+        return form
+
+    waiting = _quick(forms, judge)
+    while len(waiting) > 1:
+        first, *waiting = waiting
+        open_roots = {root(form) for form in (first, *waiting)}
+        if len(open_roots) < 2 or sum(counts[form] for form in forms if root(form) in open_roots) < least:
+            break
+        # different whole numbers are not equal: nobody need be asked
+        todo = [form for form in waiting if not (_INTEGER.fullmatch(first) and _INTEGER.fullmatch(form))]
+        while todo := [form for form in todo if root(form) != root(first)]:
+            batch = list({root(form): form for form in reversed(todo)}.values())  # of each class one form at a time
+            for form, same in zip(batch, judge.equivalent([(first, form) for form in batch]), strict=True):
+                if same:
+                    parent[root(form)] = root(first)
+                elif same is None:  # the rarer of two forms that hang together is not compared any more
+                    waiting.remove(form)
+                todo.remove(form)
+    return {form: root(form) for form in forms}
+
+
+def _quick(forms: Sequence[str], judge: Verifier) -> list[str]:
+    """The forms that Math-Verify can compare with a number in time: what hangs there hangs with every other number."""
+    asked = [form for form in forms if not _INTEGER.fullmatch(form)] if len(forms) > 1 else []
+    verdicts = judge.equivalent([("0", form) for form in asked])
+    hangs = {form for form, same in zip(asked, verdicts, strict=True) if same is None}
+    return [form for form in forms if form not in hangs]
 
 
 def _numbered(names_N: Sequence[Hashable | None]) -> list[int | None]:

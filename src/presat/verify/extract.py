@@ -3,7 +3,9 @@ r"""Reads final answers out of responses: the last balanced `\boxed{}`.
 Section 3 of the paper asks for the final answer in `\boxed{}`. Only `\boxed` counts (`\fbox` is ordinary LaTeX
 framing, which no prompt asks for). Braces are balanced, escaped braces (`\{`, `\}`) belong to the content, and a
 box that is never closed (a response cut at the length limit) is no answer, though a closed box inside it is.
-Everything here takes one pass over the text, whatever it holds.
+White space may stand before the brace, as LaTeX allows. Everything here takes one pass over the text, whatever it is.
+
+This is the one place that says what a box is and which one is read: the verifier and the format gates both ask here.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ _TOKEN = re.compile(r"\\boxed\s*\{|\\.|[{}]", re.DOTALL)
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """One balanced box: its content and where it stands (`text[start:end]` is the whole box)."""
+    """A balanced box: its content without white space around it, and its place (`text[start:end]` is the whole box)."""
 
     content: str
     start: int
@@ -38,9 +40,15 @@ def boxes(text: str) -> list[Box]:
 
 
 def extract_boxed(text: str) -> str | None:
-    r"""Return the content of the last balanced `\boxed{}` of `text`, None when there is none.
+    """Return the content of the box the answer is read from (see `answer_box`), None when there is none."""
+    box = answer_box(text)
+    return None if box is None else box.content
 
-    White space around the content is dropped; a box whose whole content is another box is read as that one.
+
+def answer_box(text: str) -> Box | None:
+    r"""Return the box the answer is read from: the last balanced `\boxed{}` of `text`, None when there is none.
+
+    The content of a box that holds nothing but another box is that one's.
     """
     spans = _spans(text)
     if not spans:
@@ -55,7 +63,7 @@ def extract_boxed(text: str) -> str | None:
         inside = by_start.get(first)
         if inside is not None and inside.close + 1 != first + len(content):
             inside = None
-    return content
+    return Box(content, spans[-1].start, spans[-1].close + 1)
 
 
 class _Span(NamedTuple):

@@ -10,7 +10,10 @@ from typing import Any
 from presat.errors import VerifierError, nearest
 
 _ARROW = re.compile(r"\\(?:long)?(?:right)?arrow\b|\\to\b")
-_WRAPPER = re.compile(r"\\(?:text|textbf|textit|mathrm|mathbf|mathit|mathtt|texttt|operatorname)\s*\{([^{}]*)\}")
+_WRAPPER = re.compile(
+    r"\\(?:text(?:bf|it|rm|sf|sc|tt|normal)?|math(?:rm|bf|it|sf|tt)|boldsymbol|bm|emph|mbox|underline|operatorname)"
+    r"\s*\{([^{}]*)\}"
+)
 _SPACING = re.compile(r"\\[,;:! ]|\\q?quad\b|~")
 _TUPLES = ("arc_agi", "rearc")
 """Tasks whose scorers compare their `output` as tuples, which JSON and parquet turn into lists."""

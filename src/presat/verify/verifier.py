@@ -24,7 +24,7 @@ from presat.types import Problem, Score
 from presat.verify import lab
 from presat.verify.choice import read_choice
 from presat.verify.extract import extract_boxed
-from presat.verify.pool import Item, Verdict, WorkerPool
+from presat.verify.pool import FAILURES, Item, Verdict, WorkerPool
 
 Mode = Literal["boxed", "any"]
 
@@ -49,7 +49,8 @@ class Verifier:
         mode: `boxed` or `any`.
         workers: processes for Math-Verify and Reasoning Gym.
         timeout_s: seconds one answer may take, counted from when a worker begins it.
-        cache: whether verdicts on (gold, extracted answer) are kept.
+        cache: whether verdicts on (gold, extracted answer) are kept. A time-out or a dead worker is no verdict (the
+            machine may have been at fault) and is not kept.
     """
 
     def __init__(self, mode: Mode = "boxed", workers: int = 1, timeout_s: float = 5.0, cache: bool = True) -> None:
@@ -93,7 +94,8 @@ class Verifier:
     def extract(self, problem: Problem, texts: Sequence[str]) -> list[str | None]:
         """Read the final answer out of each response to a problem, without judging it; None where there is none."""
         if problem.verifier == "choice":
-            return [_choice(problem, extract_boxed(text)) for text in texts]
+            answers = [extract_boxed(text) for text in texts]
+            return [answer and (_choice(problem, answer)[0] or answer) for answer in answers]
         if self.mode == "boxed" or problem.verifier != "math":
             return [extract_boxed(text) for text in texts]
         with self._lock:
@@ -102,10 +104,11 @@ class Verifier:
                 for score in self._ask([(("extract", _short(text)), ("extract", (text,))) for text in texts])
             ]
 
-    def equivalent(self, pairs: Sequence[tuple[str, str]]) -> list[bool]:
-        """Whether two math answers say the same, by Math-Verify; False where it cannot tell in time."""
+    def equivalent(self, pairs: Sequence[tuple[str, str]]) -> list[bool | None]:
+        """Whether two math answers say the same, by Math-Verify; None where it hung or crashed over them."""
         with self._lock:
-            return [score.value == 1.0 for score in self._ask([_math_request(a, b, "boxed") for a, b in pairs])]
+            scores = self._ask([_math_request(a, b, "boxed") for a, b in pairs])
+            return [None if score.reason in FAILURES else score.value == 1.0 for score in scores]
 
     def close(self) -> None:
         """Stop the workers. The verifier may be used again: they are started anew."""
@@ -145,8 +148,8 @@ class Verifier:
         if problem.verifier == "lab":
             return Score(float(lab.same(gold, answer or "")), answer)
         if problem.verifier == "choice":
-            letter = _choice(problem, answer)
-            return Score(float(letter == gold), letter)
+            letter, reason = _choice(problem, answer or "")
+            return Score(float(letter == gold), answer if letter is None else letter, reason)
         if problem.verifier == "reasoning_gym":
             metadata = _gym_metadata(problem)
             key = ("reasoning_gym", _short(repr(metadata)), problem.gold, answer)
@@ -166,7 +169,7 @@ class Verifier:
                 new.setdefault(key, item)
         for (key, item), (value, extracted, reason) in zip(new.items(), self._run(list(new.values())), strict=True):
             known[key] = Score(value, extracted if extracted is not None else _answer_of(item), reason)
-            if self.cache:
+            if self.cache and reason not in FAILURES:
                 self._remember(key, known[key])
         self._counts["cache_hits"] += len(requests) - len(new)
         return [known[key if self.cache else (number, *key)] for number, (key, _) in enumerate(requests)]
@@ -202,11 +205,11 @@ def _gym_metadata(problem: Problem) -> dict[str, Any]:
     return metadata
 
 
-def _choice(problem: Problem, answer: str | None) -> str | None:
-    """The letter an answer means, or the answer as it is when it means no option."""
+def _choice(problem: Problem, answer: str) -> tuple[str | None, str | None]:
+    """The letter an answer means, or None and the reason."""
     if "choices" not in problem.metadata:
         raise VerifierError(f"Problem {problem.id} is a multiple-choice question, but its metadata lacks `choices`.")
-    return None if answer is None else read_choice(answer, problem.metadata["choices"]) or answer
+    return read_choice(answer, problem.metadata["choices"])
 
 
 def _math_request(gold: str, answer: str, mode: Mode) -> _Request:

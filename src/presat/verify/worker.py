@@ -1,8 +1,9 @@
 """The process that runs Math-Verify and Reasoning Gym on one item at a time, to be killed when it takes too long.
 
 Started as `python -m presat.verify.worker FD` with one end of a socket pair. It imports neither torch nor the main
-program. For each item it first reports that it has begun (the parent's clock starts there), then the verdict; what an
-item raises makes that item missing, what breaks every item of its kind is reported as `broken`.
+program. For each item it reports that it has taken it, then, with everything imported, that it has begun (the parent's
+clock starts there), then the verdict; what an item raises makes that item missing, what breaks every item of its kind
+is reported as `broken`.
 Replies are JSON: a process that has read hostile text sends nothing that could run in the parent.
 """
 
@@ -18,11 +19,10 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from presat.errors import VerifierError
+from presat.verify.pool import MEMORY
 
 MEMORY_BYTES = 4 * 2**30
 """Address space of a worker; an answer that needs more is missing."""
-
-MEMORY = "memory limit"
 
 Verdict = tuple[float | None, str | None, str | None]
 
@@ -83,6 +83,7 @@ def serve(connection: Connection) -> None:
             kind, arguments, timeout_s = connection.recv()
         except EOFError:
             return
+        reply("taken")
         try:
             _prepare(kind)
         except Exception as error:  # noqa: BLE001  (the parent raises it as a VerifierError)

@@ -8,7 +8,10 @@ import math
 import numpy as np
 import pytest
 import torch
+from tests.device import SLACK
 from tests.training.updates import G, hand_adamw, logprobs, train
+
+pytestmark = pytest.mark.device
 
 STEPS = 3
 
@@ -50,9 +53,8 @@ def test_loss_and_kl_are_the_papers_at_every_step(trained):
     for step in range(STEPS):
         model.load_state_dict(weights[step])
         loss, kl = hand_loss(model, reference, drawn[step], config)
-        assert logs[step]["loss"] == pytest.approx(loss.item(), abs=2e-6)
-        # TRL logs the mean over micro-batches of their token means; here it is the mean over all tokens
-        assert logs[step]["kl"] == pytest.approx(kl.item(), rel=0.05, abs=1e-6)
+        assert logs[step]["loss"] == pytest.approx(loss.item(), abs=2e-6 * SLACK)
+        assert logs[step]["kl"] == pytest.approx(kl.item(), rel=1e-4 * SLACK, abs=1e-6)
     assert logs[-1]["kl"] > 0.1  # the last step tests the KL term, the first only the advantage
 
 
@@ -72,7 +74,7 @@ def test_updates_are_adamw_on_the_hand_computed_gradient(trained):
         change = max(float((weights[step + 1][n] - weights[step][n]).abs().max()) for n in mine)
         gap = max(float((weights[step + 1][n] - mine[n]).abs().max()) for n in mine)
         assert change > 5e-4
-        assert gap < 1e-2 * config.optim.lr
+        assert gap < 1e-2 * SLACK * config.optim.lr
 
 
 def test_the_policy_that_trains_is_the_one_that_sampled(trained):
@@ -84,7 +86,7 @@ def test_the_policy_that_trains_is_the_one_that_sampled(trained):
             for c in group.completions:
                 with torch.no_grad():
                     gap = logprobs(model, group.prompt_ids, c.token_ids) - torch.tensor(c.logprobs)
-                assert gap.abs().max() < 1e-5
+                assert gap.abs().max() < 1e-5 * SLACK
         assert all(logs[step][name] == 0.0 for name in ("clip_ratio/low_mean", "clip_ratio/high_mean"))
 
 

@@ -142,7 +142,8 @@ def test_two_processes_and_other_micro_batches_vote_as_one(one, toy_model, tmp_p
 
 def test_a_users_own_reward_trains_and_is_logged_beside_gold(toy_config, tmp_path, monkeypatch):
     (tmp_path / "brevity.py").write_text(
-        "def shorter(group, scores, limit):\n    return [len(c.token_ids) <= limit for c in group.completions]\n"
+        "def shorter(group, scores, limit):\n    return [len(c.token_ids) <= limit for c in group.completions]\n\n"
+        "shorter.lowest = 0\n"
     )
     monkeypatch.chdir(tmp_path)
     toy_config.eval.sets, toy_config.steps = [], 2

@@ -40,6 +40,7 @@ def unbroken(toy_model, tmp_path_factory):
     return config
 
 
+@pytest.mark.device
 def test_a_run_leaves_a_whole_directory(unbroken):
     run = unbroken.run
     rows = lines(run)
@@ -86,6 +87,7 @@ def test_responses_say_how_they_were_drawn_and_can_be_judged_again(unbroken):
     assert scores == rows["score"].to_list()[: len(scores)]
 
 
+@pytest.mark.device
 def test_the_last_checkpoint_is_an_ordinary_model_folder(unbroken):
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -97,6 +99,7 @@ def test_the_last_checkpoint_is_an_ordinary_model_folder(unbroken):
     assert moved > 1e-3
 
 
+@pytest.mark.device
 def test_evaluating_the_checkpoint_repeats_the_runs_numbers(unbroken, tmp_path):
     config = EvalConfig(
         run=tmp_path / "eval",
@@ -381,6 +384,7 @@ def test_a_run_resumed_without_evaluation_sets_goes_on_by_its_reward(measured, c
     assert lines(measured.run)[-1]["step"] > 4
 
 
+@pytest.mark.device
 def test_a_loss_that_is_not_a_number_ends_the_run_with_its_step(toy_config):
     toy_config.optim = OptimConfig(lr=1e30)
     toy_config.save_every = 1
@@ -439,13 +443,30 @@ def test_a_resumed_run_takes_the_learning_rate_it_is_given(toy_config):
     assert [row["learning_rate"] for row in lines(toy_config.run)] == [1e-3, 1e-3, 1e-5]
 
 
+def test_what_is_logged_does_not_depend_on_the_micro_batch(toy_model, tmp_path):
+    """A mean of the micro-batches' means differs by some percent: responses are of different lengths."""
+    logged = {}
+    for micro_batch in (2, 4, 8):
+        config = toy(toy_model, tmp_path / str(micro_batch))
+        config.micro_batch, config.steps, config.save_every, config.eval.sets = micro_batch, 3, 0, []
+        run_train(config, quiet=True)
+        logged[micro_batch] = lines(config.run)
+    assert logged[8][-1]["kl"] > 1e-3
+    assert logged[8][-1]["completions/min_length"] < logged[8][-1]["completions/max_length"]
+    for micro_batch in (2, 4):
+        for row, whole in zip(logged[micro_batch], logged[8], strict=True):
+            for name in ("kl", "entropy", "loss", "grad_norm", "clip_ratio/region_mean", "clip_ratio/high_max"):
+                assert row[name] == pytest.approx(whole[name], rel=1e-3, abs=1e-6), (micro_batch, name)
+
+
 def test_two_processes_train_as_one(unbroken, toy_model, tmp_path):
     config = toy(toy_model, tmp_path / "run")
     on_two_processes({"train": config}, tmp_path)
     mine, theirs = lines(config.run), lines(unbroken.run)
     assert [row["step"] for row in mine] == [row["step"] for row in theirs]
     for a, b in zip(mine, theirs, strict=True):
-        for name in ("reward", "labels/gold_accuracy", "eval/held_out/avg@4", "completions/mean_length"):
+        held_out = "eval/held_out/avg@4"
+        for name in ("reward", "labels/gold_accuracy", held_out, "completions/mean_length", "kl", "entropy"):
             assert (name in a) == (name in b)
             assert name not in b or a[name] == pytest.approx(b[name], rel=1e-3, abs=1e-5)
     assert largest_gap(config.run, unbroken.run) < 1e-3

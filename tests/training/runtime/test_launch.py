@@ -14,7 +14,7 @@ from presat.errors import ConfigError
 from presat.training import run_train
 from presat.training.runtime.launch import launch_notes, refuse_contradictions
 
-EXAMPLES = sorted((Path(__file__).parents[2] / "examples" / "scaling").glob("*.yaml"))
+EXAMPLES = sorted((Path(__file__).parents[3] / "examples" / "scaling").glob("*.yaml"))
 ADAPTERS = LoraConfig(rank=4)
 HALF = ModelConfig(dtype="bfloat16")
 
@@ -22,7 +22,8 @@ HALF = ModelConfig(dtype="bfloat16")
 @pytest.fixture(autouse=True)
 def plain(monkeypatch):
     """No launcher."""
-    for name in ("ACCELERATE_MIXED_PRECISION", "ACCELERATE_USE_FSDP", "ACCELERATE_USE_DEEPSPEED", "WORLD_SIZE"):
+    kinds = ("MIXED_PRECISION", "USE_FSDP", "USE_DEEPSPEED")
+    for name in (*(f"ACCELERATE_{kind}" for kind in kinds), "WORLD_SIZE", "LOCAL_RANK"):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -48,6 +49,17 @@ def test_another_precision_than_ours_is_refused_before_a_run_directory_is_made(m
     with pytest.raises(ConfigError, match=r"mixed precision bf16 .* `bf16` is false.* or set presat's `bf16: true`"):
         run_train(toy_config, quiet=True)
     assert not toy_config.run.exists()
+
+
+@pytest.mark.parametrize("config", [TrainConfig(), SftConfig(), CptConfig()])
+def test_one_process_with_several_gpus_is_refused(config, monkeypatch):
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    with pytest.raises(ConfigError, match=r"One process sees 2 GPUs.*CUDA_VISIBLE_DEVICES=0"):
+        refuse_contradictions(config)
+    monkeypatch.setenv("LOCAL_RANK", "0")  # as every launcher sets it
+    refuse_contradictions(config)
 
 
 @pytest.mark.parametrize(

@@ -24,13 +24,14 @@ from presat.cli import run
 from presat.config import dump_config
 from presat.config.schema import CorpusConfig, CptConfig, ModelConfig, SupervisedOptimConfig
 from presat.errors import ConfigError, DataError
+from presat.models.examples import Row
 from presat.models.lab import lab_tokenizer
 from presat.tasks.corpus import corpus_parts, read_parts
 from presat.tasks.lab.corpus import CONTENT
 from presat.training import run_cpt, run_pack
 from presat.training.supervised import cpt, token_file
 from presat.training.supervised.cpt import corpus_rows, packed
-from presat.training.supervised.fit import Row, as_dataset, schedule_rows
+from presat.training.supervised.fit import as_dataset, schedule_rows
 from presat.training.supervised.token_rows import TokenRows
 
 LENGTH = 16

@@ -65,9 +65,10 @@ class TaskConfig(Settings):
     count: int | None = Field(default=None, ge=1)
     """How many problems to take or to make; None takes all of a file, and makes 100 of what is made on the spot."""
     seed: int = 0
-    """Seed of procedural problems, of random choices among rows, and of the letters of multiple-choice options."""
+    """Seed of procedural problems, of random choices among rows, and of the letters of multiple-choice options. A
+    source with none of these refuses it."""
     split: str = "train"
-    """Split of a Hugging Face dataset."""
+    """Split of a Hugging Face dataset, or of the lab. Files refuse it."""
     columns: dict[str, str] = Field(default_factory=dict)
     """For JSONL, CSV and plain datasets: which column is the `question`, the `answer`, and, if any, the `id`. The lab,
     Reasoning Gym and benchmarks refuse it."""

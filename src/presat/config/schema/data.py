@@ -90,7 +90,8 @@ class SubsetConfig(Settings):
     samples: int = Field(default=16, ge=2)
     """What a bare count is out of; the column `solve` says so itself."""
     balance: str = ""
-    """Column, or key of `extra_info`, whose values get equal shares: `source_dataset` for the paper's Graph sets."""
+    """Column, or key of `extra_info`, whose values get equal shares, while they last: `source_dataset` for the paper's
+    Graph sets."""
     seed: int = 0
     """Seed of the choice."""
 
@@ -100,7 +101,7 @@ class TracesConfig(Settings):
 
     data: TaskConfig = Field(default_factory=TaskConfig)
     """The traces. `columns` can name `question`, `trace`, `solution`, `answer`, `messages`; usual names, OpenThoughts'
-    among them, are found by themselves."""
+    among them, are found by themselves. `prompt` gives every example the system message of a style."""
     where: dict[str, str] = Field(default_factory=dict)
     """Only rows whose columns have these values, for instance `{domain: math}`."""
     model: ModelConfig = Field(default_factory=ModelConfig)

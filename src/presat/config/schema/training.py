@@ -49,8 +49,8 @@ class RewardConfig(Settings):
     """`verifiable`, `majority_vote`, `soft_majority_vote`, `self_certainty`, `negative_entropy`, `random`,
     `format_only`, `weighted_sum` of `parts`, or your own: `package.module:name` or the name of an entry point."""
     gate: Gate = "none"
-    """Format gate: the reward is 0 unless the response passes it (`think`: `<think>...</think>` and a box after it;
-    `think_opened`: the prompt opened `<think>`; `single_box`: exactly one box and nothing after it)."""
+    """Format gate: what fails it earns 0, or less where the reward may be negative (`think`: `<think>...</think>` and a
+    box after it; `think_opened`: the prompt opened `<think>`; `single_box`: exactly one box and nothing after it)."""
     votes: int = Field(default=16, ge=1)
     """Votes: responses per prompt that vote (at least the group size); the first `group_size` train."""
     options: YamlMapping = Field(default_factory=dict)
@@ -303,7 +303,9 @@ class SftConfig(SupervisedConfig):
     run: Path = Path("runs/sft")
     """Run directory; the trained model is its last `checkpoints/step_N`."""
     data: TaskConfig = Field(default_factory=TaskConfig)
-    """`lab/NAME`, or a file or data set with columns `question`, `trace`, `solution`, or `messages`."""
+    """`lab/NAME`, or a file or data set of traces: columns `question`, `trace`, `solution`, or `messages`, and what
+    else `data sft` finds by itself; `columns` names others. `prompt` gives all examples the system message of a style.
+    """
     thinking: bool = True
     """Train on `<think>` trace `</think>` and the solution; otherwise on the solution alone, same prompts."""
     max_length: int = Field(default=8192, ge=2)

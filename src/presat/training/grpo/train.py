@@ -1,9 +1,8 @@
 """GRPO on TRL's trainer, with the paper's objective (section 3, appendix B) and nothing left to TRL's defaults.
 
 Strictly on-policy: one generation and one AdamW update a step, so the probability ratio is 1 where the gradient is
-taken. TRL differs from the paper in one detail that no setting reaches: the advantage divides by std + 1e-4 with the
-unbiased standard deviation. The baselines of appendix E (`advantage: grpo_pos | grpo_neg`) take r - b for it and weigh
-every token by 1 / `max_new_tokens` in place of 1/|o|: the paper drops the length term and names no other, and a
+taken. The advantages are `advantages.advantages`. Under the baselines of appendix E (`advantage: grpo_pos | grpo_neg`)
+every token weighs 1 / `max_new_tokens` in place of 1/|o|: the paper drops the length term and names no other, and a
 constant keeps the size of the gradient, which AdamW does not see but clipping does. Responses come from
 `groups.GroupRollouts`; evaluation, log and checkpoints from `callbacks.Monitor`.
 """
@@ -14,7 +13,8 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, cast
 
 import torch
 from datasets import Dataset
@@ -44,6 +44,7 @@ from presat.tracking import hash_problems, open_run
 from presat.tracking.evaluated import comparable_scores
 from presat.tracking.responses import RolloutStore
 from presat.tracking.state import stop_of
+from presat.training.grpo.advantages import BASELINES, advantages
 from presat.training.grpo.callbacks import EvalSet, Evaluator, Monitor, RolloutSink, eval_sampling, main_metric
 from presat.training.grpo.groups import GroupRollouts, StepRollouts, place_key, reward_function
 from presat.training.grpo.schedule import Batches, make_schedule, plan_batches
@@ -62,19 +63,24 @@ OTHERWISE = (
     "%s was evaluated otherwise up to step %d (%s). Its held-out scores of then are not compared with those to come: "
     "the early stop counts its patience from there."
 )
-BASELINES = {"grpo": None, "grpo_pos": 0.0, "grpo_neg": 1.0}
-"""The constant b of each `advantage`; None compares responses within their group."""
 
 
 class Trainer(SafeTrainer, GRPOTrainer):
-    """TRL's trainer, made safe, with the constant baselines.
+    """TRL's trainer, made safe, with our advantages.
 
     Attributes:
-        baseline: b of the advantage r - b; None leaves TRL's own advantage.
+        baseline: b of the advantage r - b; None compares responses within their group.
     """
 
+    token_means = ("kl", "entropy", "clip_ratio/low_mean", "clip_ratio/high_mean", "clip_ratio/region_mean")
+    extremes = MappingProxyType({"clip_ratio/low_min": min, "clip_ratio/high_max": max})
     baseline: float | None = None
     _rewards_BF: torch.Tensor
+
+    def _compute_loss(self, model: Any, inputs: Any) -> torch.Tensor:
+        """Return the loss of a micro-batch."""
+        self.note_tokens(inputs["completion_mask"].sum())
+        return super()._compute_loss(model, inputs)
 
     def _calculate_rewards(self, *args: Any, **kwargs: Any) -> torch.Tensor:
         """Return the rewards of all processes, [responses, reward functions], and keep them for the advantage."""
@@ -82,12 +88,11 @@ class Trainer(SafeTrainer, GRPOTrainer):
         return self._rewards_BF
 
     def _generate_and_score_completions(self, inputs: Any) -> dict[str, Any]:
-        """Return TRL's batch, with the advantage r - b where there is a constant b; 0 for a missing reward."""
+        """Return TRL's batch with our advantages of this process's responses."""
         batch = super()._generate_and_score_completions(inputs)
-        if self.baseline is not None:
-            first = self.accelerator.process_index * len(inputs)
-            rewards_B = self._rewards_BF[first : first + len(inputs), 0]
-            batch["advantages"] = torch.nan_to_num(rewards_B - self.baseline, nan=0.0)
+        first = self.accelerator.process_index * len(inputs)
+        found_B = advantages(self._rewards_BF[:, 0], cast(GRPOConfig, self.args).num_generations or 1, self.baseline)
+        batch["advantages"] = found_B[first : first + len(inputs)]
         return batch
 
 

@@ -11,6 +11,7 @@ import json
 import os
 from pathlib import Path
 
+import torch
 from accelerate.utils import parse_flag_from_env
 from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK, get_available_reporting_integrations
 
@@ -45,6 +46,7 @@ def refuse_contradictions(config: Config) -> None:
     Raises:
         ConfigError: what contradicts what, and what to set.
     """
+    _refuse_idle_gpus()
     _refuse_other_precision(config.bf16)
     _refuse_missing_trackers(config.report_to)
     if isinstance(config, TrainConfig):
@@ -68,6 +70,16 @@ def launch_notes(config: Config) -> list[str]:
     if rounds_adapters(config):
         return [_SUMS] if isinstance(config, TrainConfig) and config.engine in ("vllm", "server") else []
     return [_ROUNDED] if config.model.dtype == "bfloat16" and not config.lora.rank and not masters else []
+
+
+def _refuse_idle_gpus() -> None:
+    """Alone with several GPUs the trainer would cut every batch over them, which groups of responses do not survive."""
+    count = torch.cuda.device_count()
+    if count > 1 and "LOCAL_RANK" not in os.environ:
+        raise ConfigError(
+            f"One process sees {count} GPUs, which it cannot train on together. Start a process for each, with "
+            "`accelerate launch` or `torchrun` (examples/scaling), or let it see one: CUDA_VISIBLE_DEVICES=0."
+        )
 
 
 def _refuse_other_precision(bf16: bool) -> None:

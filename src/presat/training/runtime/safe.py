@@ -1,6 +1,7 @@
 """What every trainer of ours adds to TRL's: no update from infinite or undefined numbers, whole checkpoints, resume.
 
-These are the places where transformers offers no callback; `tests/training` holds each of them.
+These are the places where transformers offers no callback; `tests/training` holds each of them. How the numbers of a
+step's micro-batches become one is in `means.py`.
 """
 
 from __future__ import annotations
@@ -11,12 +12,12 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from torch.optim.lr_scheduler import LambdaLR
-from transformers import Trainer
 
 from presat.errors import RunError
+from presat.training.runtime.means import TokenMeans
 
 
-class SafeTrainer(Trainer):
+class SafeTrainer(TokenMeans):
     """Mixed in before a TRL trainer (`class Ours(SafeTrainer, SFTTrainer)`)."""
 
     _bad_loss: float | None = None

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from presat.config.schema import CptConfig, SftConfig, TrainConfig
+from presat.config.unused import refuse_unused
 from presat.models.cpu import use_cpu
 from presat.models.libraries import quiet_libraries
 from presat.tracking import RunWriter
@@ -54,9 +55,10 @@ def open_session(config: TrainConfig | CptConfig | SftConfig, command: str, quie
         quiet: show no progress line.
 
     Raises:
-        ConfigError: the launcher was told something that contradicts the configuration.
+        ConfigError: a setting would do nothing, or the launcher was told something that contradicts the configuration.
         RunError: the directory is busy, cannot be written, or holds a run and `resume` is not set.
     """
+    refuse_unused(config)
     refuse_contradictions(config)
     first = os.environ.get("RANK", "0") == "0"
     use_cpu(config.threads, config.onednn)

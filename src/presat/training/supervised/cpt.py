@@ -16,14 +16,16 @@ from typing import Any
 import numpy as np
 
 from presat.config.schema import CptConfig
+from presat.config.unused import refuse_unused
 from presat.errors import ConfigError, DataError
 from presat.models import load_model_and_tokenizer
+from presat.models.examples import Row, row
 from presat.models.libraries import quiet_libraries
 from presat.models.loading import load_tokenizer
 from presat.tasks.corpus import corpus_parts
 from presat.tasks.lab.corpus import documents
 from presat.training.runtime.session import open_session
-from presat.training.supervised.fit import Row, bits_per_token, fit, row
+from presat.training.supervised.fit import bits_per_token, fit
 from presat.training.supervised.token_file import TokenFile, token_file
 from presat.training.supervised.token_rows import TokenRows, draw_held_out
 
@@ -102,9 +104,10 @@ def run_pack(config: CptConfig, quiet: bool = False) -> Packed:
         quiet: show no progress line.
 
     Raises:
-        ConfigError: no text is given, or a procedural corpus.
+        ConfigError: no text is given, a procedural corpus, or a setting that would do nothing.
         DataError, ModelError: the text cannot be read, or kept, or is too little; there is no tokenizer.
     """
+    refuse_unused(config)
     if config.data.source.startswith(LAB):
         raise ConfigError(f"{config.data.source} is made as it is read: there is nothing to do before `presat cpt`.")
     with quiet_libraries():

@@ -1,8 +1,8 @@
 """What CPT and SFT share: TRL's SFTTrainer over rows tokenised once, written to a run directory.
 
 The whole schedule of rows is laid out before training as a one-epoch data set read in order, so a resumed run sees
-exactly the rows the unbroken one would have seen. Rows of a token file stay on the disk until a batch needs them: the
-schedule alone, 8 bytes a row, is in memory.
+exactly the rows the unbroken one would have seen. The rows stay on the disk until a batch needs them: the schedule
+alone, 8 bytes a row, is in memory.
 """
 
 # ruff: noqa: ARG002  (transformers passes all of these to every hook)
@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import numpy as np
 import pyarrow as pa
@@ -26,43 +26,38 @@ from trl.trainer.sft_trainer import SFTTrainer
 from presat.config.schema import CptConfig, SftConfig, SupervisedOptimConfig
 from presat.errors import ConfigError
 from presat.models.adapters import peft_config
+from presat.models.examples import IGNORED, Row
 from presat.rollouts.batching import no_gradients
 from presat.tracking.checkpoints import complete_checkpoint
 from presat.training.runtime.safe import SafeTrainer
 from presat.training.runtime.session import Session
 from presat.training.supervised.optim import make_optimizer, make_schedule
-from presat.training.supervised.token_rows import TokenRows
 
 Metrics = dict[str, float]
 
-IGNORED = -100
-"""Label of tokens that carry no loss."""
+
+class StoredRows(Protocol):
+    """Rows that are read, or gathered, when a batch asks for them."""
+
+    def __len__(self) -> int:
+        """How many there are."""
+        ...
+
+    def batch(self, columns: Mapping[str, Sequence[int]]) -> dict[str, list[np.ndarray]]:
+        """Return `input_ids` and `labels` of the rows listed under `row`."""
+        ...
 
 
-@dataclass(frozen=True)
-class Row:
-    """One tokenised sequence; `labels` are `IGNORED` where there is no loss."""
+def as_dataset(rows: Sequence[Row] | StoredRows, order: np.ndarray) -> Dataset:
+    """Return the rows in the order training reads them, as the kind of data set TRL takes: it holds their numbers."""
 
-    input_ids: np.ndarray
-    labels: np.ndarray
+    def listed(columns: Mapping[str, Sequence[int]]) -> dict[str, list[np.ndarray]]:
+        found = [rows[index] for index in columns["row"]]  # pyright: ignore[reportIndexIssue]
+        return {"input_ids": [item.input_ids for item in found], "labels": [item.labels for item in found]}
 
-
-def as_dataset(rows: Sequence[Row] | TokenRows, order: np.ndarray) -> Dataset:
-    """Return the rows in the order training reads them, as the kind of data set TRL takes."""
-    if isinstance(rows, TokenRows):
-        # a name of its own: to find one, datasets would copy and hash the whole order
-        return Dataset(pa.table({"row": order}), fingerprint="schedule").with_transform(rows.batch)
-    columns = {
-        "input_ids": [rows[index].input_ids for index in order],
-        "labels": [rows[index].labels for index in order],
-    }
-    return Dataset.from_dict(columns)
-
-
-def row(prompt_ids: Sequence[int], completion_ids: Sequence[int]) -> Row:
-    """Return a row whose loss is on the completion only (on everything when there is no prompt)."""
-    labels = [IGNORED] * len(prompt_ids) + list(completion_ids)
-    return Row(np.array([*prompt_ids, *completion_ids], dtype=np.int64), np.array(labels, dtype=np.int64))
+    read = listed if isinstance(rows, Sequence) else rows.batch
+    # a name of its own: to find one, datasets would copy and hash the whole order
+    return Dataset(pa.table({"row": order}), fingerprint="schedule").with_transform(read)
 
 
 class Collate:
@@ -132,7 +127,13 @@ class Trainer(SafeTrainer, SFTTrainer):
         optim: optimiser and schedule.
     """
 
+    token_means = ("entropy", "mean_token_accuracy")
     optim: SupervisedOptimConfig
+
+    def compute_loss(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        """Return the loss of a micro-batch."""
+        self.note_tokens((inputs["labels"][:, 1:] != IGNORED).sum())  # the first token of a row is not predicted
+        return super().compute_loss(model, inputs, *args, **kwargs)
 
     def create_optimizer(self, model: Any = None) -> Any:
         """Return the optimiser over the trainable weights."""
@@ -152,7 +153,7 @@ def fit(
     run: Session,
     model: Any,
     tokenizer: Any,
-    rows: Sequence[Row] | TokenRows,
+    rows: Sequence[Row] | StoredRows,
     steps: int,
     batch: int,
     measure: Callable[[Any], Metrics] = lambda _: {},

@@ -111,6 +111,11 @@ def token_file(parts: Sequence[Part], tokenizer: Any, name: str, quiet: bool = F
         ) from error
 
 
+def token_dtype(tokenizer: Any) -> str:
+    """Return the smallest type on the disk that holds every id of the vocabulary."""
+    return "uint16" if max(tokenizer.get_vocab().values()) < 2**16 else "uint32"
+
+
 @contextmanager
 def _alone(folder: Path, name: str, quiet: bool) -> Iterator[None]:
     """Hold the right to write a corpus; where another process has it, say so and wait."""
@@ -163,7 +168,7 @@ def _tokenise(
     partial: Path, parts: Sequence[Part], tokenizer: Any, identity: dict[str, Any], progress: Progress
 ) -> int:
     """Write the tokens that are not yet in `partial`; return how many are then there."""
-    dtype = "uint16" if max(tokenizer.get_vocab().values()) < 2**16 else "uint32"
+    dtype = token_dtype(tokenizer)
     record = {"documents": 0, "tokens": 0, "dtype": dtype, **identity}
     total = sum(part.size() for part in parts) // 10**6
     with (partial / _TOKENS).open("ab") as file:
