@@ -46,6 +46,20 @@ def test_a_flat_reward_stops_after_patience_and_a_new_best_postpones_it():
     assert state.candidate == 14
 
 
+def test_patience_is_counted_from_the_last_score_that_does_not_compare():
+    state = OnlineSaturation.replay([0.8] * 30, [(0, 0.1)], patience=10)
+    assert state.stop_reason() is not None
+    state.note_otherwise(25)
+    assert state.stop_reason() is None
+    state.note_otherwise(20)
+    assert state.stop_reason().endswith(
+        "the held-out score was best at step 0, those up to step 20 that were measured with other settings left out."
+    )
+    unscored = OnlineSaturation.replay([0.8] * 30, patience=10)
+    unscored.note_otherwise(21)
+    assert unscored.stop_reason() is None
+
+
 def test_a_held_out_score_that_still_rises_postpones_the_stop():
     state = OnlineSaturation.replay([0.8] * 30, [(0, 0.1), (10, 0.2), (25, 0.3)], patience=10)
     assert state.saturated

@@ -39,6 +39,7 @@ class OnlineSaturation:
         self.threshold, self.window, self.patience, self.min_reward = threshold, window, patience, min_reward
         self._rewards: list[float] = []
         self._scores: dict[int, float] = {}
+        self._otherwise: int | None = None
 
     def observe(self, step: int, reward: float) -> None:
         """Note the mean train reward of `step` (1-based). Steps left out count as not recorded; the last word wins."""
@@ -51,6 +52,13 @@ class OnlineSaturation:
         """Note the held-out score of an evaluation at `step` (0 = before training); None or NaN is ignored."""
         if score is not None and not math.isnan(score):
             self._scores[step] = float(score)
+
+    def note_otherwise(self, step: int | None) -> None:
+        """Note the last step that was evaluated with other settings, if any: patience is counted from there at least.
+
+        Such a score compares with none of those noted by `observe_score`.
+        """
+        self._otherwise = step
 
     @classmethod
     def replay(
@@ -104,10 +112,13 @@ class OnlineSaturation:
 
         The train reward and, where it was ever measured, the held-out score must both be flat for `patience` steps.
         """
-        t_sat, best = self.t_sat, self.best_score_step
-        if t_sat is None or (best is not None and self.steps - best < self.patience):
+        t_sat, best, otherwise = self.t_sat, self.best_score_step, self._otherwise
+        known = [step for step in (best, otherwise) if step is not None]
+        if t_sat is None or (known and self.steps - max(known) < self.patience):
             return None
         held_out = "no held-out score was measured" if best is None else f"the held-out score was best at step {best}"
+        if otherwise is not None:
+            held_out += f", those up to step {otherwise} that were measured with other settings left out"
         return (
             f"The train reward saturated at step {t_sat} and has not risen clearly in the "
             f"{self.steps - t_sat} steps since; {held_out}."

@@ -24,6 +24,7 @@ from presat.errors import RunError
 from presat.metrics import OnlineSaturation, default_tail, find_saturation, is_share, metric_of, smooth
 from presat.report.terminal import short, sparkline
 from presat.tracking import Run
+from presat.tracking.evaluated import scores_like_the_last
 from presat.tracking.follow import Follower, follow, planned_steps
 from presat.tracking.state import ENDED, UNKNOWN
 
@@ -204,7 +205,9 @@ def _saturation_lines(run: Run, rewards_T: np.ndarray, given: Settings) -> list[
     own = _own_settings(run)
     tail = max(1, default_tail(planned_steps(run) or len(rewards_T)))
     settings = {"window": WINDOW, "patience": tail, **own, **given}
-    state = OnlineSaturation.replay(rewards_T, _main_scores(run), **settings)
+    alike = scores_like_the_last(run)
+    state = OnlineSaturation.replay(rewards_T, _main_scores(run) if alike is None else alike.scores, **settings)
+    state.note_otherwise(alike.otherwise if alike else None)
     lines = [("saturation", _provisional(state))]
     if reason := state.stop_reason():
         lines.append(("", f"{reason} Going on is unlikely to gain much."))

@@ -24,7 +24,7 @@ import yaml
 
 from presat.errors import RunError
 from presat.files import mend_last_line, read_json, read_lines, remove_leftovers, write_atomically
-from presat.tracking.evaluated import EVALUATED
+from presat.tracking.evaluated import EVALUATED, forget_after
 from presat.tracking.lock import RunLock
 from presat.tracking.provenance import collect
 from presat.tracking.responses import rollout_files
@@ -168,6 +168,7 @@ class RunWriter:
             for saved_at, file in rollout_files(self.path, split):
                 if saved_at > step:
                     file.unlink()
+        forget_after(self.path, step)
 
     def note_stop(self, stop: Stop | None) -> None:
         """Keep a decision to stop the run early, before anything is done about it; None: it goes on after all."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import io
 import itertools
 import json
+import re
 from pathlib import Path
 
 import polars as pl
@@ -291,18 +293,21 @@ def test_a_run_killed_after_the_decision_comes_to_the_same_end(rising, monkeypat
     ]
 
 
+def view_at(config, step, **given):
+    """What `presat watch` showed of a run after a step."""
+    run = open_run(config.run)
+    run.status = "running"
+    run.values = {name: {s: v for s, v in series.items() if s <= step} for name, series in run.values.items()}
+    out = io.StringIO()
+    Console(file=out, width=200).print(live_view(run, given=given))
+    return " ".join(out.getvalue().replace("│", " ").split())
+
+
 def test_watching_and_the_run_agree_on_when_it_stops(rising):
     """Step by step, by the run's own settings; where others are asked for, the view says so."""
     run_train(rising, quiet=True)
 
-    def view(step, **given):
-        run = open_run(rising.run)
-        run.status = "running"
-        run.values = {name: {s: v for s, v in series.items() if s <= step} for name, series in run.values.items()}
-        out = io.StringIO()
-        Console(file=out, width=200).print(live_view(run, given=given))
-        return " ".join(out.getvalue().replace("│", " ").split())
-
+    view = functools.partial(view_at, rising)
     last = lines(rising.run)[-1]["step"]
     for step in range(1, last + 1):
         assert ("Going on is unlikely to gain much" in view(step)) == (step == last)
@@ -310,6 +315,73 @@ def test_watching_and_the_run_agree_on_when_it_stops(rising):
     asked = view(last, patience=9, min_reward=5.0)
     assert "Going on is unlikely" not in asked
     assert "judged by other settings than the run's own `stop`: patience 9, not 2, min_reward 5, not 0" in asked
+
+
+@pytest.fixture
+def measured(toy_config, monkeypatch):
+    """A run of 4 steps whose held-out score is 0.9 at once; resumed, the score rises from 0.1 until step 8."""
+    evaluate = Evaluator.__call__
+
+    def evaluated(self, step, trainer):
+        score = 0.9 if self.config.steps == 4 else min(step, 8) / 10
+        return {**evaluate(self, step, trainer), self.main_metric: score}
+
+    toy_config.stop = StopConfig(when="never")
+    toy_config.steps, toy_config.eval.every, toy_config.save_every = 4, 2, 1
+    with monkeypatch.context() as patch:
+        patch.setattr(Evaluator, "__call__", evaluated)
+        run_train(toy_config, quiet=True)
+        stop = StopConfig(when="saturated", patience=2, window=1)
+        yield toy_config.model_copy(update={"resume": True, "steps": 12, "stop": stop}, deep=True)
+
+
+OTHER = TaskConfig(source="lab/chains", name="other", count=5, seed=1, options={"split": "held_out"})
+
+
+@pytest.mark.parametrize(
+    ("changes", "how"),
+    [
+        ({"samples": 2}, r"samples 4, now 2"),
+        ({"samples": 8}, r"samples 4, now 8"),
+        ({"temperature": 0.5}, r"temperature 1.0, now 0.5"),
+        ({"sets": [OTHER.model_copy(update={"name": "held_out"})]}, r"set \w{24}, now \w{24}"),
+        ({"sets": [OTHER]}, "without eval/other/avg@4"),
+    ],
+)
+def test_the_early_stop_compares_scores_measured_alike(measured, changes, how, caplog):
+    measured.eval = measured.eval.model_copy(update=changes)
+    run_train(measured, quiet=True)
+    assert re.search(rf"was evaluated otherwise up to step 4 \({how}\)", caplog.text)
+    assert lines(measured.run)[-1]["step"] >= 10  # the new score rose until step 8, far below the old one
+    if status(measured.run)["status"] == "stopped":
+        assert "those up to step 4 that were measured with other settings left out" in status(measured.run)["reason"]
+    last = lines(measured.run)[-1]["step"]
+    for step in range(6, last):  # from the first new score on the view, too, compares with its like
+        assert "Going on is unlikely to gain much" not in view_at(measured, step)
+    if "without" not in how:
+        assert re.search(
+            rf"From step 6 on held_out was evaluated otherwise.*{how}", " ".join(open_run(measured.run).notes)
+        )
+    again = [*lines(measured.run)], status(measured.run)["status"]
+    run_train(measured, quiet=True)  # a second look at the log decides the same
+    assert ([*lines(measured.run)], status(measured.run)["status"]) == again
+
+
+@pytest.mark.parametrize("changes", [{}, {"every": 3}, {"sets": "more"}])
+def test_scores_measured_alike_count_over_a_resume(measured, changes, caplog):
+    if changes.get("sets"):  # one more beside the main set
+        changes = {"sets": [*measured.eval.sets, OTHER]}
+    measured.eval = measured.eval.model_copy(update=changes)
+    run_train(measured, quiet=True)
+    assert "evaluated otherwise" not in caplog.text
+    assert lines(measured.run)[-1]["step"] < 8  # 0.9 at step 0 was not reached again
+
+
+def test_a_run_resumed_without_evaluation_sets_goes_on_by_its_reward(measured, caplog):
+    measured.eval = measured.eval.model_copy(update={"sets": []})
+    run_train(measured, quiet=True)
+    assert "was evaluated otherwise up to step 4 (now no set at all)" in caplog.text
+    assert lines(measured.run)[-1]["step"] > 4
 
 
 @pytest.mark.device

@@ -10,6 +10,7 @@ import yaml
 
 from presat.errors import RunError
 from presat.files import read_json, read_lines
+from presat.tracking.evaluated import changes
 from presat.tracking.readers.rows import collect_rows
 from presat.tracking.run import Run
 from presat.tracking.state import run_state
@@ -33,7 +34,7 @@ def read_presat(path: Path) -> Run:
         provenance=provenance,
         status=state.status,
         status_reason=state.reason,
-        notes=notes + more + _notes(provenance),
+        notes=notes + more + _notes(provenance) + changes(path),
     )
 
 

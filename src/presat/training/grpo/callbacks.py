@@ -11,8 +11,8 @@ the decision to stop is kept before the checkpoint it ends with.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from transformers import TrainerCallback
@@ -23,6 +23,7 @@ from presat.evaluation.evaluate import evaluate_problems
 from presat.metrics import OnlineSaturation, main_set
 from presat.rollouts import seed_for
 from presat.tracking.checkpoints import complete_checkpoint
+from presat.tracking.evaluated import note_trained
 from presat.tracking.responses import RolloutStore
 from presat.tracking.state import Stop
 from presat.training.grpo.groups import StepRollouts
@@ -43,6 +44,8 @@ class EvalSet:
     problems: Sequence[Problem]
     dropped: int
     """Problems left out because their prompt is too long."""
+    drawn: Mapping[str, Any] = field(default_factory=dict)
+    """What decides its results (`presat.tracking.identity`); whole in the process that writes."""
 
 
 @dataclass
@@ -84,9 +87,7 @@ class Evaluator:
     def __call__(self, step: int, trainer: Any) -> Metrics:
         """Evaluate; returns metrics by full name (`eval/SET/avg@16`)."""
         settings = self.config.eval
-        sampling = Sampling(
-            settings.temperature, settings.max_new_tokens or self.config.max_new_tokens, self.config.max_prompt_tokens
-        )
+        sampling = eval_sampling(self.config)
         accelerator = trainer.accelerator
         metrics: Metrics = {}
         for item in self.sets:
@@ -102,16 +103,30 @@ class Evaluator:
                 gather=_gather if accelerator.num_processes > 1 else None,
             )
             metrics.update({f"eval/{item.name}/{name}": value for name, value in found.metrics.items()})
+            if self.store is not None:
+                note_trained(self.config.run, step, item.name, item.drawn)
             if self.store is not None and settings.save_rollouts:
-                drawn = {"samples": settings.samples, **asdict(sampling)}
-                self.store.write("eval", step, found.groups, found.scores_PG, None, item.name, found.extra_PG, drawn)
+                self.store.write(
+                    "eval", step, found.groups, found.scores_PG, None, item.name, found.extra_PG, item.drawn
+                )
         return metrics
 
     @property
     def main_metric(self) -> str | None:
         """The held-out score early stopping looks at: avg@k of the main set."""
-        main = main_set(self.sets, lambda item: item.name)
-        return None if main is None else f"eval/{main.name}/avg@{self.config.eval.samples}"
+        return main_metric([item.name for item in self.sets], self.config)
+
+
+def main_metric(sets: Sequence[str], config: TrainConfig) -> str | None:
+    """The held-out score that early stopping looks at, of the names of the sets there are: avg@k of the main set."""
+    main = main_set(sets, lambda name: name)
+    return None if main is None else f"eval/{main}/avg@{config.eval.samples}"
+
+
+def eval_sampling(config: TrainConfig) -> Sampling:
+    """How evaluations draw."""
+    settings = config.eval
+    return Sampling(settings.temperature, settings.max_new_tokens or config.max_new_tokens, config.max_prompt_tokens)
 
 
 def _gather(records: list[Any]) -> list[Any]:

@@ -10,7 +10,8 @@ constant keeps the size of the gradient, which AdamW does not see but clipping d
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, cast
@@ -39,11 +40,12 @@ from presat.rewards.policy import PolicyScorer
 from presat.rollouts.batching import BatchEngine
 from presat.rollouts.opening import live_engine
 from presat.tasks import load_task
-from presat.tracking import open_run
+from presat.tracking import hash_problems, open_run
+from presat.tracking.evaluated import comparable_scores
 from presat.tracking.responses import RolloutStore
 from presat.tracking.state import stop_of
 from presat.training.grpo.advantages import BASELINES, advantages
-from presat.training.grpo.callbacks import EvalSet, Evaluator, Monitor, RolloutSink
+from presat.training.grpo.callbacks import EvalSet, Evaluator, Monitor, RolloutSink, eval_sampling, main_metric
 from presat.training.grpo.groups import GroupRollouts, StepRollouts, place_key, reward_function
 from presat.training.grpo.schedule import Batches, make_schedule, plan_batches
 from presat.training.runtime.launch import engine_kind, process_count
@@ -56,6 +58,10 @@ LOG = logging.getLogger("presat")
 STAYS = (
     "%s is stopped at step %d and nothing is trained. %s To train on, resume it with other settings of `stop`: "
     "`--stop.when never`, or a longer `--stop.patience`."
+)
+OTHERWISE = (
+    "%s was evaluated otherwise up to step %d (%s). Its held-out scores of then are not compared with those to come: "
+    "the early stop counts its patience from there."
 )
 
 
@@ -117,18 +123,16 @@ def run_train(config: TrainConfig, quiet: bool = False) -> Path:
 
 def _train(config: TrainConfig, batches: Batches, run: Session, verifier: Verifier) -> str | None:
     """Train from the start or the newest complete checkpoint; returns why the run stopped early, if it did."""
-    saturation = _saturation(config, run.done)
-    stopped = _stopped(config, run.done, saturation)
-    if run.done >= config.steps or stopped:
-        if run.writer is not None:
-            run.writer.nothing_to_do()
-            if stopped:
-                LOG.warning(STAYS, config.run, run.done, stopped)
-        return stopped
-    if run.writer is not None:
-        run.writer.note_stop(None)
+    kept = _kept(config, run.done)
+    if kept or run.done >= config.steps:
+        return _stay(config, run, kept)
     # what is quick to refuse comes before the model
     asked, (held_out, left_out) = load_task(config.data), load_sets(config.eval.sets, config.eval.skip_missing)
+    saturation = _saturation(config, run, held_out)
+    if run.done and config.stop.when == "saturated" and (reason := saturation.stop_reason()):
+        return _stay(config, run, reason)
+    if run.writer is not None:
+        run.writer.note_stop(None)
     if "verifiable" in config.reward.sources:
         refuse_unlabelled(asked)
     if run.writer is not None:
@@ -140,20 +144,21 @@ def _train(config: TrainConfig, batches: Batches, run: Session, verifier: Verifi
     )
     engine = live_engine(config, model, tokenizer, engine_kind(config))
     problems, dropped = drop_too_long(engine, asked, config.max_prompt_tokens)
-    sets = [EvalSet(name, *drop_too_long(engine, own, config.max_prompt_tokens)) for name, own in held_out.items()]
+    sets = [
+        EvalSet(name, *drop_too_long(engine, own, config.max_prompt_tokens), eval_settings(config, own))
+        for name, own in held_out.items()
+    ]
     store = None
     if run.writer is not None:
         warn_of_left_out(left_out)
         described = {item.name: describe(item.problems, item.dropped) for item in sets}
+        noted = {"train": describe(problems, dropped), "eval": described, "left_out": left_out}
         identity = describe_model(model)
-        run.writer.note_provenance(
-            problems={"train": describe(problems, dropped), "eval": described, "left_out": left_out},
-            model=identity,
-        )
-        store = RolloutStore(
-            config.run / "rollouts",
-            identity_of(engine, config, identity, max(config.group_size, votes_of(reward) or 0)),
-        )
+        run.writer.note_provenance(problems=noted, model=identity)
+        drawn = identity_of(engine, config, identity, max(config.group_size, votes_of(reward) or 0))
+        store = RolloutStore(config.run / "rollouts", drawn)
+        for item in sets:
+            item.drawn = {**drawn, **item.drawn, "problems": described[item.name]["hash"]}
     sink = RolloutSink(store, config.save_rollouts_every, run.processes)
     scorer = PolicyScorer(model, config.micro_batch) if needs_of(reward) else None
     rollouts = make_rollouts(config, problems, engine, verifier, reward, sink, scorer)
@@ -275,28 +280,60 @@ def grpo_config(config: TrainConfig, batches: Batches, checkpoints: Path) -> GRP
     )
 
 
-def _saturation(config: TrainConfig, done: int) -> OnlineSaturation:
-    """Return the online t_sat, brought up to the step a resumed run starts from."""
+def eval_settings(config: TrainConfig, problems: Sequence[Problem]) -> dict[str, Any]:
+    """What decides the results of an evaluation set, as far as it is known before the model is loaded.
+
+    Args:
+        config: the run's configuration.
+        problems: the set, whatever fits.
+    """
+    return {
+        "samples": config.eval.samples,
+        **asdict(eval_sampling(config)),
+        "seed": config.seed,
+        "extraction": config.verify.extraction,
+        "dtype": config.model.dtype,
+        "chat_template": config.model.chat_template,
+        "set": hash_problems(problems),
+    }
+
+
+def _saturation(config: TrainConfig, run: Session, held_out: Mapping[str, Sequence[Problem]]) -> OnlineSaturation:
+    """Return the online t_sat, brought up to the step a resumed run starts from.
+
+    A held-out score counts if it was measured as it is now; the settings of evaluation may have changed on the way.
+    """
     settings = config.stop.deciding
-    if not done:
+    if not run.done:
         return OnlineSaturation(**settings)
-    run = open_run(config.run)
-    found = run.held_out()
-    scores = [] if found is None else list(zip(found[2].tolist(), found[3].tolist(), strict=True))
-    scores = [(step, value) for step, value in scores if step <= done]
-    return OnlineSaturation.replay(run.train_rewards()[:done], scores, **settings)
+    before = open_run(config.run)
+    metric = main_metric(list(held_out), config)
+    now = eval_settings(config, held_out[metric.removeprefix("eval/").rpartition("/")[0]]) if metric else {}
+    found = comparable_scores(before, metric, now, run.done)
+    if found.otherwise is not None and run.writer is not None and config.stop.when == "saturated":
+        LOG.warning(OTHERWISE, config.run, found.otherwise, found.how)
+    saturation = OnlineSaturation.replay(before.train_rewards()[: run.done], found.scores, **settings)
+    saturation.note_otherwise(found.otherwise)
+    return saturation
 
 
-def _stopped(config: TrainConfig, done: int, saturation: OnlineSaturation) -> str | None:
-    """Return why a resumed run has stopped at step `done`; None when it has not, or when it goes on after all.
+def _kept(config: TrainConfig, done: int) -> str | None:
+    """Return why a resumed run was stopped at step `done`, where that decision was kept and holds.
 
-    A decision that was kept holds, however many steps the run is now to have, unless the settings that decided are
-    changed; then, as where none was kept, the log up to `done` is judged by the settings there are.
+    It holds, however many steps the run is now to have, unless the settings that decided are changed; then, as where
+    none was kept, the log up to `done` is judged by the settings there are.
     """
     kept = stop_of(config.run)
-    if kept is not None and kept.step == done:
-        same = config.stop.when == "saturated" and kept.settings == config.stop.deciding
-        if same or done >= config.steps:
-            return kept.reason
-    judged = config.stop.when == "saturated" and 0 < done < config.steps
-    return saturation.stop_reason() if judged else None
+    if kept is None or kept.step != done:
+        return None
+    same = config.stop.when == "saturated" and kept.settings == config.stop.deciding
+    return kept.reason if same or done >= config.steps else None
+
+
+def _stay(config: TrainConfig, run: Session, stopped: str | None) -> str | None:
+    """Leave a resumed run as it is; returns why it stopped early, if it did."""
+    if run.writer is not None:
+        run.writer.nothing_to_do()
+        if stopped:
+            LOG.warning(STAYS, config.run, run.done, stopped)
+    return stopped
