@@ -12,13 +12,14 @@ from tests.rollouts.conftest import build
 from presat.config.schema import EvalConfig, LoraConfig, ModelConfig, VerifyConfig
 from presat.evaluation.solve import solve_counts
 from presat.models.adapters import peft_config
+from presat.models.examples import row
 from presat.models.lab import recall_accuracy
 from presat.rewards import Statistic
 from presat.rewards.policy import PolicyScorer
 from presat.rollouts import make_engine, seed_for
 from presat.rollouts.opening import open_engine
 from presat.rollouts.weights import fingerprint, save_weights, whole_weights
-from presat.training.supervised.fit import bits_per_token, row
+from presat.training.supervised.fit import bits_per_token
 from presat.types import Sampling
 
 SEEDS = [seed_for(1, i) for i in range(5)]

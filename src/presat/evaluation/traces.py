@@ -6,6 +6,7 @@ there) and whose Thinking example, as `presat sft` will tokenise it, is not long
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections import Counter
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ import pyarrow.parquet as pq
 from presat.config.schema import TracesConfig
 from presat.config.unused import refuse_unused
 from presat.errors import ConfigError, DataError
+from presat.files import atomically
 from presat.models.examples import sizes, tokenised
 from presat.models.libraries import quiet_libraries
 from presat.models.loading import load_tokenizer
@@ -84,7 +86,7 @@ def run_traces(config: TracesConfig) -> TraceSets:
         with _Writer(config, tokenizer) as writer:
             for chunk in _chunks(itertools.chain([first], rows)):
                 writer.add(chunk, verifier)
-        return writer.result()
+            return writer.result()
 
 
 def _with_golds(config: TracesConfig) -> Iterator[Trace]:
@@ -110,20 +112,16 @@ class _Writer:
     def __enter__(self) -> _Writer:
         try:
             Path(self.config.out).mkdir(parents=True, exist_ok=True)
-            self._files = {name: pq.ParquetWriter(_partial(path), _SCHEMA) for name, path in self.paths.items()}
+            with contextlib.ExitStack() as stack:
+                drafts = {name: stack.enter_context(atomically(path)) for name, path in self.paths.items()}
+                self._files = {name: stack.enter_context(pq.ParquetWriter(d, _SCHEMA)) for name, d in drafts.items()}
+                self._open = stack.pop_all()
         except OSError as error:
             raise DataError(f"{self.config.out} cannot be written to: {error.strerror or error}.") from error
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
-        for file in self._files.values():
-            file.close()
-        whole = kind is None and self.seen["kept"]
-        for path in self.paths.values():
-            if whole:
-                _partial(path).replace(path)
-            else:
-                _partial(path).unlink()
+    def __exit__(self, *error: Any) -> None:
+        self._open.__exit__(*error)
 
     def add(self, traces: list[Trace], verifier: Verifier) -> None:
         """Filter one chunk and append what is kept."""
@@ -183,7 +181,3 @@ class _Writer:
             prompt_tokens={name: self.tokens[name]["data/prompt_tokens"] for name in SETS},
             response_tokens={name: self.tokens[name]["data/response_tokens"] for name in SETS},
         )
-
-
-def _partial(path: Path) -> Path:
-    return path.with_name(path.name + ".partial")
