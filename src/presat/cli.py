@@ -11,23 +11,18 @@ import io
 import json
 import math
 import os
-import re
 import select
 import sys
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
-from types import NoneType
-from typing import TYPE_CHECKING, Any, get_args
-
-from tyro.constructors import PrimitiveConstructorSpec
+from typing import TYPE_CHECKING, Any
 
 from presat import __version__
 from presat.config import schema
 from presat.errors import ConfigError, PresatError, nearest
 
 if TYPE_CHECKING:
-    from pydantic.fields import FieldInfo
     from rich.console import Console
 
 Result = dict[str, Any]
@@ -316,6 +311,7 @@ def _parse(name: str, verb: Verb, argv: list[str], flags: Flags) -> schema.Setti
     import tyro
 
     from presat.config.load import build, load_config
+    from presat.config.usage import complaint, unknown
 
     source = flags.config or verb.preset
     try:
@@ -329,7 +325,7 @@ def _parse(name: str, verb: Verb, argv: list[str], flags: Flags) -> schema.Setti
     description, said = f"{verb.question} {common}", io.StringIO()
     try:
         with contextlib.redirect_stderr(said):
-            parsed, unknown = tyro.cli(
+            parsed, left = tyro.cli(
                 verb.config,
                 default=default,
                 args=argv,
@@ -340,9 +336,9 @@ def _parse(name: str, verb: Verb, argv: list[str], flags: Flags) -> schema.Setti
     except SystemExit as stop:
         if not stop.code:  # --help
             raise
-        raise ConfigError(_complaint(stop, said.getvalue(), name, verb.config, argv)) from stop
-    if unknown:
-        raise ConfigError(_unknown(unknown, name, verb.config))
+        raise ConfigError(complaint(stop, said.getvalue(), name, verb.config, argv)) from stop
+    if left:
+        raise ConfigError(unknown(left, name, verb.config))
     # tyro builds models field by field; validating the whole once more catches contradictions between fields
     return build(verb.config, parsed.model_dump(), "the command line")
 
@@ -355,70 +351,6 @@ def _reads(model: type[schema.Settings], source: str) -> bool:
     except ConfigError:
         return False
     return True
-
-
-def _complaint(stop: SystemExit, said: str, verb: str, model: type[schema.Settings], argv: list[str]) -> str:
-    """Say in one sentence what tyro found wrong with the command line.
-
-    What it raised on the way is in `stop`; which option it was about is only in what it printed.
-    """
-    from pydantic import ValidationError
-
-    from presat.config.load import explain, settings_of
-
-    reason, cause = "", stop.__cause__ or stop.__context__
-    while cause is not None:
-        if isinstance(cause, ValidationError):  # a validator of ours: tyro prints it with pydantic's trimmings
-            return explain(cause, model, "the command line")
-        if isinstance(cause, ValueError) and not reason:  # of several types tried, what the last one says
-            reason = str(cause).splitlines()[-1].rpartition("'>: ")[2]
-        cause = cause.__cause__ or cause.__context__
-    option = next(iter(re.findall(r"--[\w.-]*\w", said)), "")
-    field = dict(settings_of(model)).get(option.lstrip("-").replace("-", "_"))
-    if field is None:
-        told = " ".join(re.sub(r"[^\x20-\x7e]", " ", said).split())  # without tyro's frame
-        return f"`presat {verb}` cannot read its command line: {told}"
-    given = " ".join(argv).replace(f"{option}=", f"{option} ").partition(f"{option} ")[2].split(" ")[0]
-    if reason:
-        return f"{option} takes {_kind(field)}: {reason.rstrip('.!')}."
-    if given and not given.startswith("--"):
-        return f"{option} cannot be '{given}'.{nearest(given, map(str, get_args(field.annotation)))}"
-    return f"{option} needs a value ({_kind(field)})."
-
-
-def _kind(field: FieldInfo) -> str:
-    """What a setting takes: INT, PATH, its choices, or what its own reader calls it."""
-    for mark in field.metadata:
-        if isinstance(mark, PrimitiveConstructorSpec):
-            return mark.metavar
-    parts = [part for part in get_args(field.annotation) or (field.annotation,) if part is not NoneType]
-    return "|".join(part if isinstance(part, str) else getattr(part, "__name__", str(part)).upper() for part in parts)
-
-
-def _unknown(words: list[str], verb: str, model: type[schema.Settings]) -> str:
-    """Say what is wrong with words that no option took."""
-    options = [word for word in words if word.startswith("-")]
-    if options:
-        return _unknown_option(options[0].partition("=")[0], verb, model)
-    return f"`presat {verb}` does not know what to do with '{words[0]}'. Options start with --."
-
-
-def _unknown_option(option: str, verb: str, model: type[schema.Settings]) -> str:
-    """Name the option that was meant: the nearest one, or one whose last part it is (`--lr` for `--optim.lr`)."""
-    from presat.config.load import holds_models, settings_of
-
-    settings = dict(settings_of(model))
-    nested = [name for name, field in settings.items() if holds_models(field)]
-    known = [f"--{name.replace('_', '-')}" for name in settings if name not in nested]
-    known += ["--config", "--json", "--debug", "--dry-run"]
-    for name in nested:
-        if f"{option.lstrip('-').replace('-', '_')}.".startswith(f"{name}."):
-            return f"`{name}` is a list of settings, which only a file can hold: write it into one, for --config."
-    within = [name for name in known if name.rpartition(".")[2] == option.lstrip("-").replace("_", "-")]
-    hint = f" Did you mean '{within[0]}'?" if within else nearest(option.replace("_", "-"), known)
-    if not hint.startswith(" Did"):
-        hint = f" `presat {verb} --help` lists them all."
-    return f"`presat {verb}` has no option '{option}'.{hint}"
 
 
 def _overview() -> str:

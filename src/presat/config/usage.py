@@ -1,0 +1,73 @@
+"""What is wrong with a command line, in a sentence: tyro finds it, the words are ours."""
+
+from __future__ import annotations
+
+import re
+from types import NoneType
+from typing import get_args
+
+from pydantic import ValidationError
+from pydantic.fields import FieldInfo
+from tyro.constructors import PrimitiveConstructorSpec
+
+from presat.config import schema
+from presat.config.load import explain, holds_models, settings_of
+from presat.errors import nearest
+
+
+def complaint(stop: SystemExit, said: str, verb: str, model: type[schema.Settings], argv: list[str]) -> str:
+    """Say in one sentence what tyro found wrong with the command line.
+
+    What it raised on the way is in `stop`; which option it was about is only in what it printed.
+    """
+    reason, cause = "", stop.__cause__ or stop.__context__
+    while cause is not None:
+        if isinstance(cause, ValidationError):  # a validator of ours: tyro prints it with pydantic's trimmings
+            return explain(cause, model, "the command line")
+        if isinstance(cause, ValueError) and not reason:  # of several types tried, what the last one says
+            reason = str(cause).splitlines()[-1].rpartition("'>: ")[2]
+        cause = cause.__cause__ or cause.__context__
+    option = next(iter(re.findall(r"--[\w.-]*\w", said)), "")
+    field = dict(settings_of(model)).get(option.lstrip("-").replace("-", "_"))
+    if field is None:
+        told = " ".join(re.sub(r"[^\x20-\x7e]", " ", said).split())  # without tyro's frame
+        return f"`presat {verb}` cannot read its command line: {told}"
+    given = " ".join(argv).replace(f"{option}=", f"{option} ").partition(f"{option} ")[2].split(" ")[0]
+    if reason:
+        return f"{option} takes {_kind(field)}: {reason.rstrip('.!')}."
+    if given and not given.startswith("--"):
+        return f"{option} cannot be '{given}'.{nearest(given, map(str, get_args(field.annotation)))}"
+    return f"{option} needs a value ({_kind(field)})."
+
+
+def _kind(field: FieldInfo) -> str:
+    """What a setting takes: INT, PATH, its choices, or what its own reader calls it."""
+    for mark in field.metadata:
+        if isinstance(mark, PrimitiveConstructorSpec):
+            return mark.metavar
+    parts = [part for part in get_args(field.annotation) or (field.annotation,) if part is not NoneType]
+    return "|".join(part if isinstance(part, str) else getattr(part, "__name__", str(part)).upper() for part in parts)
+
+
+def unknown(words: list[str], verb: str, model: type[schema.Settings]) -> str:
+    """Say what is wrong with words that no option took."""
+    options = [word for word in words if word.startswith("-")]
+    if options:
+        return _unknown_option(options[0].partition("=")[0], verb, model)
+    return f"`presat {verb}` does not know what to do with '{words[0]}'. Options start with --."
+
+
+def _unknown_option(option: str, verb: str, model: type[schema.Settings]) -> str:
+    """Name the option that was meant: the nearest one, or one whose last part it is (`--lr` for `--optim.lr`)."""
+    settings = dict(settings_of(model))
+    nested = [name for name, field in settings.items() if holds_models(field)]
+    known = [f"--{name.replace('_', '-')}" for name in settings if name not in nested]
+    known += ["--config", "--json", "--debug", "--dry-run"]
+    for name in nested:
+        if f"{option.lstrip('-').replace('-', '_')}.".startswith(f"{name}."):
+            return f"`{name}` is a list of settings, which only a file can hold: write it into one, for --config."
+    within = [name for name in known if name.rpartition(".")[2] == option.lstrip("-").replace("_", "-")]
+    hint = f" Did you mean '{within[0]}'?" if within else nearest(option.replace("_", "-"), known)
+    if not hint.startswith(" Did"):
+        hint = f" `presat {verb} --help` lists them all."
+    return f"`presat {verb}` has no option '{option}'.{hint}"
