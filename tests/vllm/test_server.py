@@ -133,13 +133,18 @@ def test_seeds_decide_the_draws(engine, lab_problems):
     assert texts[0] == texts[1] != texts[2]
 
 
+def of(kind, server):
+    """The server, for runs that have one: a setting that would do nothing is refused."""
+    return server if kind == "server" else ServerConfig()
+
+
 def test_evaluation_and_filter_ask_the_server(served, engine, tmp_path):
     folder, server = served
     task = TaskConfig(source="lab/chains", name="chains", count=6)
     common = {"model": ModelConfig(name=str(folder)), "max_new_tokens": 16, "max_prompt_tokens": 64, "threads": 1}
     found = {}
     for kind in ("server", "small"):
-        config = EvalConfig(run=tmp_path / kind, sets=[task], samples=4, engine=kind, server=server, **common)
+        config = EvalConfig(run=tmp_path / kind, sets=[task], samples=4, engine=kind, server=of(kind, server), **common)
         run_eval(config, quiet=True)
         found[kind] = lines(config.run)[-1]
     assert found["server"]["eval/chains/greedy"] == found["small"]["eval/chains/greedy"]
@@ -153,7 +158,7 @@ def test_evaluation_and_filter_ask_the_server(served, engine, tmp_path):
     drawn_with = json.loads((config.run / "samples.json").read_text())
     assert (drawn_with["engine"], drawn_with["model"]) == ("server", "lab")
     with pytest.raises(RunError, match=r"drawn with another (engine|model)"):
-        run_filter(config.model_copy(update={"engine": "small"}), quiet=True)
+        run_filter(config.model_copy(update={"engine": "small", "server": ServerConfig()}), quiet=True)
 
 
 def served_logprobs(engine, group):
@@ -189,7 +194,7 @@ def test_a_live_models_weights_are_the_servers_before_and_after_they_change(engi
 def trained(folder, server, run, kind, **changes):
     """Rewards by step of a run with 128 responses a step that learns to box a small number."""
     config = toy(folder, run)
-    config.engine, config.server, config.steps, config.save_every = kind, server, 8, 4
+    config.engine, config.server, config.steps, config.save_every = kind, of(kind, server), 8, 4
     config.prompts_per_step, config.group_size, config.micro_batch = 16, 8, 128
     config.reward = RewardConfig(source=f"{small_answer.__module__}:small_answer")
     config.optim.lr, config.eval.every = 2e-3, 8
@@ -215,7 +220,7 @@ def test_every_checkpoint_is_handed_to_the_server(served, engine, tmp_path):
         config = EvalConfig(
             run=tmp_path / kind, model=ModelConfig(name=str(model)), every_checkpoint=kind != "start", temperature=0.0,
             sets=[TaskConfig(source="lab/chains", count=24)], engine="server" if kind == "server" else "small",
-            server=server, max_new_tokens=16, samples=1, max_prompt_tokens=64, threads=1,
+            server=of(kind, server), max_new_tokens=16, samples=1, max_prompt_tokens=64, threads=1,
         )  # fmt: skip
         run_eval(config, quiet=True)
         files = sorted((config.run / "rollouts" / "eval").glob("*.parquet"))
