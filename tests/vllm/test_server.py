@@ -157,7 +157,7 @@ def test_evaluation_and_filter_ask_the_server(served, engine, tmp_path):
     assert run_filter(config, quiet=True).problems == 6
     drawn_with = json.loads((config.run / "samples.json").read_text())
     assert (drawn_with["engine"], drawn_with["model"]) == ("server", "lab")
-    with pytest.raises(RunError, match=r"drawn with another (engine|model)"):
+    with pytest.raises(RunError, match=r"drawn otherwise .*engine server, now small"):
         run_filter(config.model_copy(update={"engine": "small", "server": ServerConfig()}), quiet=True)
 
 
