@@ -1,7 +1,7 @@
 """A short pre-training, SFT and GRPO as the demo has them; prints the hash of the weights after each.
 
 Run as a program, so that it can be run under an emulator of another processor too:
-`MKL_CBWR=COMPATIBLE ATEN_CPU_CAPABILITY=avx2 qemu-x86_64 -cpu Haswell .venv/bin/python -m tests.demo.pinned FOLDER`
+`MKL_CBWR=COMPATIBLE ATEN_CPU_CAPABILITY=avx2 qemu-x86_64 -cpu EPYC-Milan .venv/bin/python -m tests.demo.pinned FOLDER`
 """
 
 from __future__ import annotations

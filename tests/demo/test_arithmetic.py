@@ -14,7 +14,7 @@ from presat.demo.arithmetic import same_everywhere
 
 WEIGHTS = ["c755d0b9c4bf315a", "afe91b820550c7cb", "c56601ad91218810"]
 """After pre-training, SFT and GRPO, with torch 2.13.0: the same natively on a processor with AVX-512 and bfloat16 units
-and under emulation of others that have AVX2 alone (docs/lab-log.md)."""
+and under emulation of one that has AVX2 alone (docs/lab-log.md)."""
 
 
 @pytest.mark.skipif(not same_everywhere(), reason="an x86-64 processor with AVX2 is needed")
