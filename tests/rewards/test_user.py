@@ -76,6 +76,18 @@ class OtherParts(OwnVote):
         values = [1.0] * len(group.completions)
         return Outcome(values, {c.text: values for c in group.completions})
 
+class Fails:
+    def __init__(self, now=False):
+        if now:
+            raise ValueError("no such mood")
+
+    def __call__(self, group, scores):
+        raise KeyError("colour")
+
+class FailsInOutcome(OwnVote):
+    def outcome(self, group, scores):
+        return 1 / 0
+
 class Bounded:
     def __init__(self, lowest, above=5):
         self.lowest, self.above = lowest, above
@@ -141,6 +153,23 @@ def test_its_own_vote_is_logged(gate: str, group: MakeGroup) -> None:
 def test_its_outcome_is_checked(name: str, message: str, group: MakeGroup) -> None:
     with pytest.raises(RunError, match=message):
         judge(make_reward(f"own_rewards:{name}"), group(["a", "b"]), [])
+
+
+def test_what_it_raises_is_its_own_failure_not_a_bug_here(group: MakeGroup) -> None:
+    with pytest.raises(RunError, match=r"The reward Fails failed \(KeyError: 'colour'\)") as found:
+        make_reward("own_rewards:Fails")(group(["a"]), [])
+    assert isinstance(found.value.__cause__, KeyError)
+    with pytest.raises(RunError, match=r"FailsInOutcome failed \(ZeroDivisionError: division by zero\)"):
+        judge(make_reward("own_rewards:FailsInOutcome"), group(["a"]), [])
+    with pytest.raises(ConfigError, match=r"own_rewards:Fails cannot be made .*ValueError: no such mood"):
+        make_reward("own_rewards:Fails", now=True)
+
+
+@pytest.mark.parametrize(("text", "fault"), [("def short(:\n", "SyntaxError"), ("limit = nothing\n", "NameError")])
+def test_a_module_that_fails_is_named(text: str, fault: str) -> None:
+    Path("broken_rewards.py").write_text(text)
+    with pytest.raises(ConfigError, match=f"broken_rewards:short cannot be imported.*{fault}"):
+        make_reward("broken_rewards:short")
 
 
 def test_its_parts_have_the_same_names_in_the_same_order_for_every_group(group: MakeGroup) -> None:

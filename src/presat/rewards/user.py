@@ -18,7 +18,7 @@ from numbers import Real
 from pathlib import Path
 from typing import Any
 
-from presat.errors import ConfigError, RunError, nearest
+from presat.errors import ConfigError, PresatError, RunError, nearest
 from presat.rewards.certainty import Statistic
 from presat.rewards.outcome import Outcome
 from presat.types import RolloutGroup, Score
@@ -77,21 +77,21 @@ class UserReward:
         """Call it and check what it returns.
 
         Raises:
-            RunError: not one number or None per response.
+            RunError: it failed, or returned not one number or None per response.
         """
-        return self._rewards(self.function(group, scores, **self.options), group)
+        return self._rewards(self._called(self.function, group, scores), group)
 
     def outcome(self, group: RolloutGroup, scores: Sequence[Score]) -> Outcome:
         """Its own `outcome`, where it has one: the rewards with the vote and the parts they come from.
 
         Raises:
-            RunError: no `Outcome`, or not one number or None (of a vote: one verdict) per response; or parts of other
-                names than before, whose sums over groups and processes would be of different things.
+            RunError: it failed; no `Outcome`, or not one number or None (of a vote: one verdict) per response; or parts
+                of other names than before, whose sums over groups and processes would be of different things.
         """
         own = getattr(self.function, "outcome", None)
         if own is None:
             return Outcome(self(group, scores))
-        found = own(group, scores, **self.options)
+        found = self._called(own, group, scores)
         if not isinstance(found, Outcome):
             raise RunError(
                 f"`outcome` of the reward {self.name} returned {type(found).__name__}, not a presat.rewards.Outcome."
@@ -110,6 +110,16 @@ class UserReward:
         self._parts = names
         parts = {name: self._checked(found.parts[name], group) for name in names}
         return replace(found, values_N=self._rewards(found.values_N, group), parts=parts)
+
+    def _called(self, function: Callable[..., Any], group: RolloutGroup, scores: Sequence[Score]) -> Any:
+        try:
+            return function(group, scores, **self.options)
+        except (PresatError, BrokenPipeError):  # the latter: nobody reads what it prints any more
+            raise
+        except Exception as error:  # whatever the user's code raises
+            raise RunError(
+                f"The reward {self.name} failed ({type(error).__name__}: {error}). --debug shows where."
+            ) from error
 
     def _rewards(self, values: Any, group: RolloutGroup) -> list[float | None]:
         checked = self._checked(values, group)
@@ -144,7 +154,7 @@ def user_reward(source: str, options: Mapping[str, Any]) -> UserReward | None:
         options: settings of the reward.
 
     Raises:
-        ConfigError: it cannot be imported, is no callable, or does not take what it would be given.
+        ConfigError: it cannot be imported or made, is no callable, or does not take what it would be given.
     """
     points = {point.name: point for point in entry_points(group=ENTRY_POINTS)}
     if source not in points and ":" not in source:
@@ -159,6 +169,13 @@ def user_reward(source: str, options: Mapping[str, Any]) -> UserReward | None:
         made = found(**options)
     except TypeError as error:
         raise ConfigError(f"The reward {source} cannot be made with the options {dict(options)}: {error}.") from error
+    except PresatError:
+        raise
+    except Exception as error:  # whatever the user's class raises
+        raise ConfigError(
+            f"The reward {source} cannot be made with the options {dict(options)} ({type(error).__name__}: {error}). "
+            "--debug shows where."
+        ) from error
     if not callable(made):
         raise ConfigError(f"The reward {source} is a class whose instances cannot be called.")
     return UserReward(made, _name(made, default))
@@ -185,6 +202,11 @@ def _import(path: str) -> Any:
         raise ConfigError(
             f"The reward {path} cannot be imported ({error}). Give it as package.module:name, of a module that is "
             "installed, on PYTHONPATH or in the current folder."
+        ) from error
+    except Exception as error:  # whatever the user's module raises, a slip of its syntax included
+        raise ConfigError(
+            f"The reward {path} cannot be imported: its module fails ({type(error).__name__}: {error}). --debug shows "
+            "where."
         ) from error
     for name in names.split("."):
         if not hasattr(found, name):
