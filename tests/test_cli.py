@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from presat.cli import VERBS, _complaint, main, run
+from presat.cli import VERBS, main, run
 from presat.config import dump_config, load_config, preset_names
 from presat.config.schema import ModelConfig, OptimConfig, TaskConfig, TrainConfig
+from presat.config.usage import complaint
 from presat.tracking import RunWriter, open_run
 
 
@@ -149,7 +150,7 @@ def test_wrong_usage_exits_2_with_one_message(words: str, message: str, model, t
 
 
 def test_what_tyro_says_of_no_option_is_handed_on() -> None:
-    said = _complaint(SystemExit(2), "╭─ Odd ─╮\n│ Something new. │\n", "train", TrainConfig, [])
+    said = complaint(SystemExit(2), "╭─ Odd ─╮\n│ Something new. │\n", "train", TrainConfig, [])
     assert said == "`presat train` cannot read its command line: Odd Something new."
 
 
