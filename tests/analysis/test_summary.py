@@ -16,7 +16,7 @@ from presat.diagnosis import alarms
 from presat.errors import DataError
 from presat.evaluation.evaluate import _Record
 from presat.evaluation.evaluate import summarise as evaluated
-from presat.metrics import headline_metric, large_small_gap
+from presat.metrics import headline_metric, is_out_of_distribution, large_small_gap
 from presat.report import build_report
 from presat.report.tables import rows
 from presat.report.terminal import summary_table
@@ -41,7 +41,7 @@ def test_numbers_of_a_run_of_ours(make_run):
     assert summary.reward.after == pytest.approx(np.mean(curve[-5:]))
     assert [item.name for item in summary.sets] == ["held_out", "ood"]
     assert summary.main_set.name == "held_out"
-    assert [item.out_of_distribution for item in summary.sets] == [False, True]
+    assert [is_out_of_distribution(item.name) for item in summary.sets] == [False, True]
 
     item = summary.main_set
     by_step = {step: responses(folder, "held_out", step)["score"].mean() for step in (0, 10, 20, 30, 40)}

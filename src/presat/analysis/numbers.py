@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from presat.analysis.estimates import Change
 from presat.analysis.peak import Peak
-from presat.metrics import Interval, SaturationGains, is_out_of_distribution, main_set, metric_of
+from presat.metrics import Interval, SaturationGains, main_set, metric_of
 from presat.metrics.gains import Grid, Reading
 
 if TYPE_CHECKING:
@@ -115,11 +115,6 @@ class SetSummary:
         """Name and change of a metric by its kind (`pass`, `maj`, `greedy`, ...), the largest k first."""
         name = metric_of(self.changes, kind)
         return None if name is None else (name, self.changes[name])
-
-    @property
-    def out_of_distribution(self) -> bool:
-        """Whether the set's name says so (`ood`, `out-of-distribution`)."""
-        return is_out_of_distribution(self.name)
 
 
 @dataclass(frozen=True)

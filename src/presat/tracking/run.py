@@ -119,11 +119,7 @@ class Run:
         return ordered_sets((name for name in logged if name in sets), _configured_sets(self.config))
 
     def scores(self, set_name: str) -> tuple[str, IntArray, FloatArray] | None:
-        """The headline score of a set: its name, steps and values; None when no score of it was ever measured.
-
-        Raises:
-            RunError: the run has no such set.
-        """
+        """The headline score of a set: its name, steps and values; None when no score of it was ever measured."""
         metric = headline_metric(self.eval_metrics().get(set_name, []))
         if metric is None:
             return None
