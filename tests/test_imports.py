@@ -13,14 +13,15 @@ SOURCE = Path(presat.__file__).parent
 
 # Each room may import the rooms before it.
 ORDER = (
-    "types", "errors", "files", "config", "metrics", "tasks", "verify", "models", "rollouts", "rewards", "tracking",
-    "evaluation", "diagnosis", "analysis", "training", "study", "report", "demo", "cli", "__main__",
+    "types", "errors", "text", "files", "config", "metrics", "tasks", "verify", "models", "rollouts", "rewards",
+    "tracking", "evaluation", "diagnosis", "analysis", "training", "study", "report", "demo", "cli", "__main__",
 )  # fmt: skip
 ONLY = {
     "types": set(),
     "errors": set(),
-    "files": {"errors"},
-    "config": {"errors"},
+    "text": set(),
+    "files": {"errors", "text"},
+    "config": {"errors", "text", "files"},
     "metrics": {"types", "errors"},
 }
 NEVER = {room: {"training"} for room in ("study", "report")}
@@ -29,7 +30,7 @@ EXCEPTIONS = {
 }
 HEAVY = ("torch", "transformers", "trl", "datasets")
 LIGHT = (
-    "types", "errors", "files", "config", "metrics", "tasks", "verify", "tracking", "evaluation", "diagnosis",
+    "types", "errors", "text", "files", "config", "metrics", "tasks", "verify", "tracking", "evaluation", "diagnosis",
     "analysis", "report", "study", "cli",
 )  # fmt: skip
 

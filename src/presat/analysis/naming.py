@@ -47,8 +47,3 @@ def _numbered(names: list[str]) -> list[str]:
             candidate, count = f"{name} ({count})", count + 1
         found.append(candidate)
     return found
-
-
-def printable(text: str) -> str:
-    """Text that any UTF-8 file or terminal takes: a name on disk need not be UTF-8, and Python keeps its bytes."""
-    return text.encode("utf-8", "replace").decode("utf-8")

@@ -23,7 +23,6 @@ from presat.analysis.estimates import (
     pass_of,
     proportion_change,
 )
-from presat.analysis.naming import printable
 from presat.analysis.numbers import Choices, RunSummary, SetSummary
 from presat.analysis.peak import find_peak
 from presat.analysis.verdict import NOT_RISEN, did_not_train, judge
@@ -40,6 +39,7 @@ from presat.metrics import (
     smooth,
     two_sample_interval,
 )
+from presat.text import printable
 
 if TYPE_CHECKING:
     import polars as pl

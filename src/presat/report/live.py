@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from presat.analysis.naming import printable
 from presat.analysis.numbers import WINDOW
 from presat.analysis.summary import ends
 from presat.analysis.verdict import NOT_RISEN, did_not_train
@@ -23,6 +22,7 @@ from presat.diagnosis.alarms import constant_answer, reward_hacking
 from presat.errors import RunError
 from presat.metrics import OnlineSaturation, default_tail, find_saturation, is_share, metric_of, smooth
 from presat.report.terminal import short, sparkline
+from presat.text import printable
 from presat.tracking import Run
 from presat.tracking.evaluated import scores_like_the_last
 from presat.tracking.follow import Follower, follow, planned_steps

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from presat.analysis.naming import printable
 from presat.errors import RunError
+from presat.text import printable
 
 if TYPE_CHECKING:
     from presat.analysis.estimates import Change

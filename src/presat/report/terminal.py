@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from presat.analysis.estimates import direction
-from presat.analysis.naming import printable
 from presat.analysis.numbers import Tone
 from presat.report.naming import wrap
+from presat.text import printable
 from presat.tracking.state import PLAIN
 
 if TYPE_CHECKING:
