@@ -75,7 +75,7 @@ def test_every_reason_for_a_missing_score_is_counted(problem: MakeProblem) -> No
 
 def test_no_worker_is_started_for_what_needs_none(problem: MakeProblem) -> None:
     verifier = Verifier()
-    assert verifier.score(problem("5"), "no box").reason == "no boxed answer"
+    assert verifier.score(problem("5"), "I do not know").reason == "no answer in a known format"
     assert verifier.score(problem("5", "lab"), r"\boxed{5}").value == 1.0
     assert verifier.score_many([]) == []
     assert verifier._pool is None

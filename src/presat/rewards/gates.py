@@ -14,10 +14,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from presat.answers.boxes import answer_box, boxes, extract_boxed
 from presat.rewards.certainty import Statistic
 from presat.rewards.outcome import Outcome, judge, lowest_of, needs_of, votes_of
 from presat.types import Reward, RolloutGroup, Score
-from presat.verify.extract import answer_box, boxes, extract_boxed
 
 OPEN, CLOSE = "<think>", "</think>"
 

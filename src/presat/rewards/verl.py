@@ -33,7 +33,7 @@ def compute_score(
     *,
     source: str = "verifiable",
     gate: str = "none",
-    extraction: Mode = "boxed",
+    extraction: Mode = "auto",
     timeout_s: float = 5.0,
     seed: int = 0,
     options: Mapping[str, Any] | None = None,

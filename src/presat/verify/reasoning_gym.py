@@ -48,13 +48,13 @@ def scorer(task: str) -> Any:
 
 
 def judge(gold: str | None, answer: str, metadata: Mapping[str, Any], mode: str) -> tuple[float, str, None]:
-    """Judge one boxed answer with the scorer of `metadata["source_dataset"]`; returns (value, answer, None).
+    """Judge one answer with the scorer of `metadata["source_dataset"]`; returns (value, answer, None).
 
-    Mode `boxed` gives the scorer plain text (see `plain`), mode `any` the LaTeX as written: the labels of the published
-    noisy Graph sets show that the release does so. Some tasks (`rush_hour`) have no reference answer and judge by their
-    metadata alone: their gold is None.
+    Mode `any` gives the scorer the LaTeX as written, every other one plain text (see `plain`): the labels of the
+    published noisy Graph sets show that the release does so. Some tasks (`rush_hour`) have no reference answer and
+    judge by their metadata alone: their gold is None.
     """
-    read = plain if mode == "boxed" else str.strip
+    read = str.strip if mode == "any" else plain
     task, restored = str(metadata["source_dataset"]), dict(metadata)
     if task in _TUPLES and "output" in restored:
         restored["output"] = tuple(tuple(row) for row in restored["output"])

@@ -97,8 +97,10 @@ def _distinct(sets: list[TaskConfig]) -> None:
 class VerifyConfig(Settings):
     """How answers are read and checked."""
 
-    extraction: Literal["boxed", "any"] = "boxed"
-    """`boxed`: only the last balanced box counts. `any`: Math-Verify's fallbacks too (the paper's release)."""
+    extraction: Literal["auto", "boxed", "tag", "hash", "line", "any"] = "auto"
+    """Where the answer stands in a response. `boxed`: the last box. `tag`: `<answer>72</answer>`. `hash`: `#### 72`.
+    `line`: `Answer: 72`, `The answer is 72.` `auto`: the first of these that the response uses. `any`: Math-Verify's
+    own reading of the whole response, and its own verdict (the paper's release)."""
     workers: int = Field(default=1, ge=1)
     """Killable worker processes for Math-Verify."""
     timeout_s: float = Field(default=5.0, gt=0)
