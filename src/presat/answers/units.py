@@ -54,7 +54,8 @@ class Quantity(NamedTuple):
 
 def quantity(answer: str) -> Quantity | None:
     """Read an answer that is numbers with units we know, one after another, and nothing else; None where it is not."""
-    text, at, kind, power, size = _TEXT.sub(r" \1 ", answer).strip(), 0, "", "", Fraction(0)
+    text = _TEXT.sub(r" \1 ", answer).replace(" ^", "^").strip()
+    at, kind, power, size = 0, "", "", Fraction(0)
     while at < len(text):
         part = _PART.match(text, at)
         unit = part and _known(part["unit"])

@@ -72,7 +72,7 @@ def same(gold: str, answer: str) -> tuple[bool, str | None]:
         return option[1].upper() == letter[0], None
     if reason := refuse_text(*pair):
         return False, reason
-    if all(sizes := [quantity(text) for text in pair]):
+    if all(quantity(text) for text in pair):
         return True, None
     without = bare(pair[0]), bare(pair[1])
     forms = dict.fromkeys((without, interval_pair(*pair) or without))
