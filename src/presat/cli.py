@@ -81,10 +81,14 @@ def _filter(config: schema.FilterConfig, out: Console) -> Result:
 def _subset(config: schema.SubsetConfig, out: Console) -> Result:
     from presat.report.terminal import say
     from presat.tasks import load_task, save_problems
+    from presat.tasks.inputs import inputs_of
+    from presat.tasks.saving import problems_maker
     from presat.tasks.subsets import choose_subset, solve_counts_of
 
+    maker, inputs = problems_maker("presat data subset"), inputs_of(config.data)
+    maker.check([config.out], inputs)
     chosen = choose_subset(load_task(config.data), config)
-    path = save_problems(chosen, config.out)
+    path = save_problems(chosen, config.out, maker, inputs)
     counts, samples = solve_counts_of(chosen, config.counts, config.samples)
     repeats = int(chosen[0].metadata["repeats"])
     often = f"{repeats} times" if repeats > 1 else "once"

@@ -14,10 +14,12 @@ import os
 import re
 import shutil
 import socket
+import stat
+import threading
 import time
 import zlib
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,13 +30,16 @@ _DRAFT = re.compile(r"\..+\.(?P<machine>[0-9a-f]{8})-(?P<process>\d+)\.part")
 _ABANDONED_S = 24 * 3600.0
 """A draft of another machine, whose processes cannot be seen, is left behind when nothing touched it for so long."""
 
+_ONE_AT_A_TIME = threading.Lock()
+
 
 @contextmanager
 def atomically(path: Path) -> Iterator[Path]:
     """Yield a path beside `path` to write a file or a folder to; leaving the block gives it the name `path`.
 
     An error within the block leaves `path` as it was. What killed writers of `path` left is removed first. The folder
-    must be there; a folder can take the place of nothing or of an empty folder only.
+    must be there; a folder can take the place of nothing or of an empty folder only. Files get the mode that the umask
+    gives, whoever wrote them.
 
     Raises:
         OSError: whatever goes wrong, for the caller to say what could not be written.
@@ -44,6 +49,7 @@ def atomically(path: Path) -> Iterator[Path]:
     _delete(draft)  # of an earlier process with this number
     try:
         yield draft
+        usual_modes(draft)
         for file in draft.rglob("*") if draft.is_dir() else (draft,):
             if file.is_file():
                 with file.open("r+b") as written:
@@ -65,6 +71,35 @@ def write_atomically(path: Path, text: str) -> None:
             draft.write_text(text, encoding="utf-8")
     except OSError as error:
         raise RunError(f"Cannot write {path}: {error.strerror}. Check the disk and your rights there.") from error
+
+
+def usual_modes(path: Path) -> None:
+    """Give a file, or all below a folder, the mode that the umask gives: safetensors writes for the owner alone.
+
+    Raises:
+        OSError: a mode cannot be changed.
+    """
+    mode = 0o666 & ~_umask()
+    for file in path.rglob("*") if path.is_dir() else (path,):
+        if file.is_file() and not file.is_symlink() and stat.S_IMODE(file.stat().st_mode) != mode:
+            file.chmod(mode)
+
+
+def _umask() -> int:
+    """The umask, which can only be read by setting it; a file that another thread makes meanwhile is the owner's."""
+    with _ONE_AT_A_TIME:
+        mask = os.umask(0o077)
+        os.umask(mask)
+    return mask
+
+
+def expanded(path: str | Path) -> Path:
+    """Return the path a person wrote: what is there by this very name, else with `~` or `~user` as a home folder."""
+    path = Path(path)
+    if path.parts[:1] and path.parts[0].startswith("~") and not path.exists():
+        with suppress(RuntimeError):  # no such user
+            return path.expanduser()
+    return path
 
 
 def remove_leftovers(folder: Path, name: str = "") -> None:

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from presat import load_problems
-from presat.errors import ConfigError, DataError
+from presat.errors import ConfigError, DataError, RunError
 from presat.tasks import save_problems
 from presat.tasks.rows import original_gold, unwrap_gold
 from presat.types import Problem
@@ -331,7 +331,7 @@ def test_what_cannot_be_saved(tmp_path: Path) -> None:
         save_problems([], tmp_path / "a.parquet")
     (tmp_path / "file").write_text("")
     problems = load_problems("lab/chains", count=1)
-    with pytest.raises(DataError, match="cannot be written"):
+    with pytest.raises(RunError, match="Cannot make the folder"):
         save_problems(problems, tmp_path / "file" / "a.parquet")
     strange = Problem("p", ({"role": "user", "content": "?"},), "1", "math", "math", {"thing": object()})
     with pytest.raises(DataError, match="Problem p cannot be saved"):

@@ -13,6 +13,7 @@ from presat.config.schema import CorruptConfig, FilterConfig
 from presat.errors import DataError
 from presat.evaluation.solve import Samples, open_sampler
 from presat.tasks import save_problems
+from presat.tasks.inputs import inputs_of
 from presat.tasks.noise import (
     corrupted,
     corruption_order,
@@ -21,10 +22,13 @@ from presat.tasks.noise import (
     with_noise_note,
     wrong_labels,
 )
+from presat.tasks.saving import problems_maker
 from presat.tasks.subsets import with_solve_count
 from presat.types import Problem
 from presat.verify import Verifier
 from presat.verify.equivalence import equivalence_classes
+
+FILTERED, CORRUPTED = problems_maker("presat data filter"), problems_maker("presat data corrupt")
 
 
 @dataclass(frozen=True)
@@ -66,9 +70,12 @@ def run_filter(config: FilterConfig, quiet: bool = False) -> Filtered:
         quiet: show no progress line.
 
     Raises:
+        ConfigError: `config.out` is an input, or is there and not a filter's.
         DataError: no problem is left.
         DataError, ModelError, RunError: as `open_sampler`.
     """
+    inputs = inputs_of(config.data)
+    FILTERED.check([config.out], inputs)
     k = config.samples
     highest = k - 1 if config.highest is None else config.highest
     with open_sampler(config, "data filter", quiet) as sampler:
@@ -90,7 +97,7 @@ def run_filter(config: FilterConfig, quiet: bool = False) -> Filtered:
                 f"never and {always} always solved. Take easier or harder problems, or more samples."
             )
         return Filtered(
-            out=str(save_problems(kept, config.out)),
+            out=str(save_problems(kept, config.out, FILTERED, inputs)),
             problems=len(counts),
             kept=len(kept),
             never=never,
@@ -145,9 +152,12 @@ def run_corrupt(config: CorruptConfig, quiet: bool = False) -> Corrupted:
         quiet: show no progress line.
 
     Raises:
+        ConfigError: `config.out` is an input, or is there and not of this make.
         DataError: the labels are corrupted already.
         DataError, ModelError, RunError: as `open_sampler`.
     """
+    inputs = inputs_of(config.data)
+    CORRUPTED.check([config.out], inputs)
     with open_sampler(config, "data corrupt", quiet) as sampler:
         refuse_corrupted(sampler.problems)
         order = corruption_order(len(sampler.problems), config.seed)
@@ -175,7 +185,7 @@ def run_corrupt(config: CorruptConfig, quiet: bool = False) -> Corrupted:
         achieved = len(labels) / len(noisy)
         sampler.writer.append(0, {"data/problems": len(noisy), "data/corrupted": len(labels), "data/gamma": achieved,
                                   "data/incorruptible": len(incorruptible)})  # fmt: skip
-        out = str(save_problems(noisy, config.out))
+        out = str(save_problems(noisy, config.out, CORRUPTED, inputs))
         return Corrupted(out, len(noisy), len(labels), achieved, config.gamma, incorruptible, second, sampler.too_long)
 
 

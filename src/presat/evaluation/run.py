@@ -20,6 +20,7 @@ from presat.errors import ConfigError, ModelError
 from presat.evaluation.evaluate import Evaluation, evaluate_problems
 from presat.evaluation.problems import describe, describe_engine, drop_too_long, identity_of
 from presat.evaluation.sets import load_sets
+from presat.files import expanded
 from presat.metrics import Interval, avg_at_k, maj_at_k, mean_pass_at_k, metric_of, share_interval
 from presat.models import resolve_model
 from presat.models.cpu import use_cpu
@@ -243,7 +244,7 @@ def _models(config: EvalConfig) -> Sequence[str]:
     """The models to evaluate: the one named, or every checkpoint of the run that is named."""
     if not config.every_checkpoint:
         return [config.model.name]
-    found = list_checkpoints(Path(config.model.name).expanduser() / "checkpoints")
+    found = list_checkpoints(expanded(config.model.name) / "checkpoints")
     if not found:
         raise ModelError(f"{config.model.name} is no run directory with checkpoints; `every_checkpoint` needs one.")
     return [str(path) for path in found]

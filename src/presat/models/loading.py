@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from presat.errors import ModelError, nearest
+from presat.files import expanded
 from presat.models.adapters import base_of, is_adapter, merged_folder
 from presat.models.hub import reachable
 from presat.models.packaged import ORIGIN_KEY, PACKAGED, packaged_folder, quiet
@@ -29,7 +30,7 @@ def resolve_model(name: str) -> str:
     """
     if not name:
         raise ModelError("No model is named: set `model.name` to a Hugging Face id, a folder or a packaged name.")
-    path = Path(name).expanduser()
+    path = expanded(name)
     if path.is_dir():
         return str(_model_folder(path))
     if name in PACKAGED:
@@ -128,7 +129,7 @@ def stands_on(folder: str) -> list[str] | None:
 
 def _lasting(name: str, folder: str) -> str:
     """Return a name of the model that holds from any working directory, and after its run has gone on."""
-    if name in PACKAGED and not Path(name).expanduser().is_dir():
+    if name in PACKAGED and not expanded(name).is_dir():
         return name
     return str(Path(folder).resolve()) if Path(folder).is_dir() else folder
 
@@ -160,7 +161,7 @@ def _set_template(tokenizer: Any, source: str) -> None:
     """Give the tokenizer the chat template of a Jinja file or of another model; it is saved with it from then on."""
     from jinja2 import TemplateError
 
-    path = Path(source).expanduser()
+    path = expanded(source)
     try:
         if path.is_file():
             tokenizer.chat_template = path.read_text(encoding="utf-8")

@@ -5,12 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from presat.errors import RunError
+from presat.outputs import Maker
 from presat.text import printable
 
 if TYPE_CHECKING:
@@ -20,7 +20,21 @@ if TYPE_CHECKING:
 Cell = str | int | float | None
 Row = dict[str, Cell]
 
+SIGN = "presat report"
+"""What the page and the LaTeX table begin with, as the name of the program that made them."""
+REPORT = Maker(
+    "presat report",
+    re.compile(
+        rb"run,verdict,kind,status,steps,reward_first,reward_last,|"
+        rb"% presat report|% t_sat: first step with at least 0\.99 |"  # the second of earlier versions
+        rb"<!doctype html>.*?(?:<meta name=\"generator\" content=\"|<p class=\"kicker\">)presat report\b",  # likewise
+        re.DOTALL,
+    ),
+)
+"""Writes the page and the tables beside it."""
 ENDINGS = {"csv": ".csv", "latex": ".tex"}
+_RUN_BY_SPREADSHEETS = ("=", "+", "-", "@", "\t", "\n")
+"""What a text cell begins with that a spreadsheet takes for a formula, or for blank space before one."""
 KINDS = ("greedy", "pass", "maj", "valid_trace", "valid_given_right")
 
 
@@ -93,12 +107,19 @@ def shown(value: Cell, digits: int | None) -> str:
 
 
 def to_csv(table: Sequence[Row]) -> str:
-    """All columns, full precision."""
+    """All columns, full precision. Text that a spreadsheet would run stands behind an apostrophe; numbers do not."""
     stream = io.StringIO()
     writer = csv.DictWriter(stream, fieldnames=list(table[0]) if table else [], lineterminator="\n")
     writer.writeheader()
-    writer.writerows(table)
+    writer.writerows({name: _inert(cell) for name, cell in row.items()} for row in table)
     return stream.getvalue()
+
+
+def _inert(cell: Cell) -> Cell:
+    if not isinstance(cell, str):
+        return cell
+    text = printable(cell)
+    return f"'{text}" if text.startswith(_RUN_BY_SPREADSHEETS) else text
 
 
 def to_latex(table: Sequence[Row], note: str = "") -> str:
@@ -107,7 +128,7 @@ def to_latex(table: Sequence[Row], note: str = "") -> str:
     head = " & ".join(_latex(column.title) for column in columns)
     body = [" & ".join(_latex(column.text(row) or "–") for column in columns) + r" \\" for row in table]
     shape = "".join("r" if column.number else "l" for column in columns)
-    lines = [f"% {note}"] if note else []
+    lines = [f"% {SIGN}", *([f"% {note}"] if note else [])]
     lines += [rf"\begin{{tabular}}{{{shape}}}", r"\toprule", rf"{head} \\", r"\midrule", *body]
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
 
@@ -122,33 +143,6 @@ def choices_note(summaries: Sequence[RunSummary]) -> str:
         f"in brackets: the same on the trailing mean of {choices.window} steps; "
         f"M between evaluations: {choices.reading}; D_post on the grid: {choices.grid}."
     )
-
-
-def write_tables(summaries: Sequence[RunSummary], page: Path, formats: Sequence[str]) -> list[Path]:
-    """Write the tables beside the page, with its name and their own ending.
-
-    Raises:
-        RunError: a file cannot be written.
-    """
-    table = rows(summaries)
-    texts = {"csv": to_csv(table), "latex": to_latex(table, choices_note(summaries))}
-    return [write_text(page.with_suffix(ENDINGS[name]), texts[name]) for name in formats]
-
-
-def write_text(path: Path, text: str) -> Path:
-    """Write a file, whole or not at all, making its folder.
-
-    Raises:
-        RunError: it cannot be written.
-    """
-    from presat.files import write_atomically
-
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RunError(f"Cannot make the folder {path.parent}: {error.strerror}. Choose another `out`.") from error
-    write_atomically(path, printable(text))
-    return path
 
 
 def _row(summary: RunSummary, item: SetSummary | None) -> Row:

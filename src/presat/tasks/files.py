@@ -1,4 +1,4 @@
-"""Reading and writing files of problems: parquet, JSONL, CSV, folders of them, and Hugging Face datasets."""
+"""Reading files of problems: parquet, JSONL, CSV, folders of them, and Hugging Face datasets."""
 
 from __future__ import annotations
 
@@ -6,20 +6,17 @@ import contextlib
 import csv
 import logging
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from presat.errors import ConfigError, DataError, nearest
-from presat.files import atomically, json_lines
+from presat.files import expanded, json_lines
 from presat.tasks.choices import is_choices, is_shuffled, problem_of_choices
 from presat.tasks.hub import hub_error
-from presat.tasks.rows import EXTRA_COLUMN, Row, is_verl, problem_of_plain, problem_of_verl, repeats_of, row_of
+from presat.tasks.rows import Row, is_verl, problem_of_plain, problem_of_verl
 from presat.types import Problem
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 SUFFIXES = (".parquet", ".jsonl", ".csv")
 _KNOWN = "a path here, lab/NAME, reasoning_gym/TASK or a Hugging Face dataset that can be loaded"
@@ -80,74 +77,6 @@ def load_file_problems(
     return _identified(problems, unique)
 
 
-def save_problems(problems: Sequence[Problem], path: str | Path) -> Path:
-    """Write problems as parquet in the verl record format, so that loading gives the same problems back.
-
-    Columns they were loaded with are kept where all problems share them; what the format has no place for goes into
-    `extra_info`, or into one more column, `presat` (see `EXTRA_COLUMN`). Mappings with other keys in every row get the
-    keys of all in their column, and are kept as they are in that one. A problem that stood several times in its source
-    (`repeats`) is written as often.
-
-    Raises:
-        DataError: nothing to write, metadata that cannot be stored, a column `repeats` of another meaning, or no write
-            access.
-    """
-    import pyarrow.parquet as pq
-
-    if not problems:
-        raise DataError(f"There are no problems to write to {path}.")
-    repeats = [repeats_of(problem) for problem in problems]
-    order = [place for turn in range(max(repeats)) for place, n in enumerate(repeats) if turn < n]
-    rows = [row_of(problems[place], index=place) for place in order]
-    table = _table(rows)
-    if table is None and (uneven := _uneven(rows)):
-        table = _table([row_of(problems[place], index=place, aside=uneven) for place in order], uneven)
-    if table is None:
-        table = _table([row_of(problems[place], plain=True, index=place) for place in order])
-    assert table is not None  # noqa: S101  (plain rows have the same columns of the same types)
-    path = Path(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with atomically(path) as draft:
-            pq.write_table(table, draft)
-    except OSError as error:
-        raise DataError(f"{path} cannot be written: {error.strerror or error}.") from error
-    return path
-
-
-def _table(rows: Sequence[Row], aside: Collection[str] = ()) -> pa.Table | None:
-    """The rows as a table, or None where a table would not give the same rows back.
-
-    The columns `aside` are kept elsewhere too, so that they may come back with more keys.
-    """
-    import pyarrow as pa
-
-    names = dict.fromkeys(name for row in rows for name in row)
-    columns: dict[str, pa.Array] = {}
-    for name in names:
-        values = [row.get(name) for row in rows]
-        try:
-            columns[name] = pa.array(values)
-        except pa.ArrowException:  # values of different kinds
-            return None
-        everywhere = name == EXTRA_COLUMN or all(name in row for row in rows)
-        # mappings with different keys would come back with the keys of all, and parquet has no empty ones
-        same = name in aside or columns[name].to_pylist() == values
-        if not everywhere or not same or "struct<>" in str(columns[name].type):
-            return None
-    return pa.table(columns)
-
-
-def _uneven(rows: Sequence[Row]) -> set[str]:
-    """Columns of all rows that hold mappings, whose keys are not the same everywhere."""
-    keys = {
-        name: {frozenset(row[name]) for row in rows if row[name] is not None}
-        for name in rows[0]
-        if all(isinstance(row.get(name, ""), Mapping | None) for row in rows)
-    }
-    return {name for name, different in keys.items() if len(different) > 1}
-
-
 def read_rows(source: str, split: str = "train", subset: str | None = None) -> Iterator[tuple[str, Row]]:
     """Yield (where, row) for every row of a source; rows are counted from 1. Nothing is held but a few rows.
 
@@ -182,7 +111,7 @@ def source_files(source: str, suffixes: Sequence[str] = SUFFIXES) -> list[Path] 
     Raises:
         DataError: a path to nothing, or an empty folder.
     """
-    path = Path(source).expanduser()
+    path = expanded(source)
     meant_as_path = source.startswith((".", "/", "~")) or path.suffix in (*SUFFIXES, *_OTHER_SUFFIXES)
     if path.is_file():
         return [path]
@@ -233,7 +162,7 @@ def _read_parquet(path: Path, column: str | None) -> Iterator[Row]:
     import pyarrow.parquet as pq
 
     try:
-        file = pq.ParquetFile(path)
+        file = pq.ParquetFile(path.absolute())  # `a:b` would be a protocol
         wanted = [column] if column in file.schema_arrow.names else None
         for batch in file.iter_batches(batch_size=1024, columns=wanted):
             yield from batch.to_pylist(maps_as_pydicts="strict")  # maps would be lists of pairs
@@ -281,11 +210,12 @@ def open_dataset(
     import datasets
     from datasets.exceptions import DatasetGenerationError, DatasetsError
 
-    folder = Path(source).expanduser()
+    folder = expanded(source)
     try:
         if folder.is_dir() and _is_saved(folder):
             data: Any = datasets.load_from_disk(str(folder))
         elif folder.is_dir():
+            _refuse_pattern(folder)
             with _silent("datasets", "huggingface_hub"):  # what is wrong they print, and raise it too
                 data = datasets.load_dataset(str(folder), subset, split=split)
         else:
@@ -300,6 +230,19 @@ def open_dataset(
             raise DataError(_not_loaded(folder, told or error, suffixes)) from error
         raise DataError(f"{source} is not {_KNOWN}: {told or error}") from error
     return data
+
+
+def _refuse_pattern(folder: Path) -> None:
+    """Refuse a folder of folders whose name the library datasets reads as a pattern, which others may fit too.
+
+    Raises:
+        DataError: the name holds signs of one.
+    """
+    if any(sign in str(folder.absolute()) for sign in ("*", "?", "[", "::")):
+        raise DataError(
+            f"{folder} cannot be loaded as a dataset: the library datasets takes `*`, `?`, `[` and `::` in the name of "
+            "a folder for a pattern. Rename it, or name one of the folders in it that hold the files."
+        )
 
 
 def _from_hub(source: str, split: str, subset: str | None) -> Any:
