@@ -83,11 +83,11 @@ class Maker:
             _refuse_folder(path.parent)
 
     def _refuse_inputs(self, path: Path, inputs: Sequence[Path]) -> None:
+        if any(_same(path, source) for source in inputs if not source.is_dir()):
+            raise ConfigError(
+                f"{_shown(path)} is read by `{self.name}`, so it is not written over: give another `--out`."
+            )
         for source in inputs:
-            if _same(path, source):
-                raise ConfigError(
-                    f"{_shown(path)} is read by `{self.name}`, so it is not written over: give another `--out`."
-                )
             if source.is_dir() and _same(path.parent, source):
                 raise ConfigError(
                     f"{_shown(path)} would lie among the files of {_shown(source)}, which are all read, and be one of "
