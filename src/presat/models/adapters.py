@@ -95,13 +95,19 @@ def merged_folder(folder: str, below: Sequence[str] | None, base: Callable[[], A
         base: called without arguments, returns the model the adapter was trained on, in float32.
 
     Raises:
-        ModelError: the adapter does not fit the model, or the folder cannot be written.
+        ModelError: the adapter does not fit the model, the folder cannot be written, or holds a `merged` of another
+            make.
     """
     from filelock import FileLock
 
     merged = Path(folder) / MERGED
     if _is_current(merged, below):
         return str(merged)
+    if merged.exists() and not (merged / MADE_FROM).is_file():
+        raise ModelError(
+            f"{merged} is where the adapter merged with its model goes, and presat did not make what is there, so it is "
+            "left as it is: move or delete it."
+        )
     try:
         with FileLock(merged.with_name("merged.lock")):
             if not _is_current(merged, below):

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from presat.files import usual_modes
 from presat.tasks.lab.corpus import BREAK, CONTENT, SEPARATOR
 from presat.tasks.lab.solutions import BOX, END_BOX, END_THINK, THINK
 
@@ -64,6 +65,7 @@ def make_lab_model(folder: Path | str, seed: int, hidden: int = 64, layers: int 
     model.save_pretrained(folder)
     logging.enable_progress_bar()
     tokenizer.save_pretrained(folder)
+    usual_modes(folder)
     return folder
 
 

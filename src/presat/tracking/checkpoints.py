@@ -12,6 +12,7 @@ import shutil
 from pathlib import Path
 
 from presat.errors import RunError
+from presat.files import usual_modes
 from presat.models.hashes import RESUME_STATE
 
 _COMPLETE = re.compile(r"step_(\d+)")
@@ -62,6 +63,7 @@ def complete_checkpoint(folder: Path, step: int, keep: int, keep_weights: bool) 
     target = folder / f"step_{step}"
     try:
         _drop(target)
+        usual_modes(folder / f"checkpoint-{step}")
         (folder / f"checkpoint-{step}").rename(target)
         for old in list_checkpoints(folder)[:-keep] if keep else []:
             if keep_weights:

@@ -10,12 +10,12 @@ Files are scanned, not read: a reader gets the columns it asks for, and those th
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote
 
 from presat.errors import RunError
 from presat.files import atomically
@@ -28,6 +28,8 @@ ROW_GROUP = 1024
 """Rows that are stored, and read, together: few enough that a reader holds little of the texts at a time."""
 DRAWN = "presat"
 """Key of the file's metadata that says, as JSON, how its responses were drawn."""
+LONGEST_NAME = 128
+"""Most bytes of a set's name in the names of its files; a file system takes 255 in all, a draft's ending among them."""
 GROUP = ("step", "set", "problem_id", "seed")
 """Columns that are the same for the responses of one group, and for no others; a step may hold a problem twice."""
 _FILE = re.compile(r"(?:(?P<set>.*)-)?step_(?P<step>\d+)\.parquet", re.DOTALL)
@@ -73,11 +75,11 @@ def make_frame(columns: Mapping[str, Sequence[Any]]) -> pl.DataFrame:
 def rollout_files(run: Path, split: str, set_name: str | None = None) -> list[tuple[int, Path]]:
     """Step and path of every file of saved responses of a split, in step order; of those that may hold a set's."""
     found = ((_FILE.fullmatch(file.name), file) for file in (run / "rollouts" / split).glob("*.parquet"))
-    names = None if set_name is None else {set_name, _old_name(set_name)}
+    names = None if set_name is None else {_file_name(set_name), _old_name(set_name)}
     return sorted(
         (int(match["step"]), file)
         for match, file in found
-        if match and (names is None or unquote(match["set"] or "") in names)
+        if match and (names is None or (match["set"] or "") in names)
     )
 
 
@@ -95,7 +97,7 @@ class RolloutStore:
 
     def path(self, split: str, step: int, set_name: str = "") -> Path:
         """Where the responses of one step are kept; no two sets share a file."""
-        return self._path(split, step, _SPECIAL.sub(lambda match: _percent(match[0]), set_name))
+        return self._path(split, step, _file_name(set_name))
 
     def write(
         self,
@@ -152,7 +154,9 @@ class RolloutStore:
     def _forget_old_name(self, split: str, step: int, set_name: str) -> None:
         """Delete the evaluation that was just written anew where an old run keeps it, in a file named otherwise."""
         old = self._path(split, step, _old_name(set_name))
-        if old != self.path(split, step, set_name) and old.is_file() and read_file(old, ["set"], set_name).height:
+        if old == self.path(split, step, set_name) or old not in old.parent.iterdir():  # it may be too long to ask for
+            return
+        if read_file(old, ["set"], set_name).height:
             old.unlink()
 
 
@@ -311,8 +315,13 @@ def _storable(metadata: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
         yield name, value
 
 
-def _percent(text: str) -> str:
-    return "".join(f"%{byte:02X}" for byte in text.encode())
+def _file_name(set_name: str) -> str:
+    """What the files of a set begin with, no two sets alike: a long name is cut, and its hash says whose it is."""
+    name = _SPECIAL.sub(lambda match: "".join(f"%{byte:02X}" for byte in match[0].encode()), set_name)
+    raw = name.encode()
+    if len(raw) <= LONGEST_NAME:
+        return name
+    return f"{raw[:LONGEST_NAME].decode(errors='ignore')}%{hashlib.sha256(raw).hexdigest()[:16]}"
 
 
 def _old_name(set_name: str) -> str:

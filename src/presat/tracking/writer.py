@@ -57,7 +57,7 @@ class RunWriter:
 
     Raises:
         RunError: the directory is busy, cannot be written, holds a run and neither `resume` nor `overwrite` is set, or
-            holds a run of another command.
+            holds a run of another command, or a `config.yaml` that is no run's.
     """
 
     def __init__(
@@ -93,6 +93,11 @@ class RunWriter:
 
     def _prepare(self, settings: dict[str, Any], command: str, resume: bool, overwrite: bool) -> None:
         earlier = read_json(self.path / PROVENANCE)
+        if not earlier and not _holds_run(self.path) and (self.path / CONFIG).exists():
+            raise RunError(
+                f"{self.path} has a {CONFIG} that belongs to no run ({PROVENANCE} is not beside it), and a run would "
+                "write its own there. Choose another run directory, or move the file."
+            )
         if _holds_run(self.path) and not resume:
             if not overwrite:
                 raise RunError(
@@ -121,8 +126,8 @@ class RunWriter:
         self._provenance = provenance
         self._started = provenance["started"]
         self._stop = stop_of(self.path) if earlier else None
+        self._write_provenance()  # before the configuration, which is nobody's without
         write_atomically(self.path / CONFIG, yaml.safe_dump(settings, sort_keys=False, allow_unicode=True))
-        self._write_provenance()
         self._write_status("running", "")
 
     def append(self, step: int, metrics: Mapping[str, SupportsFloat | None]) -> None:
