@@ -7,13 +7,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from presat.cli import run
-from presat.errors import ConfigError, RunError
+from presat.errors import ConfigError, ModelError, RunError
+from presat.models.adapters import merged_folder
 from presat.outputs import MADE_BY, Maker
 from presat.report import build_report
 from presat.report.tables import REPORT
 from presat.tasks import load_problems, save_problems
 from presat.tasks.saving import problems_maker
-from presat.tracking import open_run
+from presat.tracking import RunWriter, open_run
 
 CURVES = "step,reward,math/avg@8\n" + "".join(f"{step},{step / 20},{step / 30}\n" for step in range(21))
 
@@ -197,6 +198,32 @@ def test_problem_files_of_earlier_versions_are_told_by_their_columns(tmp_path):
     assert not problems_maker("any").made(tmp_path / "old.parquet")
     (tmp_path / "torn.parquet").write_bytes(b"PAR1 torn")
     assert not problems_maker("any").made(tmp_path / "torn.parquet")
+
+
+# --- folders that presat writes into
+
+
+def test_a_configuration_of_a_persons_in_the_run_directory_is_left(tmp_path, monkeypatch, capsys):
+    """Such as the one the run is started with."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "config.yaml").write_text("# a person's\nsteps: 2\n")
+    with pytest.raises(RunError, match=r"has a config.yaml that belongs to no run"):
+        RunWriter(tmp_path, {"steps": 2}, "train")
+    assert (tmp_path / "config.yaml").read_text() == "# a person's\nsteps: 2\n"
+    with RunWriter(tmp_path / "run", {}, "train"):
+        pass
+    with RunWriter(tmp_path / "run", {}, "train"):  # its own, though nothing was logged
+        pass
+
+
+def test_a_merged_model_of_a_persons_beside_an_adapter_is_left(tmp_path):
+    mine = tmp_path / "merged"
+    mine.mkdir()
+    (mine / "config.json").write_text("{}")
+    (tmp_path / "adapter_config.json").write_text("{}")
+    with pytest.raises(ModelError, match="presat did not make what is there"):
+        merged_folder(str(tmp_path), [str(tmp_path)], base=lambda: pytest.fail("loaded"))
+    assert (mine / "config.json").read_text() == "{}"
 
 
 def test_what_fails_leaves_nothing(tmp_path):

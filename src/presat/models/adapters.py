@@ -105,8 +105,8 @@ def merged_folder(folder: str, below: Sequence[str] | None, base: Callable[[], A
         return str(merged)
     if merged.exists() and not (merged / MADE_FROM).is_file():
         raise ModelError(
-            f"{merged} is where the adapter merged with its model goes, and presat did not make what is there, so it is "
-            "left as it is: move or delete it."
+            f"{merged} is where the adapter goes that is merged with its model, and presat did not make what is there, "
+            "so it is left as it is: move or delete it."
         )
     try:
         with FileLock(merged.with_name("merged.lock")):
