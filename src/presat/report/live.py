@@ -17,9 +17,10 @@ import numpy as np
 from presat.analysis.numbers import WINDOW
 from presat.analysis.summary import ends
 from presat.analysis.verdict import NOT_RISEN, did_not_train
+from presat.config.load import build
 from presat.config.schema import StopConfig
 from presat.diagnosis.alarms import constant_answer, reward_hacking
-from presat.errors import RunError
+from presat.errors import ConfigError, RunError
 from presat.metrics import OnlineSaturation, default_tail, find_saturation, is_share, metric_of, smooth
 from presat.report.terminal import short, sparkline
 from presat.text import printable
@@ -80,13 +81,17 @@ def watch_run(
         return run
     run: Run | None = None
     follower: Follower | None = None
+    said = ""
     with Live(_waiting(path, ""), console=console, auto_refresh=False) as live:
         try:
             while True:
                 try:
                     follower = follower or follow(path)
                 except RunError as error:
-                    live.update(_waiting(path, str(error) if path.exists() else ""), refresh=True)
+                    why = str(error) if path.exists() else ""
+                    live.update(_waiting(path, why), refresh=True)
+                    if not console.is_terminal and said != (said := why or "not there"):  # where nothing is drawn live
+                        console.print(_waiting(path, why), soft_wrap=True)
                 else:
                     run = follower.refresh()
                     live.update(live_view(run, follower.seconds_per_step, given), refresh=True)
@@ -136,7 +141,7 @@ def _waiting(path: Path, why: str) -> RenderableType:
     from rich.text import Text
 
     found = why or f"There is no run at {path} yet."
-    return Text(f"{found}\nWaiting for it; Ctrl-C ends.")
+    return Text(printable(f"{found}\nWaiting for it; Ctrl-C ends."))
 
 
 def _progress(run: Run, pace: float | None) -> str:

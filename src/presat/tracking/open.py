@@ -8,6 +8,7 @@ from pathlib import Path
 
 from presat.errors import RunError
 from presat.files import Faults, log_lines
+from presat.text import printable
 from presat.tracking.readers import dumps, table, trl, verl
 from presat.tracking.readers.ours import read_presat
 from presat.tracking.run import Run
@@ -48,7 +49,7 @@ def open_run(path: Path | str, growing: bool = False) -> Run:
         raise RunError(f"{path} holds no run that presat reads. Looked for: {looked_for}.")
     if not growing:
         run.notes.extend(run.torn)
-    run.notes.extend(_reward_notes(run))
+    run.notes = [printable(note) for note in (*run.notes, *_reward_notes(run))]
     return run
 
 

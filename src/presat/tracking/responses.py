@@ -241,11 +241,11 @@ def drawn_with(file: Path) -> dict[str, Any]:
     try:
         with file.open("rb") as opened:
             facts = parse_json(pl.read_parquet_metadata(opened).get(DRAWN, "{}"))
-            if not isinstance(facts, dict):
-                raise ValueError(f"how they were drawn is {type(facts).__name__}, no object")
-            return facts
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError) as error:
         raise _unreadable(file, error) from error
+    if not isinstance(facts, dict):
+        raise _unreadable(file, f"how they were drawn is to be a JSON object, not {brief(facts)}")
+    return facts
 
 
 def saved_problem(row: Mapping[str, Any]) -> Problem:
@@ -262,8 +262,8 @@ def saved_problem(row: Mapping[str, Any]) -> Problem:
     lacking = [name for name in ("messages", "verifier") if row.get(name) is None]
     if lacking:
         raise RunError(
-            f"The saved responses to problem {brief(row.get('problem_id'))} do not say its {' and '.join(lacking)}, so the "
-            "problem cannot be made from them. Load the problem from its source."
+            f"The saved responses to problem {brief(row.get('problem_id'))} do not say its {' and '.join(lacking)}, so "
+            "the problem cannot be made from them. Load the problem from its source."
         )
     messages = tuple(Message(role=turn["role"], content=turn["content"]) for turn in row["messages"])
     try:

@@ -15,6 +15,7 @@ from typing import Any, Literal, NamedTuple, get_args
 from pydantic import BaseModel, ConfigDict
 
 from presat.files import read_json
+from presat.text import printable
 from presat.tracking.lock import is_locked
 
 STATUS = "status.json"
@@ -54,7 +55,7 @@ def run_state(run: Path, held: bool = False) -> RunState:
         if held or data == before:  # else it may have ended, or be gone on with, between the two looks
             return RunState("interrupted", "the process that ran it is gone")
         data, before = read_json(run / STATUS, _StatusFile), data
-    return RunState(data.status, data.reason)
+    return RunState(printable(data.status), printable(data.reason))
 
 
 @dataclass(frozen=True, slots=True)
