@@ -76,9 +76,7 @@ class Rows:
             said.append(f"What is no number in {self.source} was left out: {listed(kinds)}.")
         if self._boundless:
             names = [f"{name} ({_times(count)})" for name, count in self._boundless.items()]
-            said.append(
-                f"Values in {self.source} that are infinite or as good as that count as missing: {listed(names)}."
-            )
+            said.append(f"Infinite values in {self.source} count as missing: {listed(names)}.")
         if self._repeated:
             first, last = min(self._repeated), max(self._repeated)
             where = f"step {first}" if first == last else f"{len(self._repeated)} steps between {first} and {last}"

@@ -40,10 +40,10 @@ def read_csv(path: Path) -> Run:
             header = next(reader, [])
             columns, notes = _columns(path, header, torn)
             rows, short = Rows(path.name, {ours: name for name, ours in columns.items()}), 0
-            for cells in reader:
+            for number, cells in _numbered(path, reader):
                 if any(cell.strip() for cell in cells):
                     short += len(cells) < len(header)
-                    rows.add(_row(path, reader.line_num, header, cells, columns), reader.line_num)
+                    rows.add(_row(path, number, header, cells, columns), number)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise RunError(f"Cannot read {path} as CSV: {error}.") from error
     if short:
@@ -66,6 +66,18 @@ def read_json_lines(path: Path) -> Run:
         rows.add({columns[name]: value for name, value in (line.row or {}).items() if name in columns}, line.number)
     notes = [*faults.notes(path.name), *notes, *rows.notes()]
     return Run(path=path, kind="csv", values=rename(rows.values), notes=notes)
+
+
+def _numbered(path: Path, reader: Any) -> Iterator[tuple[int, list[str]]]:
+    """The rows that the `csv` module reads, each with the number of its line."""
+    while True:
+        try:
+            cells = next(reader, None)
+        except csv.Error as error:
+            raise RunError(f"{path}, row {reader.line_num}, cannot be read as CSV: {error}.") from error
+        if cells is None:
+            return
+        yield reader.line_num, cells
 
 
 def _whole_lines(file: Iterable[str], name: str, torn: list[str]) -> Iterator[str]:
