@@ -8,6 +8,7 @@ refuses it.
 
 from __future__ import annotations
 
+import functools
 import glob
 import json
 import os
@@ -18,13 +19,20 @@ import stat
 import threading
 import time
 import zlib
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from presat.errors import RunError
+from presat.text import brief
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter, ValidationError
+
+T = TypeVar("T")
 
 _DRAFT = re.compile(r"\..+\.(?P<machine>[0-9a-f]{8})-(?P<process>\d+)\.part")
 _ABANDONED_S = 24 * 3600.0
@@ -143,23 +151,80 @@ def _delete(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """Return the JSON object in `path`, or an empty one where there is no such file.
+@overload
+def read_json(path: Path) -> dict[str, Any]: ...
+@overload
+def read_json(path: Path, shape: type[T]) -> T: ...
+def read_json(path: Path, shape: type[Any] = dict) -> Any:
+    """Return what the JSON file `path` says; where there is no such file, what an empty object would say.
+
+    Args:
+        path: the file.
+        shape: what it is to hold, as pydantic checks it, strictly: a model, or a type such as `dict[str, list[str]]`.
 
     Raises:
-        RunError: the file is there but holds no JSON object.
+        RunError: the file is there but cannot be read, or holds something else (the message says where).
     """
-    if not path.is_file():
-        return {}
+    from pydantic import ValidationError
+
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = parse_json(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        data = {}
     except (ValueError, OSError) as error:
+        reason = getattr(error, "strerror", None) or error
         raise RunError(
-            f"{path} cannot be read as JSON ({error}). Restore it, or delete it if you can do without."
+            f"{path} cannot be read as JSON ({reason}). Restore it, or delete it if you can do without."
         ) from error
     if not isinstance(data, dict):
         raise RunError(f"{path} should hold a JSON object; it holds {type(data).__name__}.")
-    return data
+    try:
+        return _checked(shape).validate_python(data, strict=True)
+    except ValidationError as error:
+        raise RunError(
+            f"{path} is damaged: {_misfit(error)}. Restore it, or delete it if you can do without."
+        ) from error
+
+
+def _misfit(error: ValidationError) -> str:
+    """Where JSON is not what was expected, and how: the first place, in words."""
+    found = error.errors(include_url=False)[0]
+    place = brief(".".join(map(str, found["loc"])))
+    if found["type"] == "missing":
+        return f"{place} is missing"
+    wanted = "should be a JSON object" if found["type"] in ("model_type", "dict_type") else found["msg"]
+    return f"{place} {wanted.removeprefix('Input ')}, not {brief(found['input'])}"
+
+
+@functools.cache
+def _checked(shape: type[Any]) -> TypeAdapter[Any]:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(shape)
+
+
+def parse_json(text: str) -> Any:
+    """Parse JSON, in which a key that stands twice in one object is a fault: all but one of its values would be lost.
+
+    Raises:
+        ValueError: it is no JSON, or none that Python can hold (nested too deeply, a number of thousands of digits).
+    """
+    try:
+        return json.loads(text, object_pairs_hook=_object)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    except ValueError as error:
+        if "int_max_str_digits" in str(error):
+            raise ValueError("it holds a number of thousands of digits") from None
+        raise
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        (name, _), *_ = Counter(name for name, _ in pairs).most_common(1)
+        raise ValueError(f"the key {brief(name)} stands twice in one object")
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,11 +243,33 @@ class Line:
     fault: str = ""
     torn: bool = False
 
-    def note(self, name: str) -> str:
-        """Say that the line of the log `name` was left out, and why."""
+
+@dataclass(slots=True)
+class Faults:
+    """The lines of a log that had to be left out."""
+
+    count: int = 0
+    first: Line | None = None
+    torn: bool = False
+
+    def add(self, line: Line) -> None:
+        """Count a line without an object."""
+        if line.torn:
+            self.torn = True
+            return
+        self.count += 1
+        self.first = self.first or line
+
+    def notes(self, name: str) -> list[str]:
+        """Say what was left out of the log `name`, and why."""
+        said = []
+        if self.first is not None:
+            one = f"Line {self.first.number} of {name} was left out: "
+            several = f"{self.count} lines of {name} were left out; the first, line {self.first.number}: "
+            said.append(f"{one if self.count == 1 else several}{self.first.fault}.")
         if self.torn:
-            return f"The last line of {name} is torn (the run was killed while writing it) and was dropped."
-        return f"Line {self.number} of {name} is not a JSON object and was skipped."
+            said.append(f"The last line of {name} is torn (the run was killed while writing it) and was dropped.")
+        return said
 
 
 def json_lines(lines: Iterable[bytes], first: int = 1) -> Iterator[Line]:
@@ -197,24 +284,36 @@ def json_lines(lines: Iterable[bytes], first: int = 1) -> Iterator[Line]:
             yield _parsed(number, line)
 
 
-def read_lines(path: Path) -> tuple[list[dict[str, Any]], list[str]]:
-    """Read a log of JSON lines; return its objects and notes on the lines that had to be dropped.
+def log_lines(path: Path, faults: Faults) -> Iterator[Line]:
+    """Read a log of JSON lines: those that hold an object, each whole even where a kill left out its end.
+
+    Args:
+        path: the log.
+        faults: takes the others.
 
     Raises:
         RunError: the file cannot be read.
     """
-    rows: list[dict[str, Any]] = []
-    notes: list[str] = []
     try:
         with path.open("rb") as file:
             for line in json_lines(file):
                 if line.row is None:
-                    notes.append(line.note(path.name))
+                    faults.add(line)
                 else:
-                    rows.append(line.row)
+                    yield line
     except OSError as error:
         raise RunError(f"Cannot read {path}: {error.strerror}.") from error
-    return rows, notes
+
+
+def read_lines(path: Path) -> tuple[list[dict[str, Any]], list[str]]:
+    """Read a log of JSON lines; return its objects and notes on the lines that had to be left out.
+
+    Raises:
+        RunError: the file cannot be read.
+    """
+    faults = Faults()
+    rows = [line.row for line in log_lines(path, faults) if line.row is not None]
+    return rows, faults.notes(path.name)
 
 
 def mend_last_line(path: Path) -> None:
@@ -234,10 +333,10 @@ def mend_last_line(path: Path) -> None:
 def _parsed(number: int, line: bytes) -> Line:
     torn = not line.endswith(b"\n")
     try:
-        row = json.loads(line.decode("utf-8-sig" if number == 1 else "utf-8"))
+        row = parse_json(line.decode("utf-8-sig" if number == 1 else "utf-8"))
     except UnicodeDecodeError as error:
         return Line(number, None, f"not UTF-8 text ({error})", torn)
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         return Line(number, None, f"not JSON ({error})", torn)
     if not isinstance(row, dict):
         return Line(number, None, f"should be a JSON object; it is {type(row).__name__}", torn)

@@ -7,6 +7,7 @@ rename the window or type into the shell, and half of a surrogate pair no UTF-8 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 MOST_SHOWN = 200
 """Most characters a message shows of a value: a cell may hold megabytes."""
@@ -30,6 +31,13 @@ def brief(value: object, most: int = MOST_SHOWN) -> str:
     """Return a value as it may stand within a sentence: its `repr`, printable, in at most `most` characters."""
     text = printable(repr(value[: 2 * most] if isinstance(value, str | bytes) else value))
     return text if len(text) <= most else f"{text[: most - 4]} ..."
+
+
+def listed(names: Sequence[str], most: int = 20) -> str:
+    """Return names as they may stand within a sentence: each printable and cut, `most` of them, and how many more."""
+    shown = [name if len(name) <= MOST_SHOWN else f"{name[: MOST_SHOWN - 4]} ..." for name in names[:most]]
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return printable(", ".join(shown)) + more
 
 
 def _shown(match: re.Match[str]) -> str:

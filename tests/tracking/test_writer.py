@@ -32,6 +32,9 @@ def write(path, steps, **options):
             run.append(step, {"reward": step / 10})
 
 
+MISSING = "1 of 2 steps have no logged reward; they count as missing, not as zero."
+
+
 def test_what_is_written_is_read_back(tmp_path):
     path = tmp_path / "runs" / "first"
     with RunWriter(path, CONFIG, "train") as writer:
@@ -40,7 +43,7 @@ def test_what_is_written_is_read_back(tmp_path):
         writer.append(2, {"reward": float("inf")})
         assert open_run(path).status == "running"
     run = open_run(path)
-    assert (run.name, run.kind, run.status, run.notes) == ("first", "presat", "finished", [])
+    assert (run.name, run.kind, run.status, run.notes) == ("first", "presat", "finished", [MISSING])
     assert run.config == CONFIG
     assert run.train_rewards()[0] == 0.5
     assert run.eval_sets() == ["held/out"]
@@ -238,8 +241,8 @@ def test_a_damaged_line_in_the_middle_is_named(tmp_path):
     run = open_run(tmp_path / "run")
     assert run.train_rewards().tolist() == [0.1, 0.9]
     assert run.notes == [
-        "Line 2 of metrics.jsonl is not a JSON object and was skipped.",
-        "1 lines of metrics.jsonl have no whole-number step and were left out.",
+        "Line 2 of metrics.jsonl was left out: not JSON (Expecting value: line 1 column 1 (char 0)).",
+        "1 line of metrics.jsonl without a whole-number step from 0 on: left out.",
         "metrics.jsonl logs step 2 more than once; the last value counts.",
     ]
 

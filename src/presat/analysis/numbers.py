@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 from presat.analysis.estimates import Change
@@ -167,7 +168,7 @@ class RunSummary:
     alarms: list[Alarm] = field(default_factory=list)
     verdict: Verdict = field(default_factory=lambda: Verdict("no verdict", ""))
 
-    @property
+    @cached_property
     def main_set(self) -> SetSummary | None:
         """The set the verdict looks at: the first in distribution whose scores are shares, as far as there is one."""
         return main_set(self.sets, lambda item: item.name, lambda item: item.scores)

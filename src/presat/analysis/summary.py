@@ -44,6 +44,7 @@ from presat.text import printable
 if TYPE_CHECKING:
     import polars as pl
 
+    from presat.metrics.saturation import FloatArray
     from presat.tracking import Run
 
 GOLD = "labels/gold_accuracy"
@@ -66,9 +67,9 @@ def summarise(run: Run, choices: Choices | None = None, name: str | None = None)
     choices = choices or Choices()
     rewards_T = run.train_rewards()
     share = is_share(rewards_T)
-    saturation = find_saturation(rewards_T, tail=choices.tail)
-    smoothed = find_saturation(smooth(rewards_T, choices.window), tail=choices.tail)
-    found = (_summarise_set(run, set_name, choices) for set_name in run.held_out_sets())
+    smoothed_T = smooth(rewards_T, choices.window)
+    saturation, smoothed = (find_saturation(curve, tail=choices.tail) for curve in (rewards_T, smoothed_T))
+    found = (_summarise_set(run, set_name, choices, (rewards_T, smoothed_T)) for set_name in run.held_out_sets())
     sets = [item for item in found if item is not None]
     summary = RunSummary(
         name=printable(name or run.name),
@@ -117,16 +118,15 @@ def _without_saturation(summary: RunSummary) -> RunSummary:
     )
 
 
-def _summarise_set(run: Run, name: str, choices: Choices) -> SetSummary | None:
-    """One set; None when it holds no score that was ever measured."""
+def _summarise_set(run: Run, name: str, choices: Choices, curves: tuple[FloatArray, FloatArray]) -> SetSummary | None:
+    """One set, by the reward as logged and smoothed; None when it holds no score that was ever measured."""
     found = run.scores(name)
     if found is None:
         return None
     (metric, steps, scores), metrics = found, run.eval_metrics()[name]
-    rewards_T = run.train_rewards()
     both = [
         saturation_gains(curve, steps, scores, tail=choices.tail, reading=choices.reading, grid=choices.grid)
-        for curve in (rewards_T, smooth(rewards_T, choices.window))
+        for curve in curves
     ]
     first, last = int(steps[0]), int(steps[-1])
     return SetSummary(

@@ -17,9 +17,10 @@ import numpy as np
 from presat.analysis.numbers import WINDOW
 from presat.analysis.summary import ends
 from presat.analysis.verdict import NOT_RISEN, did_not_train
+from presat.config.load import build
 from presat.config.schema import StopConfig
 from presat.diagnosis.alarms import constant_answer, reward_hacking
-from presat.errors import RunError
+from presat.errors import ConfigError, RunError
 from presat.metrics import OnlineSaturation, default_tail, find_saturation, is_share, metric_of, smooth
 from presat.report.terminal import short, sparkline
 from presat.text import printable
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 WIDTH = 48
 LABEL = 14
 BAR = 12
+MOST_SETS, MOST_NOTES = 12, 6
+"""What a screen holds of evaluation sets and of notes."""
 TITLES = {
     "finished": "finished", "stopped": "stopped early", "failed": "failed", "interrupted": "interrupted",
     "running": "running", UNKNOWN: "no status (its trainer leaves none)",
@@ -78,13 +81,17 @@ def watch_run(
         return run
     run: Run | None = None
     follower: Follower | None = None
+    said = ""
     with Live(_waiting(path, ""), console=console, auto_refresh=False) as live:
         try:
             while True:
                 try:
                     follower = follower or follow(path)
                 except RunError as error:
-                    live.update(_waiting(path, str(error) if path.exists() else ""), refresh=True)
+                    why = str(error) if path.exists() else ""
+                    live.update(_waiting(path, why), refresh=True)
+                    if not console.is_terminal and said != (said := why or "not there"):  # where nothing is drawn live
+                        console.print(_waiting(path, why), soft_wrap=True)
                 else:
                     run = follower.refresh()
                     live.update(live_view(run, follower.seconds_per_step, given), refresh=True)
@@ -121,7 +128,9 @@ def live_view(run: Run, seconds_per_step: float | None = None, given: Settings |
     for label, value in lines:
         grid.add_row(Text(label), Text(value))
     parts: list[RenderableType] = [grid]
-    parts += [Text(f"note: {note}", style="dim") for note in run.notes[:3]]
+    parts += [Text(f"note: {note}", style="dim") for note in run.notes[:MOST_NOTES]]
+    if len(run.notes) > MOST_NOTES:
+        parts.append(Text(f"and {len(run.notes) - MOST_NOTES} more notes: `presat report` has them", style="dim"))
     state = TITLES.get(run.status, run.status)
     reason = f": {run.status_reason}" if run.status_reason and run.status != UNKNOWN else ""
     title = Text(printable(f"{'/'.join(run.path.parts[-2:])}  ({run.kind})"))
@@ -132,7 +141,7 @@ def _waiting(path: Path, why: str) -> RenderableType:
     from rich.text import Text
 
     found = why or f"There is no run at {path} yet."
-    return Text(f"{found}\nWaiting for it; Ctrl-C ends.")
+    return Text(printable(f"{found}\nWaiting for it; Ctrl-C ends."))
 
 
 def _progress(run: Run, pace: float | None) -> str:
@@ -172,14 +181,13 @@ def _reward_lines(run: Run, rewards_T: np.ndarray, window: int) -> list[tuple[st
 def _score_lines(run: Run) -> list[tuple[str, str]]:
     lines = []
     sets = run.eval_metrics()
-    for name in run.held_out_sets():
-        found = run.scores(name)
-        if found is None:
-            continue
-        metric, steps, scores = found
+    measured = [(name, found) for name in run.held_out_sets() if (found := run.scores(name)) is not None]
+    for name, (metric, steps, scores) in measured[:MOST_SETS]:
         ends = f"{short(float(scores[0]))} → {short(float(scores[-1]))} (step {steps[-1]})"
         lines.append((name, f"{sparkline(scores, WIDTH)}  {metric} {ends}"))
         lines += [("", others)] if (others := _others(run, name, sets[name], metric)) else []
+    if len(measured) > MOST_SETS:
+        lines.append(("", f"and {len(measured) - MOST_SETS} more sets: `presat report` has them"))
     return lines
 
 
@@ -224,7 +232,10 @@ def _own_settings(run: Run) -> dict[str, Any]:
     if not isinstance(stop, Mapping):
         return {}
     defaults = StopConfig().deciding
-    return {name: stop.get(name, value) for name, value in defaults.items()}
+    try:
+        return build(StopConfig, {name: stop[name] for name in defaults if name in stop}, str(run.path)).deciding
+    except ConfigError as error:
+        raise RunError(f"The configuration that {run.path} keeps cannot be used: {error}") from error
 
 
 def _provisional(state: OnlineSaturation) -> str:

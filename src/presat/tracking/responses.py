@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from presat.errors import RunError
-from presat.files import atomically
+from presat.files import atomically, parse_json
+from presat.text import brief
 from presat.types import Completion, Message, Problem, RolloutGroup, Score
 
 if TYPE_CHECKING:
@@ -185,11 +186,27 @@ def scan_file(file: Path) -> pl.LazyFrame:
     import polars as pl
 
     try:  # a path is a name and no pattern: `[`, `*`, `~` and `a=1` stand for themselves
+        if file.is_dir():
+            raise IsADirectoryError(f"{file.name} is a folder")
         frame = pl.scan_parquet(file.absolute(), glob=False, hive_partitioning=False)
-        frame.collect_schema()
+        found = frame.collect_schema()
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         raise _unreadable(file, error) from error
+    for name, kind in (schema() | {"valid_trace": pl.Boolean()}).items():
+        if name in found and not _serves(found[name], kind):
+            raise _unreadable(file, f"its column `{name}` should hold {kind}, not {found[name]}")
     return frame
+
+
+def _serves(found: pl.DataType, kind: pl.DataType) -> bool:
+    """Whether a column of a file can be read as one of the schema: all null, of its kind, or of a like number."""
+    import polars as pl
+
+    if found == kind or found == pl.Null():
+        return True
+    if isinstance(kind, pl.List):
+        return isinstance(found, pl.List) and (kind.inner == found.inner or found.inner in (pl.Int64(), pl.Null()))
+    return kind.is_numeric() and found.is_numeric()
 
 
 def choose(
@@ -227,9 +244,12 @@ def drawn_with(file: Path) -> dict[str, Any]:
 
     try:
         with file.open("rb") as opened:
-            return json.loads(pl.read_parquet_metadata(opened).get(DRAWN, "{}"))
+            facts = parse_json(pl.read_parquet_metadata(opened).get(DRAWN, "{}"))
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError) as error:
         raise _unreadable(file, error) from error
+    if not isinstance(facts, dict):
+        raise _unreadable(file, f"how they were drawn is to be a JSON object, not {brief(facts)}")
+    return facts
 
 
 def saved_problem(row: Mapping[str, Any]) -> Problem:
@@ -246,11 +266,16 @@ def saved_problem(row: Mapping[str, Any]) -> Problem:
     lacking = [name for name in ("messages", "verifier") if row.get(name) is None]
     if lacking:
         raise RunError(
-            f"The saved responses to problem {row.get('problem_id')} do not say its {' and '.join(lacking)}, so the "
-            "problem cannot be made from them. Load the problem from its source."
+            f"The saved responses to problem {brief(row.get('problem_id'))} do not say its {' and '.join(lacking)}, so "
+            "the problem cannot be made from them. Load the problem from its source."
         )
     messages = tuple(Message(role=turn["role"], content=turn["content"]) for turn in row["messages"])
-    metadata = json.loads(row.get("metadata") or "{}")
+    try:
+        metadata = parse_json(row.get("metadata") or "{}")
+    except ValueError as error:
+        raise RunError(
+            f"The metadata saved with the responses to problem {brief(row.get('problem_id'))} are no JSON ({error})."
+        ) from error
     return Problem(row["problem_id"], messages, row["gold"], row.get("domain") or "", row["verifier"], metadata)
 
 
@@ -329,5 +354,6 @@ def _old_name(set_name: str) -> str:
     return re.sub(r"[^\w.@+-]+", "_", set_name)
 
 
-def _unreadable(file: Path, error: BaseException) -> RunError:
-    return RunError(f"The saved responses in {file} cannot be read ({error}). Delete the file to do without.")
+def _unreadable(file: Path, error: BaseException | str) -> RunError:
+    reason = brief(str(error)).strip("'\"")
+    return RunError(f"The saved responses in {file} cannot be read ({reason}). Delete the file to do without.")

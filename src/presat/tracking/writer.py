@@ -23,14 +23,14 @@ from typing import Any, Protocol, Self, SupportsFloat
 import yaml
 
 from presat.errors import RunError
-from presat.files import mend_last_line, read_json, read_lines, remove_leftovers, write_atomically
+from presat.files import mend_last_line, read_lines, remove_leftovers, write_atomically
 from presat.tracking.evaluated import EVALUATED, forget_after
 from presat.tracking.lock import RunLock
-from presat.tracking.provenance import collect
+from presat.tracking.provenance import PROVENANCE, collect, read_provenance
 from presat.tracking.responses import rollout_files
 from presat.tracking.state import STATUS, Status, Stop, run_state, stop_of
 
-CONFIG, PROVENANCE, METRICS = "config.yaml", "provenance.json", "metrics.jsonl"
+CONFIG, METRICS = "config.yaml", "metrics.jsonl"
 OURS = (
     CONFIG, PROVENANCE, METRICS, STATUS, EVALUATED, "rollouts", "checkpoints", "sft_examples", "logs", "report.html",
 )  # fmt: skip
@@ -92,7 +92,7 @@ class RunWriter:
         self._closed = False
 
     def _prepare(self, settings: dict[str, Any], command: str, resume: bool, overwrite: bool) -> None:
-        earlier = read_json(self.path / PROVENANCE)
+        earlier = read_provenance(self.path)
         if not earlier and not _holds_run(self.path) and (self.path / CONFIG).exists():
             raise RunError(
                 f"{self.path} has a {CONFIG} that belongs to no run ({PROVENANCE} is not beside it), and a run would "
