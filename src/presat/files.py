@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from presat.errors import RunError
+from presat.text import brief
 
 _DRAFT = re.compile(r"\..+\.(?P<machine>[0-9a-f]{8})-(?P<process>\d+)\.part")
 _ABANDONED_S = 24 * 3600.0
@@ -150,16 +151,17 @@ class Line:
         return f"Line {self.number} of {name} is not a JSON object and was skipped."
 
 
-def json_lines(lines: Iterable[bytes], first: int = 1) -> Iterator[Line]:
+def json_lines(lines: Iterable[bytes], first: int = 1, distinct: bool = False) -> Iterator[Line]:
     """Parse lines of JSON objects one by one; blank ones are left out. Whether a fault is an error, the caller says.
 
     Args:
         lines: the lines with their ends, as a file opened for reading bytes gives them.
         first: the number of the first one.
+        distinct: whether an object that has a key twice is a fault; otherwise the last one counts.
     """
     for number, line in enumerate(lines, start=first):
         if line.strip():
-            yield _parsed(number, line)
+            yield _parsed(number, line, distinct)
 
 
 def read_lines(path: Path) -> tuple[list[dict[str, Any]], list[str]]:
@@ -196,10 +198,11 @@ def mend_last_line(path: Path) -> None:
             file.write(b"\n")
 
 
-def _parsed(number: int, line: bytes) -> Line:
+def _parsed(number: int, line: bytes, distinct: bool = False) -> Line:
     torn = not line.endswith(b"\n")
     try:
-        row = json.loads(line.decode("utf-8-sig" if number == 1 else "utf-8"))
+        text = line.decode("utf-8-sig" if number == 1 else "utf-8")
+        row = json.loads(text, object_pairs_hook=_distinct if distinct else None)
     except UnicodeDecodeError as error:
         return Line(number, None, f"not UTF-8 text ({error})", torn)
     except (ValueError, RecursionError) as error:
@@ -207,3 +210,12 @@ def _parsed(number: int, line: bytes) -> Line:
     if not isinstance(row, dict):
         return Line(number, None, f"should be a JSON object; it is {type(row).__name__}", torn)
     return Line(number, row)
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of its keys and values; raises ValueError where a key stands there twice."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = next(key for key in found if sum(key == other for other, _ in pairs) > 1)
+        raise ValueError(f"the key {brief(twice, 80)} stands there twice")
+    return found

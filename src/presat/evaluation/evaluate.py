@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from presat.metrics import avg_at_k, maj_at_k, mean_pass_at_k, too_few_judged
 from presat.metrics import greedy as greedy_accuracy
 from presat.rollouts import seed_for
+from presat.tasks.cells import sound_problems
 from presat.types import Engine, Problem, RolloutGroup, Sampling, Score
 from presat.verify.equivalence import judged_classes
 from presat.verify.groups import score_groups
@@ -87,7 +88,11 @@ def evaluate_problems(
         greedy: also decode each problem once greedily.
         share: (process, processes): this process takes every processes-th problem.
         gather: collects the records of all processes.
+
+    Raises:
+        DataError: a problem with a text that is none (see `sound_problems`).
     """
+    sound_problems(problems)
     mine = range(share[0], len(problems), share[1])
     records = _judge(engine, verifier, [problems[i] for i in mine], list(mine), samples, sampling, seed, greedy)
     if gather is not None:

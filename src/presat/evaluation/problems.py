@@ -11,6 +11,7 @@ from presat.errors import DataError
 from presat.models import model_note
 from presat.rollouts.batching import BatchEngine
 from presat.tasks.noise import NOISE_COLUMN
+from presat.tasks.rows import is_labelled
 from presat.tasks.subsets import COUNT_COLUMN
 from presat.tracking import hash_problems, model_identity
 from presat.tracking.identity import draw_identity
@@ -80,7 +81,7 @@ def refuse_unlabelled(problems: Sequence[Problem]) -> None:
     Raises:
         DataError: some problem has no gold answer.
     """
-    bare = [problem.id for problem in problems if problem.gold is None and problem.verifier != "reasoning_gym"]
+    bare = [problem.id for problem in problems if not is_labelled(problem)]
     if bare:
         raise DataError(
             f"{len(bare)} of {len(problems)} training problems have no gold answer (the first: {bare[0]}), which the "
