@@ -20,7 +20,7 @@ from presat.analysis.verdict import NOT_RISEN, did_not_train
 from presat.config.schema import StopConfig
 from presat.diagnosis.alarms import constant_answer, reward_hacking
 from presat.errors import RunError
-from presat.metrics import OnlineSaturation, default_tail, find_saturation, is_share, metric_of, smooth
+from presat.metrics import OnlineSaturation, coverage_of, default_tail, find_saturation, is_share, metric_of, smooth
 from presat.report.terminal import short, sparkline
 from presat.text import printable
 from presat.tracking import Run
@@ -174,11 +174,15 @@ def _score_lines(run: Run) -> list[tuple[str, str]]:
     sets = run.eval_metrics()
     for name in run.held_out_sets():
         found = run.scores(name)
+        covered = coverage_of({metric: run.eval_series(name, metric)[1][-1] for metric in sets[name]})
+        missing = [("", covered.sentence)] if covered and covered.partial else []
         if found is None:
+            lines += [(name, text) for _, text in missing]
             continue
         metric, steps, scores = found
         ends = f"{short(float(scores[0]))} → {short(float(scores[-1]))} (step {steps[-1]})"
         lines.append((name, f"{sparkline(scores, WIDTH)}  {metric} {ends}"))
+        lines += missing
         lines += [("", others)] if (others := _others(run, name, sets[name], metric)) else []
     return lines
 
