@@ -34,7 +34,7 @@ QUESTION_COLUMNS = ("question", "problem", "query", "instruction", "input", "pro
 ANSWER_COLUMNS = ("answer", "gold", "ground_truth", "final_answer", "target", "solution")
 ROLES = ("question", "answer", "id")
 """What a column of a question / answer table can be named as."""
-_FINAL = re.compile(r"^####[ \t]*(\S.*?)\s*\Z", re.MULTILINE)
+_FINAL = re.compile(r"####[ \t]*(?=\S)")
 _SCIENTIFIC = re.compile(r"([+-]?[\d.]+)[eE]([+-]?\d+)")
 _SCIENCE = ("scp", "gpqa", "supergpqa", "scibench", "mmlu-sci", "mmlu_sci", "science")
 
@@ -56,8 +56,10 @@ def unwrap_gold(text: str) -> str:
 
 def final_answer(text: str) -> str:
     """Return the answer in the last line, `#### 72`, of a worked solution as GSM8K writes it; other text as it is."""
-    found = _FINAL.search(text)
-    return found[1] if found else text
+    whole = text.rstrip()
+    last = whole[whole.rfind("\n") + 1 :]
+    found = _FINAL.match(last)
+    return last[found.end() :] if found else text
 
 
 def extra_info(metadata: Mapping[str, Any]) -> Mapping[str, Any]:
