@@ -20,6 +20,7 @@ from presat.cli import run
 from presat.errors import DataError
 from presat.tasks.cells import DEEPEST, sound, sound_problems
 from presat.tasks.corpus import corpus_parts, read_parts
+from presat.tasks.subsets import solve_counts_of
 
 HALF = "\ud83d"
 MEGABYTE = "x" * 2**20
@@ -242,3 +243,11 @@ def test_a_text_beyond_the_limit_is_refused_in_every_reader(monkeypatch: pytest.
     with pytest.raises(DataError, match="row 1: field 'x' has 1,001 characters, more than the 1,000"):
         load_problems(tmp_path / "a.jsonl")
     assert sound({"x": nested(DEEPEST - 1)}, "row 1") == {"x": nested(DEEPEST - 1)}
+
+
+@pytest.mark.parametrize("count", [MEGABYTE, {"right": 1, "samples": 10**9}, {"right": 2, "samples": "x" * 2**20}])
+def test_a_solve_count_that_is_none_is_named_shortly(count: Any, tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text(row(solve=count))
+    with pytest.raises(DataError, match=r"field 'solve' (should|says)") as told:
+        solve_counts_of(load_problems(tmp_path / "a.jsonl"), "solve", 16)
+    assert len(str(told.value)) < 400
