@@ -179,7 +179,7 @@ def test_a_wrong_setting_in_a_file_names_the_nearest(train, changes, message, ca
     ("changes", "message"),
     [
         ({"data": {"source": "no_such.parquet"}}, "There is no file no_such.parquet."),
-        ({"data": {"source": "rows.jsonl"}}, "1 of 2 training problems have no gold answer (the first: "),
+        ({"data": {"source": "rows.jsonl"}}, "1 of 2 problems have no gold answer (the first: "),
         ({"model": {"name": "no/such/model"}}, "There is no model folder 'no/such/model'"),
         ({"model": {"name": "."}}, "holds no model"),
         ({"model": {"name": "smollm2-135"}}, "There is no model 'smollm2-135'. Did you mean 'smollm2-135m'?"),

@@ -72,6 +72,9 @@ def _filter(config: schema.FilterConfig, out: Console) -> Result:
     left = f"{found.always} always, {found.outside} outside the bounds, {found.too_long} too long"
     say(out, f"{found.kept} of {found.problems} problems kept: {found.never} never solved, {left}.")
     say(out, f"Solved 0, 1, ..., {config.samples} times of {config.samples}: {' '.join(map(str, found.histogram))}")
+    if found.unjudged:
+        said = "none of their responses could be judged, and they are not among those above"
+        say(out, f"{found.unjudged} of {found.problems} problems left out: {said}.")
     if found.missing:
         say(out, f"{found.missing:.1%} of the responses could not be judged; they count as not right.")
     say(out, f"Written to {found.out}.")

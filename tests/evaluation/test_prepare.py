@@ -171,7 +171,7 @@ def test_problems_without_gold_and_bounds_nothing_meets_are_refused(filtered, to
         FilterConfig(lowest=16)
     (tmp_path / "bare.jsonl").write_text('{"question": "7 a +3"}\n')
     bare = settings(toy_model, tmp_path, data=TaskConfig(source=str(tmp_path / "bare.jsonl")))
-    with pytest.raises(DataError, match="has no gold answer"):
+    with pytest.raises(DataError, match=r"1 of 1 problems have no gold answer .* how often they are solved"):
         run_filter(bare, quiet=True)
 
 

@@ -195,4 +195,4 @@ def test_bytes_put_into_a_log_give_a_run_or_a_sentence(tmp_path, name):
             try:
                 summarise(open_run(path))
             except PresatError as error:
-                assert len(str(error)) < 900
+                assert len(str(error)) < 900  # noqa: PT017

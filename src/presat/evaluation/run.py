@@ -21,7 +21,7 @@ from presat.evaluation.evaluate import Evaluation, evaluate_problems
 from presat.evaluation.problems import describe, describe_engine, drop_too_long, identity_of
 from presat.evaluation.sets import load_sets
 from presat.files import expanded
-from presat.metrics import Interval, avg_at_k, maj_at_k, mean_pass_at_k, metric_of, share_interval
+from presat.metrics import Interval, avg_at_k, coverage_of, maj_at_k, mean_pass_at_k, metric_of, share_interval
 from presat.models import resolve_model
 from presat.models.cpu import use_cpu
 from presat.models.libraries import quiet_libraries
@@ -213,7 +213,9 @@ def render(report: EvalReport) -> RenderableType:
         table.add_column(head, justify="left" if head == "set" else "right")
     for item in report.results:
         cells = [_cell(item.metrics.get(name), item.intervals.get(name)) for name in names]
-        table.add_row(item.name, str(item.step), str(item.problems), *cells)
+        covered = coverage_of(item.metrics)
+        problems = covered.short if covered and covered.partial else str(item.problems)
+        table.add_row(item.name, str(item.step), problems, *cells)
     below = f"Below each number: its {LEVEL:.0%} interval over problems. "
     words = f"{below if any(item.intervals for item in report.results) else ''}Kept in {report.run}."
     left_out = filter(None, map(_left_out, report.results))
@@ -221,13 +223,13 @@ def render(report: EvalReport) -> RenderableType:
 
 
 def _left_out(item: SetResult) -> str | None:
-    """How many problems have too few judged responses, where some have."""
-    count = item.metrics.get("unjudged_problems")
-    if not count:
-        return None
-    metric = metric_of(item.metrics, "pass") or metric_of(item.metrics, "avg")
-    where = f"{item.name}, step {item.step}"
-    return f"{where}: {count:.0f} of {item.problems} problems left out of {metric}, for too few judged responses."
+    """How many problems the scores are over, where not all, and how many more have too few judged responses."""
+    covered, count = coverage_of(item.metrics), item.metrics.get("unjudged_problems") or 0
+    parts = [covered.sentence] if covered and covered.partial else []
+    if count > (covered.problems - covered.judged if covered else 0):
+        metric = metric_of(item.metrics, "pass") or metric_of(item.metrics, "avg")
+        parts.append(f"{count:.0f} of {item.problems} problems left out of {metric}, for too few judged responses")
+    return f"{item.name}, step {item.step}: {'; '.join(parts)}." if parts else None
 
 
 def _is_accuracy(metric: str) -> bool:

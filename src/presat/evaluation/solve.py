@@ -17,9 +17,9 @@ from typing import Any, NamedTuple
 
 from presat.config.schema import ModelConfig, SampleConfig, VerifyConfig
 from presat.config.unused import refuse_unused
-from presat.errors import DataError
-from presat.evaluation.problems import describe, describe_engine, drop_too_long, identity_of
+from presat.evaluation.problems import describe, describe_engine, drop_too_long, identity_of, refuse_unlabelled
 from presat.files import read_json, write_atomically
+from presat.metrics import avg_at_k
 from presat.models import load_model_and_tokenizer
 from presat.models.cpu import use_cpu
 from presat.models.libraries import quiet_libraries
@@ -28,6 +28,7 @@ from presat.rollouts import make_engine, seed_for
 from presat.rollouts.batching import BatchEngine
 from presat.rollouts.opening import open_engine
 from presat.tasks import load_task
+from presat.tasks.cells import sound_problems
 from presat.tasks.rows import content_id
 from presat.tracking import RunWriter
 from presat.tracking.identity import refuse_other
@@ -44,6 +45,8 @@ DRAWN_WITH = "samples.json"
 PROMPT = "prompt_id"
 """Column of the samples: a hash of the prompt, which the id of a problem does not tell (styles, columns of ids)."""
 
+UNLABELLED = ("so nobody can say how often they are solved", "leave them out")
+
 _Key = tuple[str, str | None, str]
 """What samples belong to: a problem's id, gold answer and prompt."""
 
@@ -59,6 +62,11 @@ class Samples(NamedTuple):
         """How many are right. A missing verdict is not: the count says how often the reward would be 1."""
         return sum(value == 1.0 for value in self.values_G)
 
+    @property
+    def judged(self) -> bool:
+        """Whether any response could be judged; of a problem without one, nobody knows how often it is solved."""
+        return any(value is not None for value in self.values_G)
+
 
 def solve_counts(
     model: ModelConfig, problems: Sequence[Problem], samples: int, sampling: Sampling, seed: int, verify: VerifyConfig
@@ -66,7 +74,12 @@ def solve_counts(
     """Return solve_counts_P: right responses out of `samples` for each problem, kept nowhere.
 
     A response whose verdict is missing is not right: the count says how often the reward would be 1.
+
+    Raises:
+        DataError: a problem has no gold answer to count by, or a text that is none.
     """
+    sound_problems(problems)
+    refuse_unlabelled(problems, *UNLABELLED)
     with quiet_libraries(), Verifier(verify.extraction, verify.workers, verify.timeout_s) as verifier:
         loaded, tokenizer = load_model_and_tokenizer(
             model.name, model.dtype, model.attention, template=model.chat_template
@@ -118,7 +131,7 @@ class Sampler:
         store.write(SPLIT, number, groups, scores_PG, extra_PG={PROMPT: prompts_PG})
         for problem, scores in zip(problems, scores_PG, strict=True):
             self.known[_key(problem)] = Samples([s.extracted for s in scores], [s.value for s in scores])
-        rate = sum(samples.right for samples in self.known.values()) / (config.samples * len(self.known))
+        rate = avg_at_k([samples.values_G for samples in self.known.values()])
         self.progress.show(len(self.known), {f"eval/solved/avg@{config.samples}": rate})
 
 
@@ -137,9 +150,7 @@ def open_sampler(config: SampleConfig, command: str, quiet: bool = False) -> Ite
     """
     refuse_unused(config)
     problems = load_task(config.data)  # quick to refuse, so before the model
-    for problem in problems:
-        if problem.gold is None and problem.verifier != "reasoning_gym":
-            raise DataError(f"Problem {problem.id} has no gold answer, so nobody can say how often it is solved.")
+    refuse_unlabelled(problems, *UNLABELLED)
     use_cpu(config.threads, config.onednn)
     verify = config.verify
     with (

@@ -12,11 +12,13 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
+from presat.metrics.coverage import COUNTS
+
 T = TypeVar("T")
 
 NO_SCORES = frozenset(
-    ("missing", "unjudged_problems", "length", "finished", "valid_trace", "valid_given_right", "loss", "entropy", "kl",
-     "reward_std", "frac_reward_zero_std", "epoch")
+    (*COUNTS, "missing", "unjudged_problems", "length", "finished", "valid_trace", "valid_given_right", "loss",
+     "entropy", "kl", "reward_std", "frac_reward_zero_std", "epoch")
 )  # fmt: skip
 """What evaluations log beside scores."""
 _KINDS = ("avg", "score", "accuracy", "acc", "reward", "greedy", "maj", "best", "pass")

@@ -21,7 +21,7 @@ from presat.config.load import build
 from presat.config.schema import StopConfig
 from presat.diagnosis.alarms import constant_answer, reward_hacking
 from presat.errors import ConfigError, RunError
-from presat.metrics import OnlineSaturation, default_tail, find_saturation, is_share, metric_of, smooth
+from presat.metrics import OnlineSaturation, coverage_of, default_tail, find_saturation, is_share, metric_of, smooth
 from presat.report.terminal import short, sparkline
 from presat.text import printable
 from presat.tracking import Run
@@ -181,13 +181,20 @@ def _reward_lines(run: Run, rewards_T: np.ndarray, window: int) -> list[tuple[st
 def _score_lines(run: Run) -> list[tuple[str, str]]:
     lines = []
     sets = run.eval_metrics()
-    measured = [(name, found) for name in run.held_out_sets() if (found := run.scores(name)) is not None]
-    for name, (metric, steps, scores) in measured[:MOST_SETS]:
+    held_out = [(name, run.scores(name)) for name in run.held_out_sets()]
+    for name, found in held_out[:MOST_SETS]:
+        covered = coverage_of({metric: run.eval_series(name, metric)[1][-1] for metric in sets[name]})
+        missing = [("", covered.sentence)] if covered and covered.partial else []
+        if found is None:
+            lines += [(name, text) for _, text in missing]
+            continue
+        metric, steps, scores = found
         ends = f"{short(float(scores[0]))} → {short(float(scores[-1]))} (step {steps[-1]})"
         lines.append((name, f"{sparkline(scores, WIDTH)}  {metric} {ends}"))
+        lines += missing
         lines += [("", others)] if (others := _others(run, name, sets[name], metric)) else []
-    if len(measured) > MOST_SETS:
-        lines.append(("", f"and {len(measured) - MOST_SETS} more sets: `presat report` has them"))
+    if len(held_out) > MOST_SETS:
+        lines.append(("", f"and {len(held_out) - MOST_SETS} more sets: `presat report` has them"))
     return lines
 
 

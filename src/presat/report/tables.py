@@ -10,12 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from presat.metrics.coverage import COUNTS
 from presat.outputs import Maker
 from presat.text import printable
 
 if TYPE_CHECKING:
     from presat.analysis.estimates import Change
     from presat.analysis.numbers import RunSummary, SetSummary
+    from presat.metrics import Coverage
 
 Cell = str | int | float | None
 Row = dict[str, Cell]
@@ -64,6 +66,8 @@ class Column:
         if self.key == "t_sat":
             raw, smoothed = (row[key] for key in ("t_sat", "t_sat_smoothed"))
             return "" if raw is None and smoothed is None else f"{raw or '–'} ({smoothed or '–'})"
+        if self.key == "judged_problems":  # shown where it is not all of them
+            return f"{row[self.key]} of {row['problems']}" if row[self.key] != row["problems"] else ""
         if not self.pair:
             return shown(row[self.key], self.digits)
         ends = [shown(row[f"{self.key}_{end}"], self.digits) for end in ("first", "last")]
@@ -85,13 +89,22 @@ COLUMNS = (
     Column("greedy", "greedy", pair=True),
     Column("pass", "pass@k", pair=True),
     Column("valid_trace", "valid traces", pair=True),
+    Column("judged_problems", "problems scored", None),
     Column("unjudged_problems", "left out", 0, pair=True),
 )
 
 
 def rows(summaries: Sequence[RunSummary]) -> list[Row]:
-    """One row per run and set (a run without sets has one row), everything a summary holds in flat form."""
-    return [_row(summary, item) for summary in summaries for item in (summary.sets or [None])]
+    """One row per run and set (a run without sets has one row), everything a summary holds in flat form.
+
+    A set without a score has a row that says of how many problems it has none.
+    """
+    return [
+        row
+        for summary in summaries
+        for row in [_row(summary, item) for item in (summary.sets or [None] * (not summary.unscored))]
+        + [_row(summary, None, name, covered) for name, covered in summary.unscored.items()]
+    ]
 
 
 def used_columns(table: Sequence[Row], columns: Sequence[Column] = COLUMNS) -> list[Column]:
@@ -145,7 +158,8 @@ def choices_note(summaries: Sequence[RunSummary]) -> str:
     )
 
 
-def _row(summary: RunSummary, item: SetSummary | None) -> Row:
+def _row(summary: RunSummary, item: SetSummary | None, unscored: str = "", covered: Coverage | None = None) -> Row:
+    covered = item.coverage if item else covered
     row: Row = {
         "run": summary.name,
         "verdict": summary.verdict.label,
@@ -160,7 +174,7 @@ def _row(summary: RunSummary, item: SetSummary | None) -> Row:
         "window": summary.choices.window,
         "reading": summary.choices.reading,
         "grid": summary.choices.grid,
-        "set": item.name if item else "",
+        "set": item.name if item else unscored,
         "metric": item.metric if item else "",
         "first_step": item.first_step if item else None,
         "last_step": item.last_step if item else None,
@@ -175,6 +189,7 @@ def _row(summary: RunSummary, item: SetSummary | None) -> Row:
     for kind in KINDS:
         found = item.change(kind) if item else None
         row.update(_ends(kind, found[1] if found else None, intervals=True))
+    row.update(zip(COUNTS, covered or (None,) * len(COUNTS), strict=True))
     left_out = item.changes.get("unjudged_problems") if item else None
     row.update(_ends("unjudged_problems", left_out if left_out and (left_out.before or left_out.after) else None))
     return row

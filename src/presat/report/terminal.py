@@ -33,6 +33,7 @@ LEGEND = (
     "first → last: reward over the first and last {window} steps, scores at the first and last evaluation. "
     "↑ ↓ clear change, · within its 95% interval over problems (or under 0.05 without one). "
 )
+PARTIAL = "of 3/6: the score is over 3 of 6 problems. "
 T_SAT_LEGEND = (
     "t_sat: first step within 1% of the best train reward, last {tail} steps left out; "
     "in brackets on the trailing mean of {window} steps."
@@ -81,7 +82,12 @@ def summary_table(summaries: Sequence[RunSummary]) -> RenderableType:
             lines.append(Text(f"  no t_sat: {summary.t_sat_reason}"))
         lines += [Text(f"  note: {note}") for note in summary.notes]
     if measured:
-        legend = LEGEND + (T_SAT_LEGEND if any(summary.reward for summary in summaries) else "")
+        partial = any(item.coverage and item.coverage.partial for summary in summaries for item in summary.sets)
+        legend = (
+            LEGEND
+            + (PARTIAL if partial else "")
+            + (T_SAT_LEGEND if any(summary.reward for summary in summaries) else "")
+        )
         filled = legend.format(window=summaries[0].choices.window, tail=_tails(summaries))
         lines += ["", Text(filled.strip(), style="dim")]
     return Group(*lines)
@@ -165,6 +171,8 @@ def _cell(summary: RunSummary, pick: tuple[str, str], first: bool) -> str:
     if found is None:
         return ""
     text = arrow(found[1]) if item.first_step != item.last_step else short(found[1].after)
+    if not kind and (covered := item.coverage) and covered.partial:
+        text += f"\nof {covered.judged}/{covered.problems}"
     return f"{text}\n{sparkline(item.scores, CELL)}" if not kind and (first or set_name != "main") else text
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import csv
 import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,20 +11,21 @@ from pathlib import Path
 from typing import Any
 
 from presat.errors import ConfigError, DataError, nearest
-from presat.files import expanded, json_lines
+from presat.files import expanded
+from presat.tasks.cells import sound
 from presat.tasks.choices import is_choices, is_shuffled, problem_of_choices
 from presat.tasks.hub import hub_error
+from presat.tasks.readers import SUFFIXES, path_of, read_dataset, read_file, refuse_special
 from presat.tasks.rows import Row, is_verl, problem_of_plain, problem_of_verl
+from presat.tasks.turns import count_unshown, warn_of_left_out
+from presat.text import printable
 from presat.types import Problem
 
-SUFFIXES = (".parquet", ".jsonl", ".csv")
 _KNOWN = "a path here, lab/NAME, reasoning_gym/TASK or a Hugging Face dataset that can be loaded"
 _OTHER_SUFFIXES = (".json", ".txt", ".tsv", ".arrow", ".gz", ".zst", ".yaml")
 """Names that end so are meant as files, not as dataset ids."""
 MOST_BESIDE = 5
 """Most files or folders a message names of those that are there."""
-LONGEST_FIELD = 2**27
-"""Most characters of one field of a CSV file (Python's own limit, 2**17, is less than some traces and documents)."""
 
 
 def load_file_problems(
@@ -61,19 +61,23 @@ def load_file_problems(
     """
     problems = []
     used: set[str] = set() if honoured is None else honoured
+    left_out: Counter[str] = Counter()
     for where, row in read_rows(source, split, subset):
+        count_unshown(row, left_out)
         if is_verl(row):
             if columns:
                 raise ConfigError(f"{where} is in the verl format, where `columns` means nothing: leave it out.")
-            problems.append(problem_of_verl(row, where, domain))
+            problems.append(problem_of_verl(row, where, domain, left_out))
         elif not columns and is_choices(row):
             problems.append(problem_of_choices(row, where, domain, system, choice_seed))
             used |= {"system", "choice_seed"} if is_shuffled(row) else {"system"}
         else:
-            problems.append(problem_of_plain(row, where, columns or {}, domain, system))
+            problems.append(problem_of_plain(row, where, columns or {}, domain, system, left_out))
             used.add("system")
+        sound({"gold": problems[-1].gold}, where)  # it may have been JSON within text
     if not problems:
         raise DataError(f"{source} holds no rows.")
+    warn_of_left_out(source, left_out)
     return _identified(problems, unique)
 
 
@@ -111,7 +115,7 @@ def source_files(source: str, suffixes: Sequence[str] = SUFFIXES) -> list[Path] 
     Raises:
         DataError: a path to nothing, or an empty folder.
     """
-    path = expanded(source)
+    path = path_of(source)
     meant_as_path = source.startswith((".", "/", "~")) or path.suffix in (*SUFFIXES, *_OTHER_SUFFIXES)
     if path.is_file():
         return [path]
@@ -123,78 +127,22 @@ def source_files(source: str, suffixes: Sequence[str] = SUFFIXES) -> list[Path] 
             raise DataError(
                 f"The folder {path} is empty; it should hold {', '.join(suffixes)} files or a saved dataset."
             )
+        for file in files:
+            refuse_special(file)
         return files or None
+    refuse_special(path)
     if meant_as_path or ("/" in source and path.parent.is_dir()):
         beside = sorted(path.parent.iterdir()) if path.parent.is_dir() else []
         files = [item.name for item in beside if item.suffix in suffixes]
         hint = nearest(path.name, [*files, *(item.name for item in beside if item.is_dir())])
-        raise DataError(
-            f"There is no file {source}.{hint if hint.startswith(' Did') else nearest('', files, MOST_BESIDE)}"
-        )
+        hint = hint if hint.startswith(" Did") else nearest("", files, MOST_BESIDE)
+        raise DataError(f"There is no file {printable(source)}.{printable(hint)}")
     return None
 
 
 def _is_saved(folder: Path) -> bool:
     """Whether `save_to_disk` of the library datasets wrote the folder."""
     return (folder / "state.json").is_file() or (folder / "dataset_dict.json").is_file()
-
-
-def read_file(path: Path, column: str | None = None) -> Iterator[tuple[str, Row]]:
-    """Yield (where, row) for every row of a file; of a parquet file only `column`, where it is given and there.
-
-    Raises:
-        DataError: of no known kind, cannot be read, or a malformed row.
-    """
-    readers = {".parquet": lambda path: _read_parquet(path, column), ".jsonl": _read_jsonl, ".csv": _read_csv}
-    if path.suffix not in readers:
-        raise DataError(f"{path} is of no known kind; known are {', '.join(SUFFIXES)}.")
-    try:
-        for number, row in enumerate(readers[path.suffix](path), start=1):
-            yield f"{path}, row {number}", row
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror or error}.") from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not UTF-8 text: {error}.") from error
-
-
-def _read_parquet(path: Path, column: str | None) -> Iterator[Row]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        file = pq.ParquetFile(path.absolute())  # `a:b` would be a protocol
-        wanted = [column] if column in file.schema_arrow.names else None
-        for batch in file.iter_batches(batch_size=1024, columns=wanted):
-            yield from batch.to_pylist(maps_as_pydicts="strict")  # maps would be lists of pairs
-    except pa.ArrowException as error:
-        raise DataError(f"{path} is not a parquet file, or a damaged one: {error}") from error
-    except KeyError as error:  # what pyarrow raises of a map that has a key twice
-        raise DataError(f"{path} holds a map with a key that stands there twice: {error.args[0]}") from error
-
-
-def _read_jsonl(path: Path) -> Iterator[Row]:
-    with path.open("rb") as lines:
-        for line in json_lines(lines):
-            if line.row is None:
-                ending = " The file ends within this line: is it whole?" if line.torn else ""
-                raise DataError(f"{path}, line {line.number}: {line.fault}.{ending}")
-            yield line.row
-
-
-def _read_csv(path: Path) -> Iterator[Row]:
-    csv.field_size_limit(LONGEST_FIELD)
-    with path.open(encoding="utf-8-sig", newline="") as lines:
-        reader = csv.DictReader(lines)
-        number = 0
-        try:
-            for number, row in enumerate(reader, start=1):
-                if None in row or None in row.values():
-                    raise DataError(
-                        f"{path}, row {number}: has not the {len(reader.fieldnames or ())} fields of the header."
-                    )
-                yield row
-        except csv.Error as error:
-            raise DataError(f"{path}, row {number + 1}: is not CSV ({error}).") from error
 
 
 def open_dataset(
@@ -296,12 +244,6 @@ def _silent(*names: str) -> Iterator[None]:
             logger.setLevel(level)
 
 
-def read_dataset(source: str, data: Any) -> Iterator[tuple[str, Row]]:
-    """Yield (where, row) for every row of an opened dataset, whose texts stay on the disk."""
-    for number, row in enumerate(data, start=1):
-        yield f"{source}, row {number}", row
-
-
 def _identified(problems: Sequence[Problem], unique: bool | None) -> list[Problem]:
     """Fold rows that are the same problem as `unique` says, and give every problem an id of its own."""
     keys = [(tuple((turn["role"], turn["content"]) for turn in problem.messages), problem.gold) for problem in problems]
@@ -310,13 +252,17 @@ def _identified(problems: Sequence[Problem], unique: bool | None) -> list[Proble
         unique = len(set(times.values())) == 1
     seen: set[Any] = set()
     taken: Counter[str] = Counter()
+    names: set[str] = set()
     kept: list[Problem] = []
     for problem, key in zip(problems, keys, strict=True):
         if unique and key in seen:
             continue
         seen.add(key)
-        taken[problem.id] += 1
         metadata = {**problem.metadata, "repeats": times[key]} if unique and times[key] > 1 else problem.metadata
-        name = problem.id if taken[problem.id] == 1 else f"{problem.id}#{taken[problem.id]}"
+        name = problem.id
+        while name in names:
+            taken[problem.id] += 1
+            name = f"{problem.id}#{1 + taken[problem.id]}"
+        names.add(name)
         kept.append(replace(problem, id=name, metadata=metadata))
     return kept

@@ -29,7 +29,7 @@ from presat.rewards import Outcome, Verifiable, judge, make_reward, needs_of
 from presat.rewards.labels import count_labels, label_metrics, true_scores
 from presat.rewards.policy import PolicyScorer
 from presat.rollouts import seed_for
-from presat.tasks.rows import is_verl, problem_of_plain, problem_of_verl
+from presat.tasks.rows import is_labelled, is_verl, problem_of_plain, problem_of_verl
 from presat.types import Completion, Problem, Reward, RolloutGroup, Score
 from presat.verify import Mode, Verifier
 
@@ -151,7 +151,7 @@ class TRLReward:
         else:
             columns = {"question": "prompt", "answer": self.answer}
             problem = problem_of_plain(row, where, columns, self.domain)
-        if problem.gold is None and problem.verifier != "reasoning_gym" and isinstance(self.reward, Verifiable):
+        if not is_labelled(problem) and isinstance(self.reward, Verifiable):
             raise DataError(
                 f"{where} has no answer, which the verifiable reward needs; its columns are {', '.join(row)}. "
                 "Name the answer's column: TRLReward(..., answer=COLUMN)."

@@ -31,7 +31,7 @@ from presat.evaluation.problems import (
     refuse_unlabelled,
     warn_of_other_extraction,
 )
-from presat.evaluation.sets import load_sets, warn_of_left_out
+from presat.evaluation.sets import load_sets, warn_of_left_out, warn_of_unlabelled
 from presat.metrics import OnlineSaturation
 from presat.models import load_model_and_tokenizer
 from presat.models.adapters import peft_config
@@ -151,6 +151,7 @@ def _train(config: TrainConfig, batches: Batches, run: Session, verifier: Verifi
     store = None
     if run.writer is not None:
         warn_of_left_out(left_out)
+        warn_of_unlabelled(held_out)
         described = {item.name: describe(item.problems, item.dropped) for item in sets}
         noted = {"train": describe(problems, dropped), "eval": described, "left_out": left_out}
         identity = describe_model(model)
@@ -307,7 +308,7 @@ def _saturation(config: TrainConfig, run: Session, held_out: Mapping[str, Sequen
     if not run.done:
         return OnlineSaturation(**settings)
     before = open_run(config.run)
-    metric = main_metric(list(held_out), config)
+    metric = main_metric(held_out, config)
     now = eval_settings(config, held_out[metric.removeprefix("eval/").rpartition("/")[0]]) if metric else {}
     found = comparable_scores(before, metric, now, run.done)
     if found.otherwise is not None and run.writer is not None and config.stop.when == "saturated":
