@@ -20,10 +20,9 @@ from presat.config.unused import refuse_unused
 from presat.errors import DataError
 from presat.evaluation.problems import describe, describe_engine, drop_too_long, identity_of
 from presat.files import read_json, write_atomically
-from presat.models import load_model_and_tokenizer
 from presat.models.cpu import use_cpu
 from presat.models.libraries import quiet_libraries
-from presat.models.loading import to_gpu
+from presat.models.loading import open_model, to_gpu
 from presat.rollouts import make_engine, seed_for
 from presat.rollouts.batching import BatchEngine
 from presat.rollouts.opening import open_engine
@@ -68,9 +67,7 @@ def solve_counts(
     A response whose verdict is missing is not right: the count says how often the reward would be 1.
     """
     with quiet_libraries(), Verifier(verify.extraction, verify.workers, verify.timeout_s) as verifier:
-        loaded, tokenizer = load_model_and_tokenizer(
-            model.name, model.dtype, model.attention, template=model.chat_template
-        )
+        loaded, tokenizer = open_model(model)
         engine = make_engine(to_gpu(loaded), tokenizer)
         seeds = [seed_for(seed, "solve", index) for index in range(len(problems))]
         scores_PG = score_groups(verifier, engine.generate(problems, samples, sampling, seeds))

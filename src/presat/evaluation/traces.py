@@ -23,7 +23,7 @@ from presat.errors import ConfigError, DataError
 from presat.files import atomically
 from presat.models.examples import sizes, tokenised
 from presat.models.libraries import quiet_libraries
-from presat.models.loading import load_tokenizer
+from presat.models.loading import open_tokenizer
 from presat.tasks.traces import Trace, read_traces
 from presat.types import Message, Problem
 from presat.verify import Verifier, extract_boxed
@@ -82,7 +82,7 @@ def run_traces(config: TracesConfig) -> TraceSets:
         quiet_libraries(),
         Verifier(config.verify.extraction, config.verify.workers, config.verify.timeout_s) as verifier,
     ):
-        tokenizer = load_tokenizer(config.model.name, template=config.model.chat_template)
+        tokenizer = open_tokenizer(config.model)
         with _Writer(config, tokenizer) as writer:
             for chunk in _chunks(itertools.chain([first], rows)):
                 writer.add(chunk, verifier)

@@ -15,6 +15,8 @@ import torch
 from torch.distributed.tensor import DTensor
 
 from presat.errors import DataError
+from presat.models.checks import end_tokens
+from presat.models.templates import prompt_ids
 from presat.rollouts.draws import uniforms
 from presat.types import Completion, Problem, RolloutGroup, Sampling
 
@@ -61,10 +63,15 @@ class BatchEngine:
         raise NotImplementedError
 
     def encode(self, problem: Problem) -> tuple[int, ...]:
-        """Return the prompt's token ids, chat template applied; an assistant's last turn is left open to go on from."""
+        """Return the prompt's token ids, chat template applied; an assistant's last turn is left open to go on from.
+
+        Raises:
+            DataError, ModelError: see `presat.models.templates.prompt_ids`.
+        """
         key = tuple(text for m in problem.messages for text in (m["role"], m["content"]))
         if key not in self._prompts:
-            self._prompts[key] = _apply_template(self.tokenizer, problem)
+            opened = problem.messages[-1]["role"] == "assistant"
+            self._prompts[key] = tuple(prompt_ids(self.tokenizer, problem.messages, go_on=opened))
         return self._prompts[key]
 
     def generate(
@@ -202,8 +209,7 @@ def _run(
 
 def _eos_ids(model: Any, tokenizer: Any) -> tuple[int, ...]:
     """Every token that ends a response: the tokenizer's and all that the generation config names."""
-    declared = getattr(getattr(model, "generation_config", None), "eos_token_id", None)
-    ids = {declared} if isinstance(declared, int) else set(declared or ())
+    ids = set(end_tokens(model))
     if tokenizer.eos_token_id is not None:
         ids.add(tokenizer.eos_token_id)
     if not ids:
@@ -220,18 +226,3 @@ def decode(tokenizer: Any, ids: list[list[int]]) -> list[str]:
     ):  # what that does, but for all at once
         return tokenizer.backend_tokenizer.decode_batch(ids, skip_special_tokens=True)
     return tokenizer.batch_decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
-
-
-def _apply_template(tokenizer: Any, problem: Problem) -> tuple[int, ...]:
-    if not getattr(tokenizer, "chat_template", None):
-        raise DataError("The tokenizer has no chat template; add one to its folder (chat_template.jinja).")
-    messages = [dict(message) for message in problem.messages]
-    opened = messages[-1]["role"] == "assistant"
-    encoded = tokenizer.apply_chat_template(
-        messages,
-        tokenize=True,
-        return_dict=True,
-        add_generation_prompt=not opened,
-        continue_final_message=opened,
-    )
-    return tuple(int(i) for i in encoded["input_ids"])

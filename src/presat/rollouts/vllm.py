@@ -30,6 +30,7 @@ import torch
 
 from presat.config.schema import VllmConfig
 from presat.errors import ConfigError, DataError
+from presat.models.pretrained import runs_own_code
 from presat.rollouts.batching import BatchEngine, decode
 from presat.rollouts.draws import seed_for
 from presat.rollouts.weights import fingerprint, whole_weights
@@ -124,7 +125,8 @@ class VllmEngine(BatchEngine):
             config.pop(name, None)
         dtype = self._settings.dtype or str(self.model.dtype).removeprefix("torch.")
         shape = json.dumps(config, sort_keys=True, default=str)
-        return _serve(shape, dtype, length, self._side_by_side, self._settings.gpu_share)
+        trusted = runs_own_code(self.model, self.model.config)
+        return _serve(shape, dtype, length, self._side_by_side, self._settings.gpu_share, trusted)
 
 
 @dataclass
@@ -150,7 +152,7 @@ class _Served:
 
 
 @functools.cache
-def _serve(config: str, dtype: str, length: int, rows: int, gpu_share: float) -> _Served:
+def _serve(config: str, dtype: str, length: int, rows: int, gpu_share: float, trust_remote_code: bool) -> _Served:
     """Start vLLM, or return the one that runs already.
 
     Args:
@@ -159,6 +161,7 @@ def _serve(config: str, dtype: str, length: int, rows: int, gpu_share: float) ->
         length: most tokens of a prompt and its response.
         rows: most responses decoded side by side.
         gpu_share: share of the GPU's memory for vLLM.
+        trust_remote_code: whether code that came with the model may run; where it did for the live model, it may here.
     """
     set_threads, threads = torch.set_num_threads, torch.get_num_threads()
     gpu = torch.cuda.is_available()
@@ -166,6 +169,7 @@ def _serve(config: str, dtype: str, length: int, rows: int, gpu_share: float) ->
         (Path(folder) / "config.json").write_text(config)
         llm = _import_vllm().LLM(
             model=folder,
+            trust_remote_code=trust_remote_code,
             load_format="dummy",  # every weight comes from the live model
             skip_tokenizer_init=True,
             dtype=dtype,
