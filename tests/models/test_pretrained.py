@@ -15,15 +15,18 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import presat
-from presat.config.schema import LoraConfig
+from presat.config.schema import LoraConfig, ModelConfig, SftConfig
 from presat.errors import DataError, ModelError, PresatError
 from presat.evaluation.problems import describe_model
 from presat.models import load_model_and_tokenizer, make_lab_model, model_note
 from presat.models.adapters import peft_config
+from presat.models.checks import check_reference
 from presat.models.examples import tokenised
 from presat.rollouts import make_engine
-from presat.types import Problem, Sampling
+from presat.training.runtime.launch import launch_notes
+from presat.types import Message, Problem, Sampling
 
+PROBLEM = Problem("p", ({"role": "user", "content": "a b"},), "1", "lab", "lab", {})
 SOURCE = Path(presat.__file__).parent
 CODE = """
 from pathlib import Path
@@ -126,21 +129,26 @@ def test_code_runs_where_the_setting_says_so_and_the_provenance_does_too(folder,
     assert not caplog.text
 
 
+def test_training_notes_that_code_of_the_model_may_run(tmp_path):
+    model = ModelConfig(name="x", trust_remote_code=True)
+    assert "`model.trust_remote_code`" in launch_notes(SftConfig(run=tmp_path, model=model))[0]
+    assert launch_notes(SftConfig(run=tmp_path, model=ModelConfig(name="x"))) == []
+
+
 def test_models_are_opened_in_one_place_and_never_without_a_word_on_their_code():
-    found = {}
+    found: dict[str, list[bool]] = {}
+    words = ("from_pretrained", "from_config", "apply_chat_template", "torch.load", "pickle")
     for file in SOURCE.rglob("*.py"):
         text = file.read_text(encoding="utf-8")
-        if not any(
-            word in text for word in ("from_pretrained", "from_config", "apply_chat_template", "torch.load", "pickle")
-        ):
+        if not any(word in text for word in words):
             continue
         for node in ast.walk(ast.parse(text)):
             if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
                 continue
             of = ast.unparse(node.func.value).rpartition(".")[2]
             if node.func.attr in ("from_pretrained", "from_config") and of != "PeftModel":
-                words = {keyword.arg for keyword in node.keywords}
-                found.setdefault(file.relative_to(SOURCE).as_posix(), []).append("trust_remote_code" in words)
+                given = {keyword.arg for keyword in node.keywords}
+                found.setdefault(file.relative_to(SOURCE).as_posix(), []).append("trust_remote_code" in given)
             assert node.func.attr != "from_pretrained" or file.name == "pretrained.py", file
             assert node.func.attr != "apply_chat_template" or file.name == "templates.py", file
             assert ast.unparse(node.func) not in ("torch.load", "pickle.load", "pickle.loads"), file
@@ -224,6 +232,44 @@ def test_a_response_may_have_several_ends(folder):
     assert make_engine(*load_model_and_tokenizer(str(folder))).eos_ids == (2, 4)
 
 
+def test_a_reference_that_could_not_be_loaded_is_refused_before_training(folder):
+    for named in (None, [], ["pipeline"], "LlamaForCausalLM", [3]):
+        edit(folder / "config.json", architectures=named)
+        model, _ = load_model_and_tokenizer(str(folder))
+        with pytest.raises(ModelError, match=r'set it to \["LlamaForCausalLM"\], or train with `beta: 0`'):
+            check_reference(model)
+    edit(folder / "config.json", architectures=["LlamaForCausalLM"])
+    check_reference(load_model_and_tokenizer(str(folder))[0])
+
+
+# --- positions -------------------------------------------------------------------------------------------------------
+
+
+def test_more_tokens_than_the_model_has_positions_are_refused(folder):
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    _, tokenizer = load_model_and_tokenizer(str(folder))
+    (folder / "generation_config.json").unlink()
+    sizes = GPT2Config(
+        vocab_size=len(tokenizer), n_positions=16, n_embd=8, n_layer=1, n_head=1, bos_token_id=1, eos_token_id=2
+    )
+    GPT2LMHeadModel(sizes).save_pretrained(folder)
+    model, _ = load_model_and_tokenizer(str(folder))
+    engine = make_engine(model, tokenizer)
+    engine.generate([PROBLEM], 1, Sampling(1.0, 8, 64), [0])
+    with pytest.raises(ModelError, match=r"16 positions and no more, and prompts .*`max_new_tokens`.* take 1\d\d\."):
+        engine.generate([PROBLEM], 1, Sampling(1.0, 100, 64), [0])
+
+
+def test_tokens_past_the_length_a_model_was_made_for_are_said_once(folder, caplog):
+    edit(folder / "config.json", max_position_embeddings=8)
+    engine = make_engine(*load_model_and_tokenizer(str(folder)))
+    with caplog.at_level(logging.WARNING, "presat"):
+        for seed in (0, 1):
+            engine.generate([PROBLEM], 2, Sampling(1.0, 40, 64), [seed])
+    assert caplog.text.count("the model was made for 8") == 1
+
+
 # --- adapters --------------------------------------------------------------------------------------------------------
 
 
@@ -258,15 +304,14 @@ def test_an_adapter_that_stands_on_itself(folder, tmp_path):
 # --- damage ----------------------------------------------------------------------------------------------------------
 
 DEEP = b"[" * 100_000 + b"]" * 100_000
-WRONG = (None, True, -1, 0, 10**9, 10**30, 1.5, "x", [None], {"a": 1})
+WRONG = (True, -1, 0, 10**9, 10**30, "x", [None])
 
 
 def loads_or_is_refused(folder: Path) -> bool:
     """Load a model and draw a response; anything but a result or one sentence is an error of the test."""
-    problem = Problem("p", ({"role": "user", "content": "a b"},), "1", "lab", "lab", {})
     try:
         model, tokenizer = load_model_and_tokenizer(str(folder))
-        make_engine(model, tokenizer).generate([problem], 1, Sampling(1.0, 2, 64), [0])
+        make_engine(model, tokenizer).generate([PROBLEM], 1, Sampling(1.0, 2, 64), [0])
     except PresatError as error:
         said = str(error)
     else:
@@ -293,7 +338,7 @@ def test_a_file_that_is_cut_or_garbled(folder, name):
         assert not loads_or_is_refused(folder)
 
 
-@pytest.mark.parametrize("key", ["vocab_size", "hidden_size", "num_hidden_layers", "num_key_value_heads", "head_dim"])
+@pytest.mark.parametrize("key", ["vocab_size", "hidden_size", "num_hidden_layers", "num_key_value_heads", "num_labels"])
 def test_a_configuration_with_values_that_cannot_be(folder, key):
     file = folder / "config.json"
     whole = file.read_text()
@@ -325,7 +370,7 @@ GEMMA = (
     "{% if messages[0]['role'] == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}"
     "{% for m in messages %} <user> {{ m.content }}{% endfor %} <assistant>"
 )
-SYSTEM = ({"role": "system", "content": "a"}, {"role": "user", "content": "b"})
+SYSTEM: tuple[Message, ...] = ({"role": "system", "content": "a"}, {"role": "user", "content": "b"})
 
 
 def engine_with(folder: Path, template: str):

@@ -12,6 +12,9 @@ from presat.text import brief
 
 LOG = logging.getLogger("presat")
 
+_MARGIN = 8
+"""Some models keep a few rows of their table of positions for padding."""
+
 
 def check_weights(name: str, model: Any, info: dict[str, Any]) -> None:
     """Refuse a model whose weights are not those its configuration describes, or are no numbers.
@@ -95,3 +98,52 @@ def end_tokens(model: Any) -> Sequence[Any]:
     if declared is None:
         return ()
     return declared if isinstance(declared, list | tuple) else (declared,)
+
+
+def check_positions(model: Any, length: int, what: str) -> None:
+    """Refuse sequences longer than the model has positions, where it learned one embedding for each.
+
+    Other models go on past the length they were made for, as well as they can.
+
+    Args:
+        model: the model.
+        length: tokens of the longest sequence.
+        what: what is that long and which setting makes it shorter, for the message.
+
+    Raises:
+        ModelError: there are fewer positions.
+    """
+    from torch import nn
+
+    limit = positions(model)
+    if limit is None or length <= limit:
+        return
+    embeddings = (model.get_input_embeddings(), model.get_output_embeddings())
+    tables = [layer for layer in model.modules() if isinstance(layer, nn.Embedding) and layer not in embeddings]
+    if any(limit <= table.num_embeddings <= limit + _MARGIN for table in tables):
+        raise ModelError(f"The model has {limit} positions and no more, and {what} take {length}.")
+
+
+def positions(model: Any) -> int | None:
+    """How many positions the model was made for; None where its configuration does not say."""
+    limit = getattr(model.config, "max_position_embeddings", None)
+    return limit if isinstance(limit, int) and limit > 0 else None
+
+
+def check_reference(model: Any) -> None:
+    """Refuse a model that TRL could not load again, for the KL term: it goes by the architecture that is named.
+
+    Raises:
+        ModelError: none is, or one that there is not.
+    """
+    import transformers
+
+    named = getattr(model.config, "architectures", None)
+    first = named[0] if isinstance(named, list) and named else None
+    known = isinstance(first, str) and hasattr(getattr(transformers, first, None), "from_pretrained")
+    if not known and not getattr(model.config, "auto_map", None):
+        raise ModelError(
+            f"The config.json of {model.config._name_or_path} does not say which architecture the model has "
+            f"(`architectures` is {brief(named)}), by which the reference of the KL term is loaded: set it to "
+            f'["{type(model).__name__}"], or train with `beta: 0`.'
+        )

@@ -20,6 +20,8 @@ from presat.text import brief, printable
 
 MOST_LAYERS = 1000
 """More layers than any model has; building as many as a damaged configuration names would never end."""
+MOST_LABELS = 30_000
+"""More labels than any classifier has."""
 MOST_PER_BYTE = 8
 """More parameters than a byte of weights can hold: two of 4 bits, and room for what is made of others."""
 
@@ -42,6 +44,7 @@ def read_tokenizer(name: str, folder: str, trust_remote_code: bool) -> Any:
     from transformers import AutoTokenizer
 
     with opening("tokenizer", name, folder), quiet():
+        _refuse_labels_without_end(folder)
         return AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code)
 
 
@@ -64,11 +67,12 @@ def read_model(
     from transformers import AutoConfig, AutoModelForCausalLM
 
     with opening("model", name, folder), quiet():
+        _refuse_labels_without_end(folder)
         config = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
         if not trust_remote_code:
             _refuse_impossible_sizes(folder, config)
         try:
-            return AutoModelForCausalLM.from_pretrained(
+            loaded: Any = AutoModelForCausalLM.from_pretrained(
                 folder,
                 dtype=getattr(torch, dtype),
                 attn_implementation=attention,
@@ -77,7 +81,10 @@ def read_model(
                 trust_remote_code=trust_remote_code,
             )
         except (ImportError, ValueError) as error:
-            raise _no_attention(name, attention, error) or error from error
+            if refused := _no_attention(name, attention, error):
+                raise refused from error
+            raise
+    return loaded
 
 
 def read_adapter(base: Any, folder: str, base_name: str) -> Any:
@@ -209,6 +216,15 @@ def _no_attention(name: str, attention: str, error: Exception) -> ModelError | N
     return None
 
 
+def _refuse_labels_without_end(folder: str) -> None:
+    """Refuse a number of labels for each of which transformers would make a name while it reads the configuration."""
+    file = Path(folder) / "config.json"
+    config = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
+    labels = config.get("num_labels") if isinstance(config, dict) else None
+    if isinstance(labels, int | float) and labels > MOST_LABELS:
+        raise ModelError(f"The config.json of {folder} is damaged: num_labels is {brief(labels)}.")
+
+
 def _refuse_impossible_sizes(folder: str, config: Any) -> None:
     """Refuse a configuration that describes far more than the folder's files hold, before memory is asked for.
 
@@ -219,7 +235,7 @@ def _refuse_impossible_sizes(folder: str, config: Any) -> None:
 
     layers = getattr(config.get_text_config(), "num_hidden_layers", None)
     if isinstance(layers, int) and layers > MOST_LAYERS:
-        raise ModelError(f"The config.json of {folder} is damaged: it says that the model has {brief(layers)} layers.")
+        raise ModelError(f"The config.json of {folder} is damaged: num_hidden_layers is {brief(layers)}.")
     if not Path(folder).is_dir():
         return
     held = sum(file.stat().st_size for file in Path(folder).iterdir() if file.suffix in _WEIGHTS)

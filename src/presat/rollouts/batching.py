@@ -6,6 +6,7 @@ T response tokens.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
@@ -15,11 +16,14 @@ import torch
 from torch.distributed.tensor import DTensor
 
 from presat.errors import DataError
-from presat.models.checks import end_tokens
+from presat.models.checks import check_positions, end_tokens, positions
 from presat.models.templates import prompt_ids
 from presat.rollouts.draws import uniforms
 from presat.types import Completion, Problem, RolloutGroup, Sampling
 
+LOG = logging.getLogger("presat")
+
+_LENGTHS = "prompts and responses (lower `max_new_tokens` or `max_prompt_tokens`)"
 _DRAW_BLOCK = 64  # token positions whose uniform numbers are made at once
 _DROP_SHARE = 0.125  # finished rows leave the batch once they are this share of it
 
@@ -57,6 +61,7 @@ class BatchEngine:
         self.tokenizer = tokenizer
         self.rows = rows or self.default_rows
         self.eos_ids = _eos_ids(model, tokenizer)
+        self._warned = False
         self._prompts: dict[tuple[str, ...], tuple[int, ...]] = {}
 
     def _decoder(self) -> Decoder:
@@ -103,13 +108,27 @@ class BatchEngine:
     ) -> list[Completion]:
         """Decode the given rows (row r is response r % n of prompt r // n) side by side."""
         first = rows[0] // n
+        prompts = prompts[first : rows[-1] // n + 1]
+        longest = max(len(ids) for ids in prompts)
+        check_positions(self.model, longest + sampling.max_new_tokens, _LENGTHS)
         owner_B = torch.tensor([r // n - first for r in rows])
         draws = _Draws([seeds[r // n] for r in rows], [r % n for r in rows])
         with no_gradients(self.model):
             decoder = self._decoder()
-            logits_BV = decoder.start(prompts[first : rows[-1] // n + 1], owner_B)
+            logits_BV = decoder.start(prompts, owner_B)
             tokens_BT, logprobs_BT, lengths_B, ended_B = _run(decoder, logits_BV, draws, sampling, self.eos_ids)
+        self._warn_of_positions(longest + int(lengths_B.max()))
         return self._completions(tokens_BT, logprobs_BT, lengths_B, ended_B)
+
+    def _warn_of_positions(self, length: int) -> None:
+        limit = positions(self.model)
+        if limit is not None and length > limit and not self._warned:
+            self._warned = True
+            LOG.warning(
+                "Prompts with their responses take up to %d tokens, and the model was made for %d (its "
+                "max_position_embeddings): what it writes beyond is not to be relied on. Lower max_new_tokens.",
+                length, limit,
+            )  # fmt: skip
 
     def _completions(
         self, tokens_BT: np.ndarray, logprobs_BT: np.ndarray, lengths_B: np.ndarray, ended_B: np.ndarray

@@ -30,6 +30,7 @@ import torch
 
 from presat.config.schema import VllmConfig
 from presat.errors import ConfigError, DataError
+from presat.models.checks import positions
 from presat.models.pretrained import runs_own_code
 from presat.rollouts.batching import BatchEngine, decode
 from presat.rollouts.draws import seed_for
@@ -117,7 +118,7 @@ class VllmEngine(BatchEngine):
 
     def _length(self, sampling: Sampling) -> int:
         """Most tokens of a prompt and its response."""
-        return min(sampling.max_prompt_tokens + sampling.max_new_tokens, _positions(self.model))
+        return min(sampling.max_prompt_tokens + sampling.max_new_tokens, positions(self.model) or sys.maxsize)
 
     def _served(self, length: int) -> _Served:
         config = self.model.config.to_diff_dict()
@@ -210,11 +211,6 @@ def _import_vllm() -> Any:
             f"of its own (without a GPU, `make setup-vllm` makes one with {CPU_BUILD}), or set engine: auto."
         ) from error
     return vllm
-
-
-def _positions(model: Any) -> int:
-    """How many positions the model has; without a limit of its own, any number."""
-    return getattr(model.config, "max_position_embeddings", None) or sys.maxsize
 
 
 def _processes() -> int:

@@ -34,6 +34,7 @@ from presat.evaluation.problems import (
 from presat.evaluation.sets import load_sets, warn_of_left_out
 from presat.metrics import OnlineSaturation
 from presat.models.adapters import peft_config
+from presat.models.checks import check_reference
 from presat.models.loading import open_model
 from presat.rewards import make_reward, needs_of, votes_of
 from presat.rewards.policy import PolicyScorer
@@ -139,6 +140,8 @@ def _train(config: TrainConfig, batches: Batches, run: Session, verifier: Verifi
         warn_of_other_extraction(asked, config.verify.extraction)
     reward = reward_of(config)
     model, tokenizer = open_model(config.model)
+    if config.beta and not config.lora.rank:
+        check_reference(model)
     engine = live_engine(config, model, tokenizer, engine_kind(config))
     problems, dropped = drop_too_long(engine, asked, config.max_prompt_tokens)
     sets = [

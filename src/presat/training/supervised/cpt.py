@@ -18,6 +18,7 @@ import numpy as np
 from presat.config.schema import CptConfig
 from presat.config.unused import refuse_unused
 from presat.errors import ConfigError, DataError
+from presat.models.checks import check_positions
 from presat.models.examples import Row, row
 from presat.models.libraries import quiet_libraries
 from presat.models.loading import open_model, open_tokenizer
@@ -50,6 +51,7 @@ def run_cpt(config: CptConfig, quiet: bool = False) -> Path:
         # before the model and before processes wait for each other, for tokenising may take hours
         rows, held_out = corpus_rows(config, open_tokenizer(config.model, chat=False), quiet)
         model, tokenizer = open_model(config.model, chat=False)
+        check_positions(model, config.sequence_length, "rows of text (lower `sequence_length`)")
         steps = config.steps or len(rows) // config.batch
         if steps == 0:
             raise DataError(

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from presat.config.schema import SftConfig, TaskConfig
 from presat.errors import ConfigError, DataError
+from presat.models.checks import check_positions
 from presat.models.loading import open_model, open_tokenizer
 from presat.tasks.lab import targets
 from presat.tasks.load import load_task
@@ -44,6 +45,7 @@ def run_sft(config: SftConfig, quiet: bool = False) -> Path:
         tokenizer = open_tokenizer(config.model)
         rows = example_rows(config, examples, tokenizer, writes=run.writer is not None)
         model, tokenizer = open_model(config.model)
+        check_positions(model, rows.longest(), "examples (lower `max_length`, which leaves longer ones out)")
         batch = min(config.batch, len(rows))
         steps = max(1, round(config.epochs * len(rows) / batch))
         fit(config, run, model, tokenizer, rows, steps, batch, counts=rows.counts)
