@@ -172,7 +172,7 @@ def test_a_chat_template_from_a_file_or_another_model_is_saved_with_the_tokenize
     ("source", "says"),
     [
         ("absent.jinja", "There is no file 'absent.jinja'"),
-        ("broken.jinja", "cannot be used"),
+        ("broken.jinja", "cannot write the turns .user. .*Set `model.chat_template`"),
         ("bare", "has no chat template either"),
         ("./absent", "no model folder"),
     ],

@@ -9,6 +9,7 @@ from typing import Any
 from presat.config.schema import EvalConfig, SampleConfig, ServerConfig, TrainConfig
 from presat.errors import DataError
 from presat.models import model_note
+from presat.models.pretrained import runs_own_code
 from presat.rollouts.batching import BatchEngine
 from presat.tasks.noise import NOISE_COLUMN
 from presat.tasks.rows import is_labelled
@@ -19,6 +20,9 @@ from presat.tracking.identity import draw_identity
 from presat.types import Problem, Sampling
 
 LOG = logging.getLogger("presat")
+
+OWN_CODE = "{name} ran code of its own, which its files brought along (`model.trust_remote_code`)."
+"""What is said beside the scores of such a model."""
 
 
 def drop_too_long(engine: BatchEngine, problems: Sequence[Problem], limit: int) -> tuple[list[Problem], int]:
@@ -41,7 +45,8 @@ def describe(problems: Sequence[Problem], dropped: int) -> dict[str, Any]:
 def describe_model(model: Any) -> dict[str, Any]:
     """Return what provenance says about a loaded model: which it is exactly, and what to say beside its scores."""
     name = model.config._name_or_path
-    note = model_note(name)
+    notes = [model_note(name), OWN_CODE.format(name=name) if runs_own_code(model, model.config) else None]
+    note = " ".join(item for item in notes if item)
     return {**model_identity(name), **({"note": note} if note else {})}
 
 

@@ -20,10 +20,9 @@ from presat.config.unused import refuse_unused
 from presat.evaluation.problems import describe, describe_engine, drop_too_long, identity_of, refuse_unlabelled
 from presat.files import read_json, write_atomically
 from presat.metrics import avg_at_k
-from presat.models import load_model_and_tokenizer
 from presat.models.cpu import use_cpu
 from presat.models.libraries import quiet_libraries
-from presat.models.loading import to_gpu
+from presat.models.loading import open_model, to_gpu
 from presat.rollouts import make_engine, seed_for
 from presat.rollouts.batching import BatchEngine
 from presat.rollouts.opening import open_engine
@@ -81,9 +80,7 @@ def solve_counts(
     sound_problems(problems)
     refuse_unlabelled(problems, *UNLABELLED)
     with quiet_libraries(), Verifier(verify.extraction, verify.workers, verify.timeout_s) as verifier:
-        loaded, tokenizer = load_model_and_tokenizer(
-            model.name, model.dtype, model.attention, template=model.chat_template
-        )
+        loaded, tokenizer = open_model(model)
         engine = make_engine(to_gpu(loaded), tokenizer)
         seeds = [seed_for(seed, "solve", index) for index in range(len(problems))]
         scores_PG = score_groups(verifier, engine.generate(problems, samples, sampling, seeds))

@@ -22,7 +22,7 @@ from presat.config.unused import refuse_unused
 from presat.errors import ConfigError, DataError
 from presat.models.examples import sizes, tokenised
 from presat.models.libraries import quiet_libraries
-from presat.models.loading import load_tokenizer
+from presat.models.loading import open_tokenizer
 from presat.outputs import Maker
 from presat.tasks.inputs import inputs_of
 from presat.tasks.traces import Trace, read_traces
@@ -87,7 +87,7 @@ def run_traces(config: TracesConfig) -> TraceSets:
         quiet_libraries(),
         Verifier(config.verify.extraction, config.verify.workers, config.verify.timeout_s) as verifier,
     ):
-        tokenizer = load_tokenizer(config.model.name, template=config.model.chat_template)
+        tokenizer = open_tokenizer(config.model)
         with _Writer(config, tokenizer) as writer:
             for chunk in _chunks(itertools.chain([first], rows)):
                 writer.add(chunk, verifier)

@@ -118,6 +118,9 @@ class ModelConfig(Settings):
     chat_template: str = ""
     """A Jinja file, or a model whose chat template to use: for base models, which have none. It is saved with what is
     trained; empty keeps the model's own."""
+    trust_remote_code: bool = False
+    """Run the code that the model's folder or Hugging Face id brings along (`auto_map` in its files). Such a model is
+    refused where this is off; read its code first. Stands in the provenance and the report of every run."""
 
 
 class LoraConfig(Settings):

@@ -33,8 +33,9 @@ from presat.evaluation.problems import (
 )
 from presat.evaluation.sets import load_sets, warn_of_left_out, warn_of_unlabelled
 from presat.metrics import OnlineSaturation
-from presat.models import load_model_and_tokenizer
 from presat.models.adapters import peft_config
+from presat.models.checks import check_reference
+from presat.models.loading import open_model
 from presat.rewards import make_reward, needs_of, votes_of
 from presat.rewards.policy import PolicyScorer
 from presat.rollouts.batching import BatchEngine
@@ -138,10 +139,9 @@ def _train(config: TrainConfig, batches: Batches, run: Session, verifier: Verifi
     if run.writer is not None:
         warn_of_other_extraction(asked, config.verify.extraction)
     reward = reward_of(config)
-    policy = config.model
-    model, tokenizer = load_model_and_tokenizer(
-        policy.name, policy.dtype, policy.attention, template=policy.chat_template
-    )
+    model, tokenizer = open_model(config.model)
+    if config.beta and not config.lora.rank:
+        check_reference(model)
     engine = live_engine(config, model, tokenizer, engine_kind(config))
     problems, dropped = drop_too_long(engine, asked, config.max_prompt_tokens)
     sets = [
@@ -231,6 +231,7 @@ def grpo_config(config: TrainConfig, batches: Batches, checkpoints: Path) -> GRP
     """Return TRL's settings: section 3 and appendix B, each one that touches the objective set on purpose."""
     return GRPOConfig(
         output_dir=str(checkpoints),
+        trust_remote_code=config.model.trust_remote_code,  # of the KL reference, which TRL loads
         # the objective
         loss_type="grpo" if config.advantage == "grpo" else "dr_grpo",  # 1/|o|, or a constant
         scale_rewards="group",

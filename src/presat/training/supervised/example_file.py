@@ -58,6 +58,10 @@ class ExampleRows:
     def __len__(self) -> int:
         return self.counts["data/examples"]
 
+    def longest(self) -> int:
+        """Return the tokens of the longest example."""
+        return int(np.diff(np.fromfile(self.folder / _STARTS, dtype=np.int64)).max())
+
     def batch(self, columns: Mapping[str, Sequence[int]]) -> dict[str, list[np.ndarray]]:
         """Return `input_ids` and `labels` of the examples listed under `row`: the loss is on the response.
 
