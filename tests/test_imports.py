@@ -13,13 +13,14 @@ SOURCE = Path(presat.__file__).parent
 
 # Each room may import the rooms before it.
 ORDER = (
-    "types", "errors", "text", "files", "config", "metrics", "tasks", "verify", "models", "rollouts", "rewards",
+    "types", "errors", "text", "console", "files", "config", "metrics", "tasks", "verify", "models", "rollouts", "rewards",
     "tracking", "evaluation", "diagnosis", "analysis", "training", "study", "report", "demo", "cli", "__main__",
 )  # fmt: skip
 ONLY = {
     "types": set(),
     "errors": set(),
     "text": set(),
+    "console": {"text"},
     "files": {"errors", "text"},
     "config": {"errors", "text", "files"},
     "metrics": {"types", "errors"},

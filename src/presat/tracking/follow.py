@@ -16,13 +16,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
-import yaml
-
 from presat.errors import RunError
 from presat.files import json_lines
 from presat.tracking.open import open_run
 from presat.tracking.readers.rows import Values, collect_rows
 from presat.tracking.run import Run
+from presat.tracking.settings import saved_settings
 from presat.tracking.state import STATUS, run_state
 from presat.tracking.writer import CONFIG, METRICS
 
@@ -124,11 +123,10 @@ class OurRun:
 
     def _read_config(self) -> None:
         file = self.path / CONFIG
-        with contextlib.suppress(OSError, yaml.YAMLError):  # the configuration only adds detail to the view
+        with contextlib.suppress(OSError, RunError):  # the configuration only adds detail to the view
             changed = file.stat().st_mtime_ns
             if changed != self._config_time:
-                data = yaml.safe_load(file.read_text(encoding="utf-8"))
-                self._config = data if isinstance(data, dict) else {}
+                self._config = saved_settings(file)
                 self._config_time = changed
 
 

@@ -6,13 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from presat.errors import RunError
 from presat.files import read_json, read_lines
 from presat.tracking.evaluated import changes
 from presat.tracking.readers.rows import collect_rows
 from presat.tracking.run import Run
+from presat.tracking.settings import saved_settings
 from presat.tracking.state import run_state
 from presat.tracking.writer import CONFIG, METRICS, PROVENANCE
 
@@ -30,7 +28,7 @@ def read_presat(path: Path) -> Run:
         path=path,
         kind="presat",
         values=values,
-        config=_read_config(path / CONFIG),
+        config=saved_settings(path / CONFIG),
         provenance=provenance,
         status=state.status,
         status_reason=state.reason,
@@ -44,13 +42,3 @@ def _notes(provenance: Mapping[str, Any]) -> list[str]:
     note = model.get("note") if isinstance(model, Mapping) else None
     said = [note, *own] if isinstance(own, list) else [note]
     return [item for item in said if isinstance(item, str)]
-
-
-def _read_config(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        return {}
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise RunError(f"{path} is not valid YAML: {error}") from error
-    return data if isinstance(data, dict) else {}
