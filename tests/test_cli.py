@@ -122,7 +122,7 @@ def test_a_reader_that_has_enough_is_no_error(words: str, buffered: str) -> None
         ("train --steps", "--steps needs a value (INT)."),
         ("train --engine", "--engine needs a value (auto|small|transformers|vllm|server)."),
         ("train --data.count many", "--data.count takes INT: 'many' is no whole number."),
-        ("train --optim.lr=fast", "--optim.lr takes FLOAT: could not convert string to float: 'fast'."),
+        ("train --optim.lr=fast", "--optim.lr takes FLOAT: 'fast' is no number."),
         ("train --run --steps 3", "--run needs a value (PATH)."),
         ("train --engine=smal", "--engine cannot be 'smal'. Did you mean 'small'?"),
         ("train --bf16 3", "does not know what to do with '3'"),

@@ -13,8 +13,9 @@ SOURCE = Path(presat.__file__).parent
 
 # Each room may import the rooms before it.
 ORDER = (
-    "types", "errors", "text", "console", "files", "config", "metrics", "tasks", "verify", "models", "rollouts", "rewards",
-    "tracking", "evaluation", "diagnosis", "analysis", "training", "study", "report", "demo", "cli", "__main__",
+    "types", "errors", "text", "console", "files", "config", "metrics", "tasks", "verify", "models", "rollouts",
+    "rewards", "tracking", "evaluation", "diagnosis", "analysis", "training", "study", "report", "demo", "cli",
+    "__main__",
 )  # fmt: skip
 ONLY = {
     "types": set(),
