@@ -24,7 +24,7 @@ from presat.config.yamls import dump_yaml
 from presat.report import figures
 from presat.report.samples import Sample, pick_sample
 from presat.report.tables import choices_note, rows, shown, to_csv, used_columns, write_tables, write_text
-from presat.text import masked, masked_words, printable
+from presat.text import masked, masked_words
 from presat.tracking.state import PLAIN
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ def render(
         "faithfulness": figures.faithfulness_panels(summaries),
     }
     samples = [pick_sample(run, summary) for run, summary in zip(runs, summaries, strict=True)]
-    page = template.render(
+    return template.render(
         title=title,
         intro=[part.strip() for part in intro.split("\n\n") if part.strip()],
         summaries=summaries,
@@ -137,7 +137,6 @@ def render(
         version=__version__,
         made=datetime.now(UTC).strftime("%d %B %Y, %H:%M UTC"),
     )
-    return printable(page)
 
 
 def answer(summaries: Sequence[RunSummary]) -> list[tuple[Verdict, list[str]]]:

@@ -20,7 +20,9 @@ def saved_settings(file: Path) -> dict[str, Any]:
     try:
         data = read_yaml_file(file)
     except YamlError as error:
-        raise RunError(f"{file} is damaged ({error}). Restore it, or delete it if you can do without.") from error
+        raise RunError(
+            f"{file} is not valid YAML ({error}). Restore it, or delete it if you can do without."
+        ) from error
     except OSError as error:
         raise RunError(f"Cannot read {file}: {error.strerror}.") from error
     return data if isinstance(data, dict) else {}

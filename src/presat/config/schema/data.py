@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, Field, model_validator
 from tyro.conf import Positional
@@ -129,6 +129,7 @@ class TracesConfig(Settings):
 class InspectConfig(TaskConfig):
     """Look into a data source without training anything."""
 
+    saved: ClassVar[bool] = False
     source: Positional[str] = ""
     """The source: a file, a folder, `lab/NAME`, `reasoning_gym/TASK`, `benchmark/NAME` or a Hugging Face dataset id."""
     verify: VerifyConfig = Field(default_factory=VerifyConfig)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, Strict, field_validator
@@ -44,6 +45,10 @@ _NO_SECRETS = (
 )
 
 
+_BROKEN = re.compile("[\0\ud800-\udfff]")
+_BROKEN_PATH = re.compile("[\0\ud800-\udc7f\udd00-\udfff]")  # what is left out stands for bytes of a file name
+
+
 class Settings(BaseModel):
     """Base of every configuration.
 
@@ -56,15 +61,19 @@ class Settings(BaseModel):
         extra="forbid", validate_assignment=True, use_attribute_docstrings=True, strict=True, allow_inf_nan=False
     )
 
+    saved: ClassVar[bool] = True
+    """Whether a run directory keeps them: then paths must be UTF-8 text too."""
+
     @field_validator("*")
     @classmethod
     def _can_be_saved(cls, value: Any) -> Any:
+        broken = _BROKEN if cls.saved else _BROKEN_PATH
         for name, item in _leaves(value, ""):
             where = f" in `{name}`" if name else ""
             if isinstance(item, float) and not math.isfinite(item):
                 raise ValueError(f"{item}{where} is no finite number")
             if isinstance(item, str):
-                if any(character == "\0" or "\ud800" <= character <= "\udfff" for character in item):
+                if broken.search(item):
                     raise ValueError(f"there is a character{where} that no UTF-8 text can hold: rename it")
                 if holds_secret(item) or (item and names_secret(name.rpartition(".")[2])):
                     raise ValueError(f"there is a password or a key{where}, {_NO_SECRETS}")
@@ -87,6 +96,12 @@ def _leaves(value: Any, name: str) -> Iterator[tuple[str, Any]]:
 def _named(value: Any) -> Any:
     if isinstance(value, str) and not value.strip():
         raise ValueError("an empty path: name a file or a folder")
+    return value
+
+
+def _word(value: str) -> str:
+    if not value.strip():
+        raise ValueError("must not be empty")
     return value
 
 
@@ -118,7 +133,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Temperature = Annotated[float, Field(ge=0, le=1000)]
 Weight = Annotated[float, Field(ge=-1e6, le=1e6)]
 Url = Annotated[str, AfterValidator(_address)]
-Word = Annotated[str, Field(min_length=1)]
+Word = Annotated[str, AfterValidator(_word)]
 AnyPath = Annotated[Path, Strict(strict=False), BeforeValidator(_named)]
 
 Threads = Annotated[int, Field(ge=0, le=1024, description="CPU threads; 0 leaves torch's choice.")]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
 from tyro.conf import Positional
@@ -124,6 +124,7 @@ class ReadingConfig(Settings):
 class WatchConfig(Settings):
     """Live terminal view of a run, ours or another trainer's."""
 
+    saved: ClassVar[bool] = False
     run: Positional[str] = ""
     """Run directory, TRL output folder, verl log, or CSV. It may appear after the watching starts."""
     once: bool = False
@@ -141,6 +142,7 @@ class WatchConfig(Settings):
 class ReportConfig(Settings):
     """One self-contained page, and tables, for one run or many."""
 
+    saved: ClassVar[bool] = False
     runs: Positional[list[Word]] = Field(default_factory=list)
     """Runs of any kind `open_run` reads."""
     labels: list[Word] = Field(default_factory=list)
