@@ -320,14 +320,15 @@ def _parse(name: str, verb: Verb, argv: list[str], flags: Flags) -> schema.Setti
     """
     import tyro
 
-    from presat.config.load import build, load_config
+    from presat.config.load import build, read_yaml
     from presat.config.usage import as_written, complaint, unknown
 
     source = flags.config or verb.preset
+    given = {} if source is None else read_yaml(source)
     try:
-        default = load_config(verb.config, source)
+        default = build(verb.config, given, source or "")
     except ConfigError as error:
-        fits = [other for other, its in VERBS.items() if source and _reads(its.config, source)]
+        fits = [other for other, its in VERBS.items() if _reads(its.config, given)]
         hint = f"\n  It is a configuration of `presat {'` or `presat '.join(fits)}`." if fits else ""
         raise ConfigError(f"{error}{hint}") from error
     common = "Also: --config FILE|PRESET, --json, --debug, --dry-run (print the resolved configuration)."
@@ -354,11 +355,11 @@ def _parse(name: str, verb: Verb, argv: list[str], flags: Flags) -> schema.Setti
     return build(verb.config, parsed.model_dump(), "the command line")
 
 
-def _reads(model: type[schema.Settings], source: str) -> bool:
-    from presat.config.load import load_config
+def _reads(model: type[schema.Settings], given: Result) -> bool:
+    from presat.config.load import build
 
     try:
-        load_config(model, source)
+        build(model, given)
     except ConfigError:
         return False
     return True

@@ -36,8 +36,8 @@ _NAMED = re.compile(
 _CREDENTIALS = tuple(
     (re.compile(pattern, re.IGNORECASE), r"\1***")
     for pattern in (
-        r"(\b[a-z][a-z0-9+.-]{0,20}://)[^\s/?#'\"]+(?=@)",  # a login in an address
-        r"(\b[a-z][a-z0-9+.-]{0,20}://)[^\s/?#@:]{1,99}:(?!\d+[/?#])[^\s'\"]{0,99}(?=@)",  # one that should be escaped
+        r"(\b[a-z][a-z0-9+.-]{0,20}://)[^\s/?#@:]{1,99}:(?!\d+[/?#])[^\s'\"]{0,99}(?=@)",  # a login in an address
+        r"(\b[a-z][a-z0-9+.-]{0,20}://)[^\s/?#'\"]+(?=@)",  # a name alone
         r"([?&](?:[\w-]*(?:key|token|secret|password|passwd|sig|signature)|auth)=)[^\s&#'\"]+",  # a key in its query
         r"(?<![a-z0-9])(sk-|hf_|gh[pousr]_|github_pat_|xox[abprs]-|akia|aiza)(?=[\w-]{0,200}\d)[\w-]{16,}",
         r"(\bBearer\s+)[\w.~+/=-]{8,}",

@@ -136,7 +136,7 @@ class OptimConfig(Settings):
     """Learning rate, constant, no warm-up (section 3)."""
     weight_decay: float = Field(default=0.01, ge=0, le=1e6)
     """AdamW weight decay; the paper does not say, this is its framework's default."""
-    max_grad_norm: float = Field(default=1.0, ge=0)
+    max_grad_norm: float = Field(default=1.0, ge=0, le=1e9)
     """Gradient clipping; the paper does not say, this is its framework's default."""
 
 
@@ -244,7 +244,7 @@ class SupervisedOptimConfig(Settings):
     """Learning rate at the end, as a share of the peak."""
     weight_decay: float = Field(default=0.01, ge=0, le=1e6)
     """Decoupled weight decay."""
-    max_grad_norm: float = Field(default=1.0, ge=0)
+    max_grad_norm: float = Field(default=1.0, ge=0, le=1e9)
     """Gradient clipping."""
 
 
