@@ -6,7 +6,7 @@ The one place that makes a console. It is imported where something is drawn, sin
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.segment import Segment
@@ -15,6 +15,7 @@ from presat.text import printable
 
 if TYPE_CHECKING:
     from rich.console import ConsoleOptions, RenderableType
+    from rich.text import Text
 
 
 class SafeConsole(Console):
@@ -24,6 +25,10 @@ class SafeConsole(Console):
         """Render as rich does, text made printable."""
         for segment in super().render(renderable, options):
             yield segment if segment.control else Segment(printable(segment.text), segment.style)
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Read a plain string as rich does; printable before a table measures it, so that nothing of it is cut off."""
+        return super().render_str(printable(text), **options)
 
 
 def make_console(stderr: bool = False) -> Console:

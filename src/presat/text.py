@@ -31,7 +31,8 @@ _SECRETS = (
 )
 _SECRET_NAME = re.compile(_SECRETS, re.IGNORECASE)
 _NAMED = re.compile(
-    rf"(?P<name>(?<![a-z0-9])(?:{_SECRETS})(?:['\"]?\s*[:=]\s*|\s+(?=\S*\d))['\"]?)[^\s'\",;}}&]+", re.IGNORECASE
+    rf"(?P<name>(?<![a-z0-9])(?:{_SECRETS})['\"]?(?:\s*[:=]\s*|\s+(?=\S*\d)))(?:'[^']*'|\"[^\"]*\"|[^\s'\",;}}&]+)",
+    re.IGNORECASE,
 )
 _CREDENTIALS = tuple(
     (re.compile(pattern, re.IGNORECASE), r"\1***")
