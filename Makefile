@@ -5,7 +5,7 @@ READY := .venv/.ready
 VLLM := .venv-vllm/bin
 VLLM_READY := .venv-vllm/.ready
 
-.PHONY: setup demo check test test-main test-slow setup-vllm test-vllm test-vllm-quick bench bench-vllm docs lock lock-vllm clean
+.PHONY: setup demo check test test-main test-slow setup-vllm test-vllm test-vllm-quick bench bench-vllm audit docs lock lock-vllm clean
 .DELETE_ON_ERROR:
 
 setup: $(READY)
@@ -64,6 +64,10 @@ bench-vllm: setup-vllm
 
 bench: setup
 	$(BIN)/python benchmarks/run.py
+
+# Known vulnerabilities of what the locks pin, as the package registry has them; says so where it does not answer.
+audit:
+	$(PYTHON) scripts/audit.py requirements.lock requirements-vllm.lock
 
 # The command reference is generated from the configuration types; a test holds that it is up to date.
 docs: setup

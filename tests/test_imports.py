@@ -13,14 +13,15 @@ SOURCE = Path(presat.__file__).parent
 
 # Each room may import the rooms before it.
 ORDER = (
-    "types", "errors", "text", "files", "outputs", "config", "metrics", "tasks", "verify", "models", "rollouts",
-    "rewards", "tracking", "evaluation", "diagnosis", "analysis", "training", "study", "report", "demo", "cli",
-    "__main__",
+    "types", "errors", "text", "console", "files", "outputs", "config", "metrics", "tasks", "verify", "models",
+    "rollouts", "rewards", "tracking", "evaluation", "diagnosis", "analysis", "training", "study", "report", "demo",
+    "cli", "__main__",
 )  # fmt: skip
 ONLY = {
     "types": set(),
     "errors": set(),
     "text": set(),
+    "console": {"text"},
     "files": {"errors", "text"},
     "outputs": {"errors", "text", "files"},
     "config": {"errors", "text", "files"},

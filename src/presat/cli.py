@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import logging
 import math
 import os
 import select
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from presat import __version__
 from presat.config import schema
 from presat.errors import ConfigError, PresatError, nearest
+from presat.text import masked, printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -199,9 +201,17 @@ VERBS: dict[str, Verb] = {
 }
 
 
+class _Said(logging.LogRecord):
+    """What any library logs, as a terminal may have it."""
+
+    def getMessage(self) -> str:  # noqa: N802 (logging's name)
+        return printable(masked(super().getMessage()))
+
+
 def main(argv: list[str] | None = None) -> None:
     """Entry point of the `presat` command."""
     arguments = sys.argv[1:] if argv is None else argv
+    logging.setLogRecordFactory(_Said)
     # Large tensors in pages of 2 MB: handing out small ones took a fifth of a real model's step. The demo's tensors are
     # small, and clearing large pages for them took half of its time. torch reads this when it is imported.
     # Nor is the demo for a GPU, which takes longer over such tensors and rounds otherwise.
@@ -256,14 +266,14 @@ def _reader_is_gone() -> bool:
 
 
 def _execute(verb: Verb, config: schema.Settings, flags: Flags) -> int:
-    from rich.console import Console
+    from presat.console import make_console
 
     if flags.dry_run:
         from presat.config import dump_config
 
         print(json.dumps(config.model_dump(mode="json")) if flags.json else dump_config(config), end="")
         return 0
-    result = verb.call(config, Console(stderr=flags.json))
+    result = verb.call(config, make_console(stderr=flags.json))
     if flags.json:
         print(json.dumps(_strict(result), default=str, allow_nan=False))
     return 0
@@ -317,14 +327,15 @@ def _parse(name: str, verb: Verb, argv: list[str], flags: Flags) -> schema.Setti
     """
     import tyro
 
-    from presat.config.load import build, load_config
-    from presat.config.usage import complaint, unknown
+    from presat.config.load import build, read_yaml
+    from presat.config.usage import as_written, complaint, unknown
 
     source = flags.config or verb.preset
+    given = {} if source is None else read_yaml(source)
     try:
-        default = load_config(verb.config, source)
+        default = build(verb.config, given, source or "")
     except ConfigError as error:
-        fits = [other for other, its in VERBS.items() if source and _reads(its.config, source)]
+        fits = [other for other, its in VERBS.items() if _reads(its.config, given)]
         hint = f"\n  It is a configuration of `presat {'` or `presat '.join(fits)}`." if fits else ""
         raise ConfigError(f"{error}{hint}") from error
     common = "Also: --config FILE|PRESET, --json, --debug, --dry-run (print the resolved configuration)."
@@ -339,6 +350,7 @@ def _parse(name: str, verb: Verb, argv: list[str], flags: Flags) -> schema.Setti
                 prog=f"presat {name}",
                 description=description,
                 return_unknown_args=True,
+                registry=as_written(),
             )
     except SystemExit as stop:
         if not stop.code:  # --help
@@ -350,11 +362,11 @@ def _parse(name: str, verb: Verb, argv: list[str], flags: Flags) -> schema.Setti
     return build(verb.config, parsed.model_dump(), "the command line")
 
 
-def _reads(model: type[schema.Settings], source: str) -> bool:
-    from presat.config.load import load_config
+def _reads(model: type[schema.Settings], given: Result) -> bool:
+    from presat.config.load import build
 
     try:
-        load_config(model, source)
+        build(model, given)
     except ConfigError:
         return False
     return True
@@ -368,10 +380,8 @@ def _overview() -> str:
 
 def _fail(error: BaseException, text: str, flags: Flags, code: int) -> int:
     """Report a failure: the message on stderr (with --debug the traceback), with --json an object on stdout too."""
-    if flags.debug:
-        traceback.print_exception(error)
-    else:
-        print(f"presat: {text}", file=sys.stderr)
+    told = "".join(traceback.format_exception(error)).rstrip() if flags.debug else f"presat: {text}"
+    print(printable(masked(told)), file=sys.stderr)
     if flags.json:
-        print(json.dumps({"error": text, "type": type(error).__name__}))
+        print(json.dumps({"error": masked(text), "type": type(error).__name__}))
     return code

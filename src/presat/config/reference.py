@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import get_args
 
-import yaml
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from presat.cli import VERBS
 from presat.config.load import holds_models, preset_names
 from presat.config.schema import TaskConfig
+from presat.config.yamls import dump_inline
 
 INTRO = """# Command reference
 
@@ -59,10 +59,7 @@ def _shown(field: FieldInfo) -> str:
     value = field.get_default(call_default_factory=True)
     if value in (None, ""):
         return ""
-    text = value if isinstance(value, str) else str(value)
-    if isinstance(value, bool | dict | list):
-        text = yaml.safe_dump(value, default_flow_style=True).removesuffix("...\n").strip()
-    return f"`{text}`"
+    return f"`{dump_inline(value) if isinstance(value, bool | dict | list) else value}`"
 
 
 if __name__ == "__main__":

@@ -50,10 +50,10 @@ def run_demo(config: DemoConfig, out: Console) -> dict[str, Any]:
     Raises:
         RunError: a stage failed; the message names it. Finished stages are kept for the next call.
     """
-    from rich.console import Console
     from rich.live import Live
 
     from presat.analysis import summarise
+    from presat.console import make_console
     from presat.report import build_report, summary_table
     from presat.report.terminal import say
     from presat.tracking import open_run
@@ -63,7 +63,7 @@ def run_demo(config: DemoConfig, out: Console) -> dict[str, Any]:
         shutil.rmtree(config.out, ignore_errors=True)
     folders = {branch: config.out / slug(branch) for branch in BRANCHES}
     board = Board(config, {branch: (slug(branch), origin) for branch, (origin, _) in BRANCHES.items()})
-    terminal = Console(stderr=True)
+    terminal = make_console(stderr=True)
     with Live(board.render(None), console=terminal, refresh_per_second=4, transient=True) as live:
         results = run_graph(
             graph(config),

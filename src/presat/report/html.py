@@ -15,16 +15,16 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from presat import __version__
 from presat.analysis.naming import run_names
 from presat.analysis.numbers import Choices, RunSummary, Tone, Verdict
 from presat.analysis.repeats import repeats
 from presat.analysis.summary import summarise
+from presat.config.yamls import dump_yaml
 from presat.report import figures
 from presat.report.samples import Sample, pick_sample
 from presat.report.tables import ENDINGS, REPORT, SIGN, choices_note, rows, shown, to_csv, to_latex, used_columns
+from presat.text import masked, masked_words
 from presat.tracking.state import PLAIN
 
 if TYPE_CHECKING:
@@ -183,8 +183,8 @@ def _origin(run: Run, summary: RunSummary) -> Origin:
         "resumed": f"{len(known['resumed'])} times" if known.get("resumed") else None,
     }
     words = known.get("command_line")
-    command = shlex.join(str(word) for word in words) if isinstance(words, list) else ""
-    config = yaml.safe_dump(dict(run.config), sort_keys=False, allow_unicode=True) if run.config else ""
+    command = shlex.join(masked_words(map(str, words))) if isinstance(words, list) else ""
+    config = masked(dump_yaml(dict(run.config))) if run.config else ""
     status = f"{run.status}: {run.status_reason}" if run.status_reason else run.status
     shown_facts = [(name, _text(value)) for name, value in facts.items() if value not in (None, "")]
     return Origin(summary.name, summary.path, run.kind, status, command, shown_facts, config, summary.notes)

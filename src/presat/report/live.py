@@ -23,7 +23,6 @@ from presat.diagnosis.alarms import constant_answer, reward_hacking
 from presat.errors import ConfigError, RunError
 from presat.metrics import OnlineSaturation, coverage_of, default_tail, find_saturation, is_share, metric_of, smooth
 from presat.report.terminal import short, sparkline
-from presat.text import printable
 from presat.tracking import Run
 from presat.tracking.evaluated import scores_like_the_last
 from presat.tracking.follow import Follower, follow, planned_steps
@@ -69,10 +68,11 @@ def watch_run(
     Raises:
         RunError: the run cannot be read, or with `once` is not there.
     """
-    from rich.console import Console
     from rich.live import Live
 
-    path, console = Path(path), console or Console()
+    from presat.console import make_console
+
+    path, console = Path(path), console or make_console()
     given = {"window": window, "patience": patience, "min_reward": min_reward}
     if once:
         follower = follow(path)
@@ -133,7 +133,7 @@ def live_view(run: Run, seconds_per_step: float | None = None, given: Settings |
         parts.append(Text(f"and {len(run.notes) - MOST_NOTES} more notes: `presat report` has them", style="dim"))
     state = TITLES.get(run.status, run.status)
     reason = f": {run.status_reason}" if run.status_reason and run.status != UNKNOWN else ""
-    title = Text(printable(f"{'/'.join(run.path.parts[-2:])}  ({run.kind})"))
+    title = Text(f"{'/'.join(run.path.parts[-2:])}  ({run.kind})")
     return Panel(Group(*parts), title=title, subtitle=Text(state + reason), width=WIDTH + LABEL + 34)
 
 
@@ -141,7 +141,7 @@ def _waiting(path: Path, why: str) -> RenderableType:
     from rich.text import Text
 
     found = why or f"There is no run at {path} yet."
-    return Text(printable(f"{found}\nWaiting for it; Ctrl-C ends."))
+    return Text(f"{found}\nWaiting for it; Ctrl-C ends.")
 
 
 def _progress(run: Run, pace: float | None) -> str:

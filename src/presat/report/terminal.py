@@ -14,7 +14,6 @@ import numpy as np
 from presat.analysis.estimates import direction
 from presat.analysis.numbers import Tone
 from presat.report.naming import wrap
-from presat.text import printable
 from presat.tracking.state import PLAIN
 
 if TYPE_CHECKING:
@@ -42,7 +41,7 @@ T_SAT_LEGEND = (
 
 def say(out: Console, text: str) -> None:
     """Print a sentence as it is: brackets are no markup, and a long path is not broken over lines."""
-    out.print(printable(text), markup=False, highlight=False, soft_wrap=True)
+    out.print(text, markup=False, emoji=False, highlight=False, soft_wrap=True)
 
 
 def sparkline(values: Iterable[float], width: int = 24, low: float | None = None, high: float | None = None) -> str:
@@ -74,7 +73,7 @@ def summary_table(summaries: Sequence[RunSummary]) -> RenderableType:
     for summary in summaries:
         ending = "" if summary.status in PLAIN else f" ({_ended(summary)})"
         sentence = f"[bold]{escape(summary.name)}[/bold]{escape(ending)}: {_verdict(summary)}."
-        lines.append(Text.from_markup(f"{sentence} {escape(summary.verdict.sentence)}"))
+        lines.append(Text.from_markup(f"{sentence} {escape(summary.verdict.sentence)}", emoji=False))
         if summary.alarms:
             names = ", ".join(alarm.name.replace("_", " ") for alarm in summary.alarms)
             lines.append(Text(f"  ! alarms: {names}"))
@@ -113,6 +112,7 @@ def _table(summaries: Sequence[RunSummary]) -> Table:
     from rich import box
     from rich.markup import escape
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
     columns = _columns(summaries)
@@ -120,11 +120,13 @@ def _table(summaries: Sequence[RunSummary]) -> Table:
     table.add_column("\n" * (lines - 1) + "run", overflow="fold", min_width=12)
     for heading in ("train\nreward", "t_sat", *(heading for heading, _ in columns)):
         justify = "right" if heading == "t_sat" else "left"
-        table.add_column("\n" * (lines - 1 - heading.count("\n")) + heading, justify=justify, no_wrap=True)
+        above = "\n" * (lines - 1 - heading.count("\n"))
+        table.add_column(Text(above + heading), justify=justify, no_wrap=True)
     for summary in summaries:
         reward = arrow(summary.reward) if summary.reward else "none logged"
+        name = f"[bold]{escape(summary.name)}[/bold]\n{_verdict(summary)}"
         cells = [
-            f"[bold]{escape(summary.name)}[/bold]\n{_verdict(summary)}",
+            Text.from_markup(name, emoji=False),
             f"{reward}\n{sparkline(summary.rewards_T, CELL)}",
             f"{_step(summary.t_sat)}\n({_step(summary.t_sat_smoothed)})" if summary.reward else "",
         ]

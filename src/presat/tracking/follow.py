@@ -19,9 +19,9 @@ from typing import Any, Protocol
 from presat.errors import RunError
 from presat.files import Faults, json_lines
 from presat.tracking.open import open_run
-from presat.tracking.readers.ours import read_config
 from presat.tracking.readers.rows import LARGEST, Rows
 from presat.tracking.run import Run
+from presat.tracking.settings import saved_settings
 from presat.tracking.state import ENDED, STATUS, run_state
 from presat.tracking.writer import CONFIG, METRICS
 
@@ -129,7 +129,7 @@ class OurRun:
         with contextlib.suppress(OSError, RunError):  # the configuration only adds detail to the view
             changed = file.stat().st_mtime_ns
             if changed != self._config_time:
-                self._config = read_config(file)
+                self._config = saved_settings(file)
                 self._config_time = changed
 
 

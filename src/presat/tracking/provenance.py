@@ -19,6 +19,7 @@ from presat.files import read_json
 from presat.models.adapters import adapter_hash, is_adapter
 from presat.models.hashes import RESUME_STATE, hash_path, hub_revision
 from presat.models.loading import stands_on
+from presat.text import masked_words
 from presat.types import Problem
 
 PACKAGES = (
@@ -51,7 +52,7 @@ def collect(config: Mapping[str, Any], command: str) -> dict[str, Any]:
     extractions = dict(_find(config, "extraction"))
     return {
         "command": command,
-        "command_line": list(sys.argv),
+        "command_line": masked_words(sys.argv),
         "versions": versions(),
         "git": git_state(Path(__file__).parent),
         "machine": machine(),

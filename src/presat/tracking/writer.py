@@ -20,14 +20,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self, SupportsFloat
 
-import yaml
-
+from presat.config.yamls import dump_yaml
 from presat.errors import RunError
 from presat.files import mend_last_line, read_lines, remove_leftovers, write_atomically
 from presat.tracking.evaluated import EVALUATED, forget_after
 from presat.tracking.lock import RunLock
 from presat.tracking.provenance import PROVENANCE, collect, read_provenance
 from presat.tracking.responses import rollout_files
+from presat.tracking.settings import saved_settings
 from presat.tracking.state import STATUS, Status, Stop, run_state, stop_of
 
 CONFIG, METRICS = "config.yaml", "metrics.jsonl"
@@ -127,7 +127,7 @@ class RunWriter:
         self._started = provenance["started"]
         self._stop = stop_of(self.path) if earlier else None
         self._write_provenance()  # before the configuration, which is nobody's without
-        write_atomically(self.path / CONFIG, yaml.safe_dump(settings, sort_keys=False, allow_unicode=True))
+        write_atomically(self.path / CONFIG, dump_yaml(settings))
         self._write_status("running", "")
 
     def append(self, step: int, metrics: Mapping[str, SupportsFloat | None]) -> None:
@@ -185,7 +185,7 @@ class RunWriter:
         """Put configuration and provenance back as they were: the resumed run had no step left to train."""
         if self._before:
             config, self._provenance = self._before
-            write_atomically(self.path / CONFIG, yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
+            write_atomically(self.path / CONFIG, dump_yaml(config))
             self._write_provenance()
 
     def finish(self, status: Status = "finished", reason: str = "") -> None:
@@ -250,8 +250,7 @@ def _number(value: SupportsFloat | None) -> float | int | None:
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
-    data = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    return data if isinstance(data, dict) else {}
+    return saved_settings(path)
 
 
 def _changes(before: Mapping[str, Any], after: Mapping[str, Any], prefix: str = "") -> dict[str, list[Any]]:
