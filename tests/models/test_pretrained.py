@@ -350,6 +350,11 @@ def test_a_configuration_with_values_that_cannot_be(folder, key):
             assert not loads_or_is_refused(folder)
 
 
+def test_half_a_character_in_the_settings_of_a_tokenizer_which_could_not_be_saved(folder):
+    edit(folder / "tokenizer_config.json", legacy="\ud800")
+    assert "UnicodeEncodeError" in refusal(folder)
+
+
 def test_damaged_files_of_an_adapter(folder, tmp_path):
     adapter = make_adapter(folder, tmp_path / "adapter")
     for name in ("adapter_config.json", "adapter_model.safetensors"):

@@ -45,7 +45,9 @@ def read_tokenizer(name: str, folder: str, trust_remote_code: bool) -> Any:
 
     with opening("tokenizer", name, folder), quiet():
         _refuse_labels_without_end(folder)
-        return AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code)
+        tokenizer: Any = AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code)
+        json.dumps(tokenizer.init_kwargs, ensure_ascii=False, default=str).encode()  # or no checkpoint could be saved
+    return tokenizer
 
 
 def read_model(
