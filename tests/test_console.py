@@ -92,7 +92,7 @@ def test_files_that_hold_escape_sequences(tmp_path, monkeypatch, capsys) -> None
 def test_results_of_an_evaluation_and_sentences(capsys) -> None:
     out = make_console()
     item = SetResult(EVIL, 0, 2, {"avg@1": 0.5}, {})
-    out.print(render(EvalReport(run=Path(EVIL), results=(item,), notes=(EVIL,))))
+    out.print(render(EvalReport(run=Path(EVIL), results=[item], notes=[EVIL])))
     say(out, EVIL)
     said = screen(capsys)
     assert said.count("[bold]:smile:") == 4

@@ -95,7 +95,7 @@ def dump_inline(data: Any) -> str:
 class _Loader(yaml.SafeLoader):
     """PyYAML's safe loader with our scalars, which refuses rather than guesses."""
 
-    yaml_implicit_resolvers: ClassVar[dict[Any, Any]] = {}
+    yaml_implicit_resolvers: ClassVar[dict[Any, Any]] = {}  # pyright: ignore[reportIncompatibleVariableOverride]
 
     def __init__(self, stream: str) -> None:
         super().__init__(stream)
@@ -125,7 +125,7 @@ class _Loader(yaml.SafeLoader):
             raise _problem(f"more than {MOST_NODES:,} keys and values, which no configuration has", event)
         return node
 
-    def compose_mapping_node(self, anchor: str | None) -> yaml.MappingNode:
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
         """Compose a mapping; a key must not stand twice in it."""
         node: yaml.MappingNode = super().compose_mapping_node(anchor)
         lines: dict[tuple[str, str], int] = {}
@@ -161,7 +161,7 @@ class _Loader(yaml.SafeLoader):
 class _Dumper(yaml.SafeDumper):
     """PyYAML's safe dumper, which quotes besides what our loader would read otherwise; no aliases."""
 
-    yaml_implicit_resolvers: ClassVar[dict[Any, Any]] = {
+    yaml_implicit_resolvers: ClassVar[dict[Any, Any]] = {  # pyright: ignore[reportIncompatibleVariableOverride]
         first: list(found) for first, found in yaml.SafeDumper.yaml_implicit_resolvers.items()
     }
 

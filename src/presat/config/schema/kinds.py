@@ -108,10 +108,11 @@ def _word(value: str) -> str:
 def _address(url: str) -> str:
     try:
         parts = urlsplit(url)
-        right = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+        bare = not (parts.query or parts.fragment or any(character.isspace() for character in url))
+        right = bare and parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:  # no such port, a bracket that is not closed
         right = False
-    if not right or parts.query or parts.fragment or any(character.isspace() for character in url):
+    if not right:
         raise ValueError("should be a server's address, `http://HOST:PORT/v1`, and nothing after it")
     return url
 
