@@ -51,7 +51,7 @@ def evaluation(golds: Sequence[str | None], right: int = 5) -> Evaluation:
         left -= 0 if gold is None else 2
         scores = [Score(value, None if gold is None else "1") for value in values]
         group = RolloutGroup(problem(p, gold), (1,), (response, response))
-        classes = [None, None] if gold is None else [0, 0]
+        classes: list[int | None] = [None, None] if gold is None else [0, 0]
         records.append(_Record(p, group, scores, classes, scores[0]))
     return evaluated(records)
 
@@ -69,11 +69,12 @@ def text(*shown: RenderableType, width: int = 80) -> str:
 
 def test_scores_are_means_over_the_labelled_problems_and_say_of_how_many() -> None:
     assert HALF.metrics["avg@2"] == pytest.approx(5 / 6)
-    assert coverage_of(HALF.metrics) == Coverage(6, 3, 3)
-    assert coverage_of(HALF.metrics).sentence == SAID
+    assert coverage_of(HALF.metrics) == (half := Coverage(6, 3, 3))
+    assert half.sentence == SAID
     scores = {name: value for name, value in BARE.metrics.items() if name in ("avg@2", "maj@2", "greedy")}
     assert scores == {"avg@2": None, "maj@2": None, "greedy": None}
-    assert coverage_of(BARE.metrics).sentence == NONE_SAID
+    assert coverage_of(BARE.metrics) == (bare := Coverage(6, 0, 6))
+    assert bare.sentence == NONE_SAID
     assert coverage_of({"avg@2": 1.0}) is None
     assert headline_metric(["judged_problems", "problems", "unlabelled_problems"]) is None
 
@@ -111,8 +112,11 @@ def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_set_without_golds_is_not_the_held_out_score_and_is_named(run_folder: Path) -> None:
     run = open_run(run_folder)
-    assert run.held_out()[0] == "half"
+    held_out = run.held_out()
+    assert held_out is not None
+    assert held_out[0] == "half"
     summary = summarise(run)
+    assert summary.main_set is not None
     assert summary.main_set.name == "half"
     assert summary.notes == [f"half: {SAID}.", f"bare: {NONE_SAID}."]
     assert [alarm.sentence.count("bare") for alarm in alarms(run)] == [0] * len(alarms(run))
