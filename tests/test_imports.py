@@ -13,14 +13,16 @@ SOURCE = Path(presat.__file__).parent
 
 # Each room may import the rooms before it.
 ORDER = (
-    "types", "errors", "text", "files", "config", "metrics", "tasks", "verify", "models", "rollouts", "rewards",
-    "tracking", "evaluation", "diagnosis", "analysis", "training", "study", "report", "demo", "cli", "__main__",
+    "types", "errors", "text", "files", "processes", "config", "metrics", "tasks", "verify", "models", "rollouts",
+    "rewards", "tracking", "evaluation", "diagnosis", "analysis", "training", "study", "report", "demo", "cli",
+    "__main__",
 )  # fmt: skip
 ONLY = {
     "types": set(),
     "errors": set(),
     "text": set(),
     "files": {"errors", "text"},
+    "processes": set(),
     "config": {"errors", "text", "files"},
     "metrics": {"types", "errors"},
 }
