@@ -101,6 +101,7 @@ def test_whatever_ends_it_no_run_seems_to_run(tmp_path, capfd, number, second):
     run = tmp_path / "run"
     process = multiprocessing.get_context("fork").Process(target=work, args=(run, second is not None))
     process.start()
+    assert process.pid is not None
     wait_for(lambda: holds_text(run / "metrics.jsonl"))
     os.kill(process.pid, number)
     if second:

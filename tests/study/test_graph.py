@@ -15,6 +15,7 @@ import pytest
 from tests.test_processes import gone
 from tests.verify.test_pool import HANGS
 
+import presat
 from presat.errors import DataError, RunError, UnfinishedError
 from presat.study import Progress, Stage, run_graph
 from presat.study.graph import _keys, _read_stamps, _result_of, _run_stage, _write_stamp
@@ -118,8 +119,8 @@ if __name__ == "__main__":
 
 
 def test_no_process_of_a_graph_outlives_it(tmp_path: Path) -> None:
-    root = Path(__file__).parents[2]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(root), str(root / "src")])}
+    roots = (Path(__file__).parents[2], Path(presat.__file__).parents[1])
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, roots))}
     driver = subprocess.Popen([sys.executable, "-c", DRIVER, str(tmp_path)], env=environment)
     files, pids = [tmp_path / "x.pids", tmp_path / "y.pids"], []
     deadline = time.monotonic() + 60
