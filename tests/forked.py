@@ -19,7 +19,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-PRELOADED = ("presat.cli", "presat.training", "presat.evaluation.run", "presat.report", "presat.tracking", "datasets")
+PRELOADED = (
+    "presat.cli", "presat.training.grpo.train", "presat.evaluation.run", "presat.report", "presat.tracking", "datasets",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +17,8 @@ from presat.cli import VERBS, main, run
 from presat.config import dump_config, load_config, preset_names
 from presat.config.schema import ModelConfig, OptimConfig, TaskConfig, TrainConfig
 from presat.config.usage import complaint
+from presat.errors import UnfinishedError
+from presat.processes import Terminated
 from presat.tracking import RunWriter, open_run
 
 
@@ -287,26 +289,28 @@ def test_json_reports_failures_too(words, code, kind, capsys) -> None:
 # interruption, configuration
 
 
-def test_an_interrupt_exits_130_and_keeps_the_run(config, tmp_path) -> None:
-    config.steps = 100_000
-    file = tmp_path / "config.yaml"
-    file.write_text(dump_config(config))
-    command = [sys.executable, "-m", "presat", "train", "--config", str(file), "--json"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    log, deadline = config.run / "metrics.jsonl", time.monotonic() + 120
-    while not (log.exists() and log.stat().st_size):
-        assert process.poll() is None, process.stderr.read()
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
-    assert process.returncode == 130, err
-    assert "Traceback" not in err
-    assert err.startswith("presat: Interrupted.")
-    assert json.loads(out)["type"] == "KeyboardInterrupt"
-    ended = open_run(config.run)
-    assert ended.status == "interrupted"
-    assert len(ended.train_rewards()) > 0
+@pytest.mark.parametrize(
+    ("verb", "advice"),
+    [
+        ("train", "Go on with --resume."),
+        ("cpt", "Go on with --resume."),
+        ("demo", "Run the same command again to go on from there."),
+        ("data filter", "Run the same command again to go on from there."),
+        ("data inspect", "Run the same command again."),
+        ("report", "Run the same command again."),
+    ],
+)
+@pytest.mark.parametrize("how", [KeyboardInterrupt(), Terminated(signal.SIGTERM), UnfinishedError("The disk is full.")])
+def test_what_to_do_next_fits_the_verb(monkeypatch, capsys, verb, advice, how) -> None:
+    def stop(*_):
+        raise how
+
+    monkeypatch.setitem(VERBS, verb, replace(VERBS[verb], call=stop))
+    code = run(verb.split())
+    err = capsys.readouterr().err
+    said = {130: "Interrupted. What was saved stays.", 143: "Interrupted: ended by SIGTERM. What was saved stays."}
+    assert err == f"presat: {said.get(code, 'The disk is full.')} {advice}\n"
+    assert code == {KeyboardInterrupt: 130, Terminated: 143, UnfinishedError: 1}[type(how)]
 
 
 def test_dry_run_prints_a_configuration_that_reads_back(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

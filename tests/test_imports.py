@@ -13,9 +13,9 @@ SOURCE = Path(presat.__file__).parent
 
 # Each room may import the rooms before it.
 ORDER = (
-    "types", "errors", "text", "console", "files", "outputs", "config", "metrics", "tasks", "verify", "models",
-    "rollouts", "rewards", "tracking", "evaluation", "diagnosis", "analysis", "training", "study", "report", "demo",
-    "cli", "__main__",
+    "types", "errors", "text", "console", "files", "outputs", "processes", "config", "metrics", "tasks", "verify",
+    "models", "rollouts", "rewards", "tracking", "evaluation", "diagnosis", "analysis", "training", "study", "report",
+    "demo", "cli", "__main__",
 )  # fmt: skip
 ONLY = {
     "types": set(),
@@ -24,6 +24,7 @@ ONLY = {
     "console": {"text"},
     "files": {"errors", "text"},
     "outputs": {"errors", "text", "files"},
+    "processes": set(),
     "config": {"errors", "text", "files"},
     "metrics": {"types", "errors"},
 }

@@ -1,7 +1,8 @@
 """The command line: verbs only. `presat VERB --config FILE.yaml --dotted.override VALUE`.
 
 Each verb is one configuration type (its help: the docstrings in `presat.config.schema`) and one Python call.
-Results go to stdout, progress to stderr. Exit codes: 0 done, 1 failed with a message, 2 wrong usage, 130 interrupted.
+Results go to stdout, progress to stderr. Exit codes: 0 done, 1 failed with a message, 2 wrong usage, 130 interrupted,
+129 and 143 ended by SIGHUP (the terminal was closed) and SIGTERM.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from typing import TYPE_CHECKING, Any
 
 from presat import __version__
 from presat.config import schema
-from presat.errors import ConfigError, PresatError, nearest
+from presat.errors import ConfigError, PresatError, UnfinishedError, nearest
+from presat.processes import Terminated, ended_by_signals, exit_code, how_it_ended, say_last_words
 from presat.text import masked, printable
 
 if TYPE_CHECKING:
@@ -29,14 +31,27 @@ if TYPE_CHECKING:
 
 Result = dict[str, Any]
 
+AGAIN = "Run the same command again."
+FROM_THERE = "Run the same command again to go on from there."
+RESUME = "Go on with --resume."
+
 
 @dataclass(frozen=True)
 class Verb:
-    """One verb: the question it answers, its configuration, the call behind it, and a preset it starts from."""
+    """One verb.
+
+    Attributes:
+        question: what it answers.
+        config: its configuration.
+        call: what is behind it.
+        again: what to do after it was interrupted.
+        preset: the preset it starts from.
+    """
 
     question: str
     config: type[schema.Settings]
     call: Callable[[Any, Console], Result]
+    again: str = AGAIN
     preset: str | None = None
 
 
@@ -185,17 +200,19 @@ def _report(config: schema.ReportConfig, out: Console) -> Result:
 
 
 VERBS: dict[str, Verb] = {
-    "demo": Verb("Show me: the whole idea on a tiny model, on a CPU, in minutes.", schema.DemoConfig, _demo, "demo"),
+    "demo": Verb(
+        "Show me: the whole idea on a tiny model, on a CPU, in minutes.", schema.DemoConfig, _demo, FROM_THERE, "demo"
+    ),
     "data inspect": Verb("What is in this data, and does every gold answer verify?", schema.InspectConfig, _inspect),
-    "data filter": Verb("Which problems does my model solve sometimes?", schema.FilterConfig, _filter),
+    "data filter": Verb("Which problems does my model solve sometimes?", schema.FilterConfig, _filter, FROM_THERE),
     "data subset": Verb("N problems across the range of difficulty.", schema.SubsetConfig, _subset),
-    "data corrupt": Verb("What if a share of the labels is wrong?", schema.CorruptConfig, _corrupt),
+    "data corrupt": Verb("What if a share of the labels is wrong?", schema.CorruptConfig, _corrupt, FROM_THERE),
     "data sft": Verb("Thinking and Non-Thinking SFT sets from one file of traces.", schema.TracesConfig, _traces),
-    "data pack": Verb("How many tokens of text are there, made ready for `cpt`?", schema.PackConfig, _pack),
-    "cpt": Verb("Continue pre-training on domain text.", schema.CptConfig, _stage("cpt")),
-    "sft": Verb("Fine-tune on worked solutions, thinking or not.", schema.SftConfig, _stage("sft")),
-    "train": Verb("Train with GRPO under the supervision I have.", schema.TrainConfig, _stage("train")),
-    "eval": Verb("How good is this model: avg@k, pass@k, maj@k, greedy.", schema.EvalConfig, _eval),
+    "data pack": Verb("How many tokens of text are there, made ready for `cpt`?", schema.PackConfig, _pack, FROM_THERE),
+    "cpt": Verb("Continue pre-training on domain text.", schema.CptConfig, _stage("cpt"), RESUME),
+    "sft": Verb("Fine-tune on worked solutions, thinking or not.", schema.SftConfig, _stage("sft"), RESUME),
+    "train": Verb("Train with GRPO under the supervision I have.", schema.TrainConfig, _stage("train"), RESUME),
+    "eval": Verb("How good is this model: avg@k, pass@k, maj@k, greedy.", schema.EvalConfig, _eval, FROM_THERE),
     "watch": Verb("What is this run doing now; has it saturated?", schema.WatchConfig, _watch),
     "report": Verb("One page (and tables) for one run or many.", schema.ReportConfig, _report),
 }
@@ -219,18 +236,25 @@ def main(argv: list[str] | None = None) -> None:
         os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
     else:
         os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
-    try:
-        code = run(arguments)
-        sys.stdout.flush()
-    except BrokenPipeError:  # nobody reads on (`| head`): a quiet end, with nowhere to go for Python's own last flush
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 1
+    with ended_by_signals() as asked:
+        try:
+            code = run(arguments)
+            sys.stdout.flush()
+        except KeyboardInterrupt as error:  # while the end of the command was told
+            code = exit_code(error)
+        except OSError as error:  # nobody reads on (`| head`, a closed terminal), or the disk it goes to is full
+            code = 1 if isinstance(error, BrokenPipeError) or asked.error else _fail(error, _refused(error), Flags(), 1)
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nowhere to go for Python's own last flush
+        if asked.error is not None:
+            say_last_words(how_it_ended(asked.error))
+            if isinstance(asked.error, Terminated):  # Ctrl-C is also the way to leave `watch`
+                code = exit_code(asked.error)
     sys.exit(code)
 
 
 def run(argv: list[str]) -> int:
     """Run one command line and return its exit code."""
-    flags = Flags()
+    flags, again = Flags(), ""
     try:
         words = _take_flags(argv, flags)
         if not words or words[0] in ("-h", "--help", "help"):
@@ -240,22 +264,32 @@ def run(argv: list[str]) -> int:
             print(f"presat {__version__}")
             return 0
         name, verb, rest = _find_verb(words)
+        again = verb.again
         return _execute(verb, _parse(name, verb, rest, flags), flags)
     except KeyboardInterrupt as error:
-        return _fail(error, "Interrupted. What was saved stays; training verbs go on with --resume.", flags, code=130)
+        how = f": {how_it_ended(error)}" if isinstance(error, Terminated) else ""
+        with contextlib.suppress(OSError):  # the terminal may be what is gone
+            _fail(error, f"Interrupted{how}. What was saved stays. {again}".rstrip(), flags, 0)
+        return exit_code(error)
     except ConfigError as error:
         return _fail(error, str(error), flags, code=2)
+    except UnfinishedError as error:
+        return _fail(error, f"{error} {again}", flags, code=1)
     except PresatError as error:
         return _fail(error, str(error), flags, code=1)
     except OSError as error:  # a full disk, a file without rights: the machine's trouble, not a bug
         if isinstance(error, BrokenPipeError) and _reader_is_gone():
             raise
-        return _fail(error, f"The system refused: {error}.", flags, code=1)
+        return _fail(error, _refused(error), flags, code=1)
     except Exception as error:  # noqa: BLE001  (the last resort of a command line: say it is a bug, exit non-zero)
         text = f"Unexpected {type(error).__name__}: {error}\nThis is a bug in presat; --debug shows where."
         return _fail(error, text, flags, code=1)
     except SystemExit as stop:  # tyro ends so after --help
         return stop.code if isinstance(stop.code, int) else 1
+
+
+def _refused(error: OSError) -> str:
+    return f"The system refused: {error}."
 
 
 def _reader_is_gone() -> bool:

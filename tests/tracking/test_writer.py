@@ -332,6 +332,15 @@ def test_a_run_is_not_overwritten_by_accident(tmp_path):
     assert (path / "mine.txt").read_text() == "keep"
 
 
+def test_a_killed_run_is_not_said_to_be_running(tmp_path):
+    path = tmp_path / "run"
+    write(path, [1, 2])
+    status = json.loads((path / "status.json").read_text())
+    (path / "status.json").write_text(json.dumps({**status, "status": "running"}))
+    with pytest.raises(RunError, match=r"already holds a run \(interrupted\)"):
+        RunWriter(path, CONFIG, "train")
+
+
 def test_a_run_that_logged_nothing_may_start_again(tmp_path):
     with pytest.raises(ZeroDivisionError), RunWriter(tmp_path / "run", CONFIG, "train"):
         1 / 0  # noqa: B018

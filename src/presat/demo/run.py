@@ -8,13 +8,13 @@ advance; what is not the paper's is the scale.
 
 from __future__ import annotations
 
-import shutil
 import time
 from typing import TYPE_CHECKING, Any
 
 from presat.config.schema import DemoConfig
 from presat.demo.arithmetic import same_everywhere
 from presat.demo.board import Board
+from presat.demo.folder import claim, remove
 from presat.demo.stages import SOLVE_SAMPLES, continue_pretraining, finetune, pretrain, reinforce
 from presat.study import Stage, run_graph
 
@@ -48,7 +48,8 @@ def run_demo(config: DemoConfig, out: Console) -> dict[str, Any]:
     """Run (or finish) the demo, print its one screen and write `report.html`; return the numbers.
 
     Raises:
-        RunError: a stage failed; the message names it. Finished stages are kept for the next call.
+        RunError: a stage failed (the message names it; finished stages are kept for the next call), the folder is not
+            the demo's, or another demo runs there.
     """
     from rich.live import Live
 
@@ -59,8 +60,13 @@ def run_demo(config: DemoConfig, out: Console) -> dict[str, Any]:
     from presat.tracking import open_run
 
     began = time.monotonic()
-    if config.fresh:
-        shutil.rmtree(config.out, ignore_errors=True)
+    made = made_in(config.out)
+    claim(config.out, [path.name for path in made])
+
+    def start_over() -> None:
+        for path in made:
+            remove(path)
+
     folders = {branch: config.out / slug(branch) for branch in BRANCHES}
     board = Board(config, {branch: (slug(branch), origin) for branch, (origin, _) in BRANCHES.items()})
     terminal = make_console(stderr=True)
@@ -71,6 +77,7 @@ def run_demo(config: DemoConfig, out: Console) -> dict[str, Any]:
             config.workers,
             lambda progress: live.update(board.render(progress)),
             environment=same_everywhere(),
+            prepare=start_over if config.fresh else None,
         )
     runs = [open_run(folder / "rl") for folder in folders.values()]
     summaries = [summarise(run, name=branch) for run, branch in zip(runs, folders, strict=True)]
@@ -88,6 +95,12 @@ def run_demo(config: DemoConfig, out: Console) -> dict[str, Any]:
         "stages": results,
         "runs": [summary.to_json() for summary in summaries],
     }
+
+
+def made_in(out: Path) -> list[Path]:
+    """Return all that a demo makes in its folder, the records of finished stages first: they name the others."""
+    reports = [f"report.{ending}" for ending in ("html", "csv", "tex")]
+    return [out / name for name in ("stages", "logs", "init", "base", "cpt", *map(slug, BRANCHES), *reports)]
 
 
 def graph(config: DemoConfig) -> list[Stage]:

@@ -21,8 +21,9 @@ from types import TracebackType
 from typing import Any, Protocol, Self, SupportsFloat
 
 from presat.config.yamls import dump_yaml
-from presat.errors import RunError
+from presat.errors import RunError, UnfinishedError
 from presat.files import mend_last_line, read_lines, remove_leftovers, write_atomically
+from presat.processes import at_the_last, held_back, how_it_ended
 from presat.tracking.evaluated import EVALUATED, forget_after
 from presat.tracking.lock import RunLock
 from presat.tracking.provenance import PROVENANCE, collect, read_provenance
@@ -134,7 +135,8 @@ class RunWriter:
         """Add one line to metrics.jsonl. A value that is None or not finite is written as null and read as NaN.
 
         Raises:
-            RunError: the line cannot be written (a full disk, for instance), or the writer is closed.
+            UnfinishedError: the line cannot be written (a full disk, for instance).
+            RunError: the writer is closed.
         """
         if self._closed:
             raise RunError(f"The run in {self.path} is closed; nothing more can be logged to it.")
@@ -147,9 +149,7 @@ class RunWriter:
                 os.fsync(self._file.fileno())
                 self._synced = time.monotonic()
         except OSError as error:
-            raise RunError(
-                f"Cannot write {self.path / METRICS}: {error.strerror}. Free some space and resume."
-            ) from error
+            raise UnfinishedError(f"Cannot write {self.path / METRICS}: {error.strerror}. Free some space.") from error
 
     def note_provenance(self, **facts: Any) -> None:
         """Add JSON-able facts to provenance.json, for instance `data={...: hash_problems(...)}`."""
@@ -201,17 +201,22 @@ class RunWriter:
             self._lock.release()
 
     def __enter__(self) -> Self:
+        at_the_last(self._interrupted)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if error is None:
-            self.finish()
-        elif isinstance(error, KeyboardInterrupt):
-            self.finish("interrupted", "interrupted from the keyboard")
-        else:
-            self.finish("failed", f"{type(error).__name__}: {error}")
+        with held_back():
+            if error is None:
+                self.finish()
+            elif isinstance(error, KeyboardInterrupt):
+                self._interrupted(how_it_ended(error))
+            else:
+                self.finish("failed", f"{type(error).__name__}: {error}")
+
+    def _interrupted(self, how: str) -> None:
+        self.finish("interrupted", how)
 
     def _write_provenance(self) -> None:
         write_atomically(self.path / PROVENANCE, json.dumps(self._provenance, indent=2, default=str))
