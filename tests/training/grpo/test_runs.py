@@ -8,6 +8,7 @@ import io
 import itertools
 import json
 import re
+import shutil
 from pathlib import Path
 
 import polars as pl
@@ -171,6 +172,63 @@ def test_a_finished_run_resumes_to_nothing(toy_config):
     assert all(torch.equal(w, before[name]) for name, w in weights(toy_config.run, 2).items())
     with pytest.raises(RunError, match="already holds a run"):
         run_train(toy_config, quiet=True)
+
+
+STATE = ("optimizer.pt", "scheduler.pt", "rng_state.pth", "trainer_state.json")
+SAVED = (*STATE, "model.safetensors", "config.json", "tokenizer.json", "tokenizer_config.json", "training_args.bin")
+
+
+@pytest.fixture
+def goes_on(unbroken, tmp_path):
+    """The finished run in a folder of the test's own, to be gone on with for a step."""
+    shutil.copytree(unbroken.run, tmp_path / "run")
+    return unbroken.model_copy(update={"run": tmp_path / "run", "steps": 8, "resume": True})
+
+
+def everything(run: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in run.rglob("*") if path.is_file() and not path.name.startswith(".")}
+
+
+@pytest.mark.parametrize("name", SAVED)
+def test_a_damaged_checkpoint_is_refused_in_one_sentence_and_the_run_left_as_it_is(goes_on, name):
+    """Cut short it has another size; of the same size it cannot be read; without it there is no checkpoint."""
+    file = goes_on.run / "checkpoints" / "step_7" / name
+    whole = file.read_bytes()
+    for content, fault in (
+        (whole[: len(whole) // 2], "has .* bytes and was saved with"),
+        (bytes(len(whole)), "is damaged"),
+        (None, "is missing"),
+    ):
+        if name == "training_args.bin" and fault == "is damaged":
+            continue  # nobody opens it
+        file.unlink() if content is None else file.write_bytes(content)
+        before = everything(goes_on.run)
+        with pytest.raises(
+            RunError, match=rf"cannot go on from \S*step_7: {name} {fault}.*goes on from step_6\.$"
+        ) as refusal:
+            run_train(goes_on, quiet=True)
+        assert "weights_only" not in str(refusal.value)
+        assert everything(goes_on.run) == before
+
+
+class Payload:
+    """What unpickles to the writing of a file."""
+
+    def __init__(self, place: Path) -> None:
+        self.place = place
+
+    def __reduce__(self):
+        return Path.touch, (self.place,)
+
+
+@pytest.mark.parametrize("name", ["optimizer.pt", "scheduler.pt", "rng_state.pth"])
+def test_a_checkpoint_runs_no_code(goes_on, name, tmp_path):
+    folder = goes_on.run / "checkpoints" / "step_7"
+    torch.save({"state": Payload(tmp_path / "ran")}, folder / name)
+    (folder / "resume_files.json").unlink()
+    with pytest.raises(RunError, match=f"{name} is damaged"):
+        run_train(goes_on, quiet=True)
+    assert not (tmp_path / "ran").exists()
 
 
 def test_a_saturated_run_stops_and_says_why(unbroken, toy_config):

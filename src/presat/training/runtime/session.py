@@ -17,6 +17,7 @@ from presat.tracking import RunWriter
 from presat.tracking.checkpoints import checkpoint_step, discard_partial, newest_checkpoint
 from presat.tracking.progress import Progress
 from presat.training.runtime.launch import launch_notes, process_count, refuse_contradictions
+from presat.training.runtime.restore import refuse_damaged
 
 LOG = logging.getLogger("presat")
 
@@ -56,18 +57,21 @@ def open_session(config: TrainConfig | CptConfig | SftConfig, command: str, quie
 
     Raises:
         ConfigError: a setting would do nothing, or the launcher was told something that contradicts the configuration.
-        RunError: the directory is busy, cannot be written, or holds a run and `resume` is not set.
+        RunError: the directory is busy, cannot be written, or holds a run and `resume` is not set; or the newest
+            checkpoint lacks something or is damaged, which leaves the directory as it is.
     """
     refuse_unused(config)
     refuse_contradictions(config)
     first = os.environ.get("RANK", "0") == "0"
     use_cpu(config.threads, config.onednn)
     checkpoints = config.run / "checkpoints"
+    resume_from = newest_checkpoint(checkpoints) if config.resume else None
+    if resume_from is not None:
+        refuse_damaged(resume_from)
     with contextlib.ExitStack() as stack:
         stack.enter_context(quiet_libraries())
         writer = stack.enter_context(RunWriter(config.run, config, command, resume=config.resume)) if first else None
         progress = stack.enter_context(Progress(f"{command} {config.run.name}", quiet or not first))
-        resume_from = newest_checkpoint(checkpoints) if config.resume else None
         done = (checkpoint_step(resume_from) or 0) if resume_from else 0
         if writer is not None and config.resume:
             discard_partial(checkpoints)
