@@ -231,6 +231,26 @@ def _lines(whole):
         start += len(line) + 1
 
 
+def test_damaged_lines_in_the_middle_outlive_a_resume_and_are_said(tmp_path, caplog):
+    """Cut out, they would be gone for good, and the step they logged without a trace."""
+    write(tmp_path / "run", [1, 2, 3, 4])
+    log = tmp_path / "run" / "metrics.jsonl"
+    first, second, third, fourth = log.read_bytes().splitlines(keepends=True)
+    odd = [second[:9] + b"\xff\n", b"\x00" * 40 + b"\n", b'{"step": "two",  "reward": 1}\n', b'{"reward": NaN}\n']
+    before, after = [first, odd[0], b"\n", odd[1], odd[2], odd[3], third], [b"{\n", fourth, b'{"step": 5, "rew']
+    log.write_bytes(b"".join([*before, *after]))
+    with RunWriter(tmp_path / "run", CONFIG, "train", resume=True) as writer:
+        writer.truncate_after(3)
+        assert log.read_bytes() == b"".join(before)
+        writer.append(4, {"reward": 0.9})
+    assert f"The last line of {log} was torn" in caplog.text
+    assert f"2 lines of {log} cannot be read. They stay as they are" in caplog.text
+    assert [note for note in open_run(tmp_path / "run").notes if "Line" in note] == [
+        "Line 2 of metrics.jsonl is not a JSON object and was skipped.",
+        "Line 4 of metrics.jsonl is not a JSON object and was skipped.",
+    ]
+
+
 def test_a_damaged_line_in_the_middle_is_named(tmp_path):
     write(tmp_path / "run", [1, 2])
     log = tmp_path / "run" / "metrics.jsonl"

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import math
 import os
 import shutil
@@ -23,7 +24,7 @@ from typing import Any, Protocol, Self, SupportsFloat
 import yaml
 
 from presat.errors import RunError
-from presat.files import mend_last_line, read_json, read_lines, remove_leftovers, write_atomically
+from presat.files import keep_lines, mend_last_line, read_json, remove_leftovers, write_atomically
 from presat.tracking.evaluated import EVALUATED, forget_after
 from presat.tracking.lock import RunLock
 from presat.tracking.provenance import collect
@@ -35,6 +36,9 @@ OURS = (
     CONFIG, PROVENANCE, METRICS, STATUS, EVALUATED, "rollouts", "checkpoints", "sft_examples", "logs", "report.html",
 )  # fmt: skip
 SYNC_S = 1.0
+LOG = logging.getLogger("presat")
+TORN = "The last line of %s was torn (the run was killed while writing it) and is cut off."
+UNREAD = "%d lines of %s cannot be read. They stay as they are; whatever they logged is not known."
 
 
 class Dumpable(Protocol):
@@ -111,7 +115,8 @@ class RunWriter:
             )
         for folder in (self.path, *self.path.glob("rollouts/*")):
             remove_leftovers(folder)
-        mend_last_line(self.path / METRICS)
+        if mend_last_line(self.path / METRICS):
+            LOG.warning(TORN, self.path / METRICS)
         provenance = {"started": _now(), **collect(settings, command)}
         self._before = (_read_yaml(self.path / CONFIG), earlier) if earlier else None
         if earlier:
@@ -155,14 +160,21 @@ class RunWriter:
         """Forget everything logged after `step`: metric lines and saved responses, of training and of evaluations.
 
         A resumed run calls this with the step of the checkpoint it starts from, so that nothing is logged twice. A
-        decision to stop at a later step is forgotten with it: the run comes to it once more.
+        decision to stop at a later step is forgotten with it: the run comes to it once more. Lines that cannot be read
+        stay where they stand before others that stay, and are said.
+
+        Raises:
+            RunError: the log or a file of responses cannot be changed.
         """
         if self._stop is not None and self._stop.step > step:
             self.note_stop(None)
         self._file.close()
-        rows, _ = read_lines(self.path / METRICS)
-        kept = [json.dumps(row) for row in rows if row.get("step", 0) <= step]
-        write_atomically(self.path / METRICS, "".join(line + "\n" for line in kept))
+        try:
+            unread = keep_lines(self.path / METRICS, lambda row: not _later(row, step))
+        except OSError as error:
+            raise RunError(f"Cannot cut {self.path / METRICS} at step {step}: {error.strerror}.") from error
+        if unread:
+            LOG.warning(UNREAD, unread, self.path / METRICS)
         self._file = (self.path / METRICS).open("ab")
         for split in ("train", "eval"):
             for saved_at, file in rollout_files(self.path, split):
@@ -233,6 +245,12 @@ def _remove(path: Path) -> None:
             path.unlink(missing_ok=True)
     except OSError as error:
         raise RunError(f"Cannot delete {path}: {error.strerror}.") from error
+
+
+def _later(row: Mapping[str, Any], step: int) -> bool:
+    """Whether a logged line is of a later step; one without a step that is a number is of none."""
+    at = row.get("step")
+    return isinstance(at, int | float) and at > step
 
 
 def _number(value: SupportsFloat | None) -> float | int | None:

@@ -60,6 +60,11 @@ def test_a_run_leaves_a_whole_directory(unbroken):
     assert all(row["learning_rate"] == 1e-3 for row in rows[1:])
 
 
+def test_checkpoints_do_not_grow_with_the_log(unbroken):
+    for file in (unbroken.run / "checkpoints").glob("*/trainer_state.json"):
+        assert json.loads(file.read_text())["log_history"] == []
+
+
 def test_responses_are_kept_with_their_rewards(unbroken):
     files = sorted((unbroken.run / "rollouts" / "train").iterdir())
     assert [f.name for f in files] == [f"step_{s:06d}.parquet" for s in range(1, 8)]
