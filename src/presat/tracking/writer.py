@@ -29,6 +29,7 @@ from presat.tracking.evaluated import EVALUATED, forget_after
 from presat.tracking.lock import RunLock
 from presat.tracking.provenance import collect
 from presat.tracking.responses import rollout_files
+from presat.tracking.settings import Changes, changes, worth_saying
 from presat.tracking.state import STATUS, Status, Stop, run_state, stop_of
 
 CONFIG, PROVENANCE, METRICS = "config.yaml", "provenance.json", "metrics.jsonl"
@@ -59,6 +60,10 @@ class RunWriter:
         resume: go on with the run that is there. Its log is mended; call `truncate_after` with the checkpoint's step.
         overwrite: delete the run that is there (its own files only) and start afresh.
 
+    Attributes:
+        path: the run directory.
+        changed: settings of a resumed run that are others than they were.
+
     Raises:
         RunError: the directory is busy, cannot be written, holds a run and neither `resume` nor `overwrite` is set, or
             holds a run of another command.
@@ -82,9 +87,11 @@ class RunWriter:
             raise RunError(
                 f"Cannot make the run directory {self.path}: {error.strerror}. Choose one you may write to."
             ) from error
+        self.changed: Changes = {}
+        defaults = {} if isinstance(config, Mapping) else type(config)().model_dump(mode="json")
         self._lock = RunLock(self.path)
         try:
-            self._prepare(settings, command, resume, overwrite)
+            self._prepare(settings, defaults, command, resume, overwrite)
             self._file = (self.path / METRICS).open("ab")
         except OSError as error:
             self._lock.release()
@@ -95,7 +102,9 @@ class RunWriter:
         self._synced = time.monotonic()
         self._closed = False
 
-    def _prepare(self, settings: dict[str, Any], command: str, resume: bool, overwrite: bool) -> None:
+    def _prepare(
+        self, settings: dict[str, Any], defaults: dict[str, Any], command: str, resume: bool, overwrite: bool
+    ) -> None:
         earlier = read_json(self.path / PROVENANCE)
         if _holds_run(self.path) and not resume:
             if not overwrite:
@@ -119,10 +128,12 @@ class RunWriter:
             LOG.warning(TORN, self.path / METRICS)
         provenance = {"started": _now(), **collect(settings, command)}
         self._before = (_read_yaml(self.path / CONFIG), earlier) if earlier else None
-        if earlier:
-            changed = _changes(_read_yaml(self.path / CONFIG), settings)
-            again = {**provenance, "changed_settings": changed}
-            provenance = {**earlier, "resumed": [*earlier.get("resumed", []), again]}
+        self._again: dict[str, Any] = {}
+        if self._before:
+            self.changed = worth_saying(changes(self._before[0], settings), defaults)
+            self._again = {**provenance, "changed_settings": self.changed}
+            before = earlier.get("resumed")
+            provenance = {**earlier, "resumed": [*(before if isinstance(before, list) else []), self._again]}
         self._provenance = provenance
         self._started = provenance["started"]
         self._stop = stop_of(self.path) if earlier else None
@@ -168,18 +179,21 @@ class RunWriter:
         """
         if self._stop is not None and self._stop.step > step:
             self.note_stop(None)
+        if self._again:
+            self._again["from_step"] = max(step, 0)
+            self._write_provenance()
         self._file.close()
         try:
             unread = keep_lines(self.path / METRICS, lambda row: not _later(row, step))
+            self._file = (self.path / METRICS).open("ab")
+            for split in ("train", "eval"):
+                for saved_at, file in rollout_files(self.path, split):
+                    if saved_at > step:
+                        file.unlink()
         except OSError as error:
-            raise RunError(f"Cannot cut {self.path / METRICS} at step {step}: {error.strerror}.") from error
+            raise RunError(f"Cannot cut the log of {self.path} at step {step}: {error}. Check your rights.") from error
         if unread:
             LOG.warning(UNREAD, unread, self.path / METRICS)
-        self._file = (self.path / METRICS).open("ab")
-        for split in ("train", "eval"):
-            for saved_at, file in rollout_files(self.path, split):
-                if saved_at > step:
-                    file.unlink()
         forget_after(self.path, step)
 
     def note_stop(self, stop: Stop | None) -> None:
@@ -263,20 +277,11 @@ def _number(value: SupportsFloat | None) -> float | int | None:
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
-    data = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise RunError(f"{path} cannot be read as YAML ({error}). Restore it, or delete it to go on.") from error
     return data if isinstance(data, dict) else {}
-
-
-def _changes(before: Mapping[str, Any], after: Mapping[str, Any], prefix: str = "") -> dict[str, list[Any]]:
-    """Settings that differ, by dotted name: [before, after]."""
-    found: dict[str, list[Any]] = {}
-    for name in [*before, *(name for name in after if name not in before)]:
-        old, new = before.get(name), after.get(name)
-        if isinstance(old, Mapping) and isinstance(new, Mapping):
-            found.update(_changes(old, new, f"{prefix}{name}."))
-        elif old != new:
-            found[f"{prefix}{name}"] = [old, new]
-    return found
 
 
 def _now() -> str:

@@ -163,7 +163,7 @@ def test_a_killed_run_resumes_to_the_same_weights(unbroken, toy_model, tmp_path)
     assert status(config.run)["status"] == "finished"
 
 
-def test_a_finished_run_resumes_to_nothing(toy_config):
+def test_a_finished_run_resumes_to_nothing(toy_config, caplog):
     toy_config.steps, toy_config.eval.sets = 2, []
     run_train(toy_config, quiet=True)
     before = weights(toy_config.run, 2)
@@ -172,6 +172,7 @@ def test_a_finished_run_resumes_to_nothing(toy_config):
     other = {"resume": True, "steps": 1, "optim": toy_config.optim.model_copy(update={"lr": 1e-5})}
     run_train(toy_config.model_copy(update=other), quiet=True)
     assert [(toy_config.run / name).read_text() for name in ("config.yaml", "provenance.json")] == records
+    assert "has done 2 steps of 1: nothing is left to do. To train on, resume it with more steps." in caplog.text
     run_train(toy_config.model_copy(update={"resume": True}), quiet=True)
     assert status(toy_config.run)["status"] == "finished"
     assert all(torch.equal(w, before[name]) for name, w in weights(toy_config.run, 2).items())
@@ -313,7 +314,9 @@ def test_a_stopped_run_stays_stopped_until_the_settings_that_stopped_it_are_chan
     run_train(rising.model_copy(update={"resume": True, "stop": never}), quiet=True)
     assert (lines(rising.run)[-1]["step"], status(rising.run)["status"]) == (12, "finished")
     assert "stop" not in status(rising.run)
-    assert caplog.text == ""
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{rising.run} goes on with other settings than it had: stop.when 'saturated' -> 'never'."
+    ]
 
 
 def test_a_stopped_run_goes_on_under_a_longer_patience(rising):
@@ -498,12 +501,16 @@ def test_batches_that_split_a_group_are_refused(toy_config):
     assert not toy_config.run.exists()
 
 
-def test_a_resumed_run_takes_the_learning_rate_it_is_given(toy_config):
+def test_a_resumed_run_takes_the_learning_rate_it_is_given(toy_config, caplog):
     toy_config.steps, toy_config.eval.sets = 2, []
     run_train(toy_config, quiet=True)
+    assert caplog.text == ""
     lower = toy_config.optim.model_copy(update={"lr": 1e-5})
     run_train(toy_config.model_copy(update={"resume": True, "steps": 3, "optim": lower}), quiet=True)
     assert [row["learning_rate"] for row in lines(toy_config.run)] == [1e-3, 1e-3, 1e-5]
+    said = "the run had other settings: optim.lr 0.001 -> 1e-05, steps 2 -> 3."
+    assert said.replace("the run had", "goes on with").replace("settings:", "settings than it had:") in caplog.text
+    assert [note for note in open_run(toy_config.run).notes if "settings" in note] == [f"From step 3 on {said}"]
 
 
 def test_what_is_logged_does_not_depend_on_the_micro_batch(toy_model, tmp_path):

@@ -13,6 +13,7 @@ from presat.files import read_json, read_lines
 from presat.tracking.evaluated import changes
 from presat.tracking.readers.rows import collect_rows
 from presat.tracking.run import Run
+from presat.tracking.settings import resumed_notes
 from presat.tracking.state import run_state
 from presat.tracking.writer import CONFIG, METRICS, PROVENANCE
 
@@ -34,7 +35,7 @@ def read_presat(path: Path) -> Run:
         provenance=provenance,
         status=state.status,
         status_reason=state.reason,
-        notes=notes + more + _notes(provenance) + changes(path),
+        notes=notes + more + _notes(provenance) + list(resumed_notes(provenance)) + changes(path),
     )
 
 

@@ -16,10 +16,13 @@ from presat.models.libraries import quiet_libraries
 from presat.tracking import RunWriter
 from presat.tracking.checkpoints import checkpoint_step, discard_partial, newest_checkpoint
 from presat.tracking.progress import Progress
+from presat.tracking.settings import told
 from presat.training.runtime.launch import launch_notes, process_count, refuse_contradictions
 from presat.training.runtime.restore import refuse_damaged
 
 LOG = logging.getLogger("presat")
+CHANGED = "%s goes on with other settings than it had: %s"
+NOTHING_LEFT = "%s has done %d steps of %d: nothing is left to do. To train on, resume it with more steps."
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,12 @@ class Session:
     progress: Progress
     resume_from: Path | None
     done: int
+
+    def leave(self, steps: int) -> None:
+        """Leave a resumed run that has done all its steps, or more, as it is, and say so."""
+        if self.writer is not None:
+            self.writer.nothing_to_do()
+            LOG.warning(NOTHING_LEFT, self.writer.path, self.done, steps)
 
 
 @contextlib.contextmanager
@@ -76,6 +85,8 @@ def open_session(config: TrainConfig | CptConfig | SftConfig, command: str, quie
         if writer is not None and config.resume:
             discard_partial(checkpoints)
             writer.truncate_after(done if resume_from else -1)
+            if writer.changed:
+                LOG.warning(CHANGED, config.run, told(writer.changed))
         if writer is not None and (notes := launch_notes(config)):
             writer.note_provenance(notes=notes)
             for note in notes:

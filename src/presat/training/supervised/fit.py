@@ -183,8 +183,7 @@ def fit(
     """
     micro = micro_batch(batch, config.micro_batch, run.processes)
     if run.done >= steps:
-        if run.writer is not None:
-            run.writer.nothing_to_do()
+        run.leave(steps)
         return
     trainer = Trainer(
         model=model,
