@@ -25,14 +25,14 @@ import yaml
 
 from presat.errors import RunError
 from presat.files import keep_lines, mend_last_line, read_json, remove_leftovers, write_atomically
-from presat.tracking.evaluated import EVALUATED, forget_after
+from presat.tracking.evaluated import EVALUATED, METRICS, forget_after
 from presat.tracking.lock import RunLock
 from presat.tracking.provenance import collect
 from presat.tracking.responses import rollout_files
 from presat.tracking.settings import Changes, changes, worth_saying
 from presat.tracking.state import STATUS, Status, Stop, run_state, stop_of
 
-CONFIG, PROVENANCE, METRICS = "config.yaml", "provenance.json", "metrics.jsonl"
+CONFIG, PROVENANCE = "config.yaml", "provenance.json"
 OURS = (
     CONFIG, PROVENANCE, METRICS, STATUS, EVALUATED, "rollouts", "checkpoints", "sft_examples", "logs", "report.html",
 )  # fmt: skip
