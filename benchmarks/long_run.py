@@ -2,8 +2,8 @@
 
     .venv/bin/python benchmarks/long_run.py [STEPS] [FOLDER]
 
-Prints the slope of the memory after the first steps, the median time of a step at the start and at the end,
-and how many files of which size are left. Every 25th step is evaluated and saved, which is where things pile up.
+Prints the slope of the memory after the first steps, what a step takes at the start and at the end, and how many files
+of which size are left. Every 25th step is evaluated and saved, which is where things pile up.
 """
 
 from __future__ import annotations
@@ -53,25 +53,25 @@ def settings(folder: Path, steps: int) -> TrainConfig:
     )
 
 
-class Memory(threading.Thread):
-    """Notes the memory of this process now and then: `looks`, seconds since the epoch and MB."""
+class Watch(threading.Thread):
+    """Looks at this process now and then: `looks`, seconds since the epoch, MB of memory, and its processor seconds."""
 
     def __init__(self) -> None:
         super().__init__(daemon=True)
-        self.looks: list[tuple[float, float]] = []
+        self.looks: list[tuple[float, float, float]] = []
         self.over = threading.Event()
 
     def run(self) -> None:
         while not self.over.wait(LOOK_S):
             pages = int(Path("/proc/self/statm").read_text().split()[1])
-            self.looks.append((time.time(), pages * 4096 / 1e6))
+            self.looks.append((time.time(), pages * 4096 / 1e6, time.process_time()))
 
 
-def report(run: Path, looks: list[tuple[float, float]]) -> None:
+def report(run: Path, looks: list[tuple[float, float, float]]) -> None:
     rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     rows = [row for row in rows if row["step"] >= 1]
     steps, times = [row["step"] for row in rows], [row["time"] for row in rows]
-    at, memory = np.array(looks).T
+    at, memory, busy = np.array(looks).T
     step_of_look = np.interp(at, times, steps)
     for first, last in ((min(WARM_UP, steps[-1] // 10), steps[-1]), (steps[-1] // 2, steps[-1])):
         judged = (step_of_look > first) & (step_of_look < last)
@@ -79,9 +79,9 @@ def report(run: Path, looks: list[tuple[float, float]]) -> None:
         print(f"memory, steps {first} to {last}: {slope:+.1f} MB per 1000 steps, at {memory[judged][-1]:.0f} MB")
     tenth = len(rows) // 10
     for name, part in (("first", rows[5:tenth]), ("last", rows[-tenth:])):
-        print(f"step time, {name} tenth: median {1000 * statistics.median(row['step_time'] for row in part):.1f} ms")
-    paces = np.diff(times)
-    print(f"pace, first and last tenth: {paces[5:tenth].mean():.3f} and {paces[-tenth:].mean():.3f} s a step with all")
+        waited = statistics.median(row["step_time"] for row in part)
+        used = np.diff(np.interp([part[0]["time"], part[-1]["time"]], at, busy))[0] / (len(part) - 1)
+        print(f"{name} tenth: {1000 * waited:.0f} ms a step, {1000 * used:.0f} ms of a processor with all around it")
     files = [path for path in run.rglob("*") if path.is_file()]
     print(f"files: {len(files)}, {sum(path.stat().st_size for path in files) / 1e6:.1f} MB")
     counts, sizes = Counter(), Counter()
@@ -99,11 +99,11 @@ def main() -> None:
     steps = int(sys.argv[1]) if len(sys.argv) > 1 else STEPS
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(sys.argv[2]) if len(sys.argv) > 2 else Path(temporary)
-        memory = Memory()
-        memory.start()
+        watch = Watch()
+        watch.start()
         run_train(settings(folder, steps), quiet=True)
-        memory.over.set()
-        report(folder / "run", memory.looks)
+        watch.over.set()
+        report(folder / "run", watch.looks)
 
 
 if __name__ == "__main__":

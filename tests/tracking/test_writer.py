@@ -326,6 +326,9 @@ def test_a_run_killed_before_its_first_line_opens_and_starts_again(tmp_path):
         ("config.yaml", "a: [", "not valid YAML"),
         ("status.json", "{", "cannot be read as JSON"),
         ("provenance.json", "[]", "should hold a JSON object"),
+        ("evaluated.json", '{"math500": 3}', "should say by set and step how it was evaluated. Restore it, or delete"),
+        ("evaluated.json", '{"math500": {"x": {}}}', "should say by set and step"),
+        ("evaluated.json", '{"math500": {"0": [1]}}', "should say by set and step"),
     ],
 )
 def test_a_damaged_file_is_named(tmp_path, name, text, message):
@@ -333,6 +336,9 @@ def test_a_damaged_file_is_named(tmp_path, name, text, message):
     (tmp_path / "run" / name).write_text(text)
     with pytest.raises(RunError, match=f"{name}.*{message}"):
         open_run(tmp_path / "run")
+    if name == "config.yaml":
+        with pytest.raises(RunError, match=r"config\.yaml cannot be read as YAML .*delete it to go on"):
+            write(tmp_path / "run", [2], resume=True)
 
 
 def test_a_run_is_not_overwritten_by_accident(tmp_path):

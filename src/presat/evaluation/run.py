@@ -240,8 +240,11 @@ def _from_log(subject: _Subject, label: str, config: EvalConfig) -> SetResult | 
     metrics = {name: value for name, value in own.items() if "/" not in name}  # else of a set `LABEL/...`
     if ("greedy" in metrics) != config.greedy:
         return None
-    ends = {metric: [row.get(f"interval/{label}/{metric}/{end}") for end in ("low", "high")] for metric in metrics}
-    kept = {name: Interval(metrics[name], *pair) for name, pair in ends.items() if None not in (metrics[name], *pair)}
+    kept = {}
+    for metric, value in metrics.items():
+        low, high = (row.get(f"interval/{label}/{metric}/{end}") for end in ("low", "high"))
+        if value is not None and low is not None and high is not None:
+            kept[metric] = Interval(value, low, high)
     return SetResult(label, subject.step, len(subject.problems[label]), metrics, kept)
 
 

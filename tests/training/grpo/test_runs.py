@@ -30,6 +30,7 @@ from presat.training import run_train
 from presat.training.grpo import callbacks
 from presat.training.grpo.callbacks import Evaluator
 from presat.training.grpo.schedule import plan_batches
+from presat.training.runtime.session import open_session
 from presat.verify import score
 
 
@@ -215,6 +216,13 @@ def test_a_damaged_checkpoint_is_refused_in_one_sentence_and_the_run_left_as_it_
             run_train(goes_on, quiet=True)
         assert "weights_only" not in str(refusal.value)
         assert everything(goes_on.run) == before
+
+
+def test_another_number_of_processes_is_said(goes_on, monkeypatch, caplog):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with open_session(goes_on, "train", quiet=True) as run:
+        assert run.done == 7
+    assert "step_7 is of 1 processes and gone on with by 2: random numbers (dropout) begin anew" in caplog.text
 
 
 class Payload:

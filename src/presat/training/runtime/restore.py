@@ -41,6 +41,17 @@ def refuse_damaged(checkpoint: Path) -> None:
             raise RunError(damage(checkpoint, f"{file.name} is damaged"))
 
 
+def other_processes(checkpoint: Path, processes: int) -> str | None:
+    """Say that a checkpoint is of another number of processes, whose random state is not taken over; else None."""
+    saved = len(list(checkpoint.glob("rng_state*.pth")))
+    if saved == processes:
+        return None
+    return (
+        f"{checkpoint} is of {saved} processes and gone on with by {processes}: random numbers (dropout) begin anew, "
+        "and sums differ by rounding. Only with as many processes the run ends as an unbroken one."
+    )
+
+
 def _trainer_state(file: Path) -> bool:
     return json.loads(file.read_text("utf-8"))["global_step"] == checkpoint_step(file.parent)
 

@@ -18,7 +18,7 @@ from presat.tracking.checkpoints import checkpoint_step, discard_partial, newest
 from presat.tracking.progress import Progress
 from presat.tracking.settings import told
 from presat.training.runtime.launch import launch_notes, process_count, refuse_contradictions
-from presat.training.runtime.restore import refuse_damaged
+from presat.training.runtime.restore import other_processes, refuse_damaged
 
 LOG = logging.getLogger("presat")
 CHANGED = "%s goes on with other settings than it had: %s"
@@ -77,6 +77,8 @@ def open_session(config: TrainConfig | CptConfig | SftConfig, command: str, quie
     resume_from = newest_checkpoint(checkpoints) if config.resume else None
     if resume_from is not None:
         refuse_damaged(resume_from)
+        if first and (note := other_processes(resume_from, process_count())):
+            LOG.warning("%s", note)
     with contextlib.ExitStack() as stack:
         stack.enter_context(quiet_libraries())
         writer = stack.enter_context(RunWriter(config.run, config, command, resume=config.resume)) if first else None
