@@ -20,7 +20,7 @@ import threading
 import time
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -317,18 +317,55 @@ def read_lines(path: Path) -> tuple[list[dict[str, Any]], list[str]]:
     return rows, faults.notes(path.name)
 
 
-def mend_last_line(path: Path) -> None:
-    """Make a log of JSON lines end in a whole line: finish a complete one, cut a torn one off."""
+def mend_last_line(path: Path) -> bool:
+    """Make a log of JSON lines end in a whole line: finish a complete one, cut a torn one off.
+
+    Returns:
+        Whether a torn line was cut off.
+    """
     raw = path.read_bytes() if path.is_file() else b""
     if not raw or raw.endswith(b"\n"):
-        return
+        return False
     start = raw.rfind(b"\n") + 1
+    torn = _parsed(0, raw[start:]).row is None
     with path.open("r+b") as file:
-        if _parsed(0, raw[start:]).row is None:
+        if torn:
             file.truncate(start)
         else:
             file.seek(0, os.SEEK_END)
             file.write(b"\n")
+    return torn
+
+
+def keep_lines(path: Path, wanted: Callable[[dict[str, Any]], bool]) -> int:
+    """Cut a log of JSON lines down to some of them, which stay as they are, byte by byte.
+
+    Lines that hold no object stay too, where they stand before a line that is kept: nobody knows what they were.
+
+    Args:
+        path: the log.
+        wanted: whether to keep the line of an object.
+
+    Returns:
+        How many lines that hold no object were kept.
+
+    Raises:
+        OSError: it cannot be read or written.
+    """
+    kept: list[bytes] = []
+    unread, waiting = 0, []
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            row = _parsed(number, line).row
+            if row is None:
+                waiting.append(line)
+            elif wanted(row):
+                unread += sum(bool(item.strip()) for item in waiting)
+                kept += [*waiting, line]
+                waiting = []
+    with atomically(path) as draft:
+        draft.write_bytes(b"".join(kept))
+    return unread
 
 
 def _parsed(number: int, line: bytes) -> Line:

@@ -234,6 +234,26 @@ def _lines(whole):
         start += len(line) + 1
 
 
+def test_damaged_lines_in_the_middle_outlive_a_resume_and_are_said(tmp_path, caplog):
+    """Cut out, they would be gone for good, and the step they logged without a trace."""
+    write(tmp_path / "run", [1, 2, 3, 4])
+    log = tmp_path / "run" / "metrics.jsonl"
+    first, second, third, fourth = log.read_bytes().splitlines(keepends=True)
+    odd = [second[:9] + b"\xff\n", b"\x00" * 40 + b"\n", b'{"step": "two",  "reward": 1}\n', b'{"reward": NaN}\n']
+    before, after = [first, odd[0], b"\n", odd[1], odd[2], odd[3], third], [b"{\n", fourth, b'{"step": 5, "rew']
+    log.write_bytes(b"".join([*before, *after]))
+    with RunWriter(tmp_path / "run", CONFIG, "train", resume=True) as writer:
+        writer.truncate_after(3)
+        assert log.read_bytes() == b"".join(before)
+        writer.append(4, {"reward": 0.9})
+    assert f"The last line of {log} was torn" in caplog.text
+    assert f"2 lines of {log} cannot be read. They stay as they are" in caplog.text
+    assert [note for note in open_run(tmp_path / "run").notes if "Line" in note] == [
+        "Line 2 of metrics.jsonl is not a JSON object and was skipped.",
+        "Line 4 of metrics.jsonl is not a JSON object and was skipped.",
+    ]
+
+
 def test_a_damaged_line_in_the_middle_is_named(tmp_path):
     write(tmp_path / "run", [1, 2])
     log = tmp_path / "run" / "metrics.jsonl"
@@ -309,6 +329,9 @@ def test_a_run_killed_before_its_first_line_opens_and_starts_again(tmp_path):
         ("config.yaml", "a: [", "not valid YAML"),
         ("status.json", "{", "cannot be read as JSON"),
         ("provenance.json", "[]", "should hold a JSON object"),
+        ("evaluated.json", '{"math500": 3}', "should say by set and step how it was evaluated. Restore it, or delete"),
+        ("evaluated.json", '{"math500": {"x": {}}}', "should say by set and step"),
+        ("evaluated.json", '{"math500": {"0": [1]}}', "should say by set and step"),
     ],
 )
 def test_a_damaged_file_is_named(tmp_path, name, text, message):
@@ -316,6 +339,9 @@ def test_a_damaged_file_is_named(tmp_path, name, text, message):
     (tmp_path / "run" / name).write_text(text)
     with pytest.raises(RunError, match=f"{name}.*{message}"):
         open_run(tmp_path / "run")
+    if name == "config.yaml":
+        with pytest.raises(RunError, match=r"config\.yaml cannot be read as YAML .*delete it to go on"):
+            write(tmp_path / "run", [2], resume=True)
 
 
 def test_a_run_is_not_overwritten_by_accident(tmp_path):

@@ -34,6 +34,8 @@ PASS_K = (4, 8, 16)
 
 Gather = Callable[[list[Any]], list[Any]]
 """Collects a list over all processes, in process order."""
+Draw = Callable[[str, Sequence[Problem], int, Sampling, Sequence[int]], tuple[list[RolloutGroup], list[list[Score]]]]
+"""Draws and judges: `sampled` or `greedy`, and the arguments of `Engine.generate`; returns groups and scores_PG."""
 
 
 class Evaluation(NamedTuple):
@@ -77,6 +79,7 @@ def evaluate_problems(
     greedy: bool = True,
     share: tuple[int, int] = (0, 1),
     gather: Gather | None = None,
+    draw: Draw | None = None,
 ) -> Evaluation:
     """Sample `samples` responses a problem, judge them and summarise.
 
@@ -90,20 +93,32 @@ def evaluate_problems(
         greedy: also decode each problem once greedily.
         share: (process, processes): this process takes every processes-th problem.
         gather: collects the records of all processes.
+        draw: draws with the engine and judges; all at once when None.
 
     Raises:
         DataError: a problem with a text that is none (see `sound_problems`).
     """
     sound_problems(problems)
     mine = range(share[0], len(problems), share[1])
-    records = _judge(engine, verifier, [problems[i] for i in mine], list(mine), samples, sampling, seed, greedy)
+    draw = draw or _at_once(engine, verifier)
+    records = _judge(draw, verifier, [problems[i] for i in mine], list(mine), samples, sampling, seed, greedy)
     if gather is not None:
         records = sorted(gather(records), key=lambda record: record.index)
     return summarise(records)
 
 
+def _at_once(engine: Engine, verifier: Verifier) -> Draw:
+    def draw(
+        _: str, problems: Sequence[Problem], samples: int, sampling: Sampling, seeds: Sequence[int]
+    ) -> tuple[list[RolloutGroup], list[list[Score]]]:
+        groups = engine.generate(problems, samples, sampling, seeds)
+        return groups, score_groups(verifier, groups)
+
+    return draw
+
+
 def _judge(
-    engine: Engine,
+    draw: Draw,
     verifier: Verifier,
     problems: list[Problem],
     indices: list[int],
@@ -113,8 +128,7 @@ def _judge(
     greedy: bool,
 ) -> list[_Record]:
     seeds = [seed_for(seed, "eval", i) for i in indices]
-    groups = engine.generate(problems, samples, sampling, seeds)
-    scores_PG = score_groups(verifier, groups)
+    groups, scores_PG = draw("sampled", problems, samples, sampling, seeds)
     classes_PG = [
         judged_classes(scores, group.problem.verifier, verifier)
         for group, scores in zip(groups, scores_PG, strict=True)
@@ -122,7 +136,7 @@ def _judge(
     once: list[Score | None] = [None] * len(problems)
     if greedy:
         likeliest = Sampling(0.0, sampling.max_new_tokens, sampling.max_prompt_tokens)
-        once = [row[0] for row in score_groups(verifier, engine.generate(problems, 1, likeliest, seeds))]
+        once = [row[0] for row in draw("greedy", problems, 1, likeliest, seeds)[1]]
     return [_Record(*row) for row in zip(indices, groups, scores_PG, classes_PG, once, strict=True)]
 
 

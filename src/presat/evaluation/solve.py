@@ -1,9 +1,9 @@
 """solve@k: how many of k responses to each problem are right, under the model that will be trained (section 2).
 
-`open_sampler` is what the data verbs draw with: responses are judged chunk by chunk and each chunk is one file of the
-run directory (`rollouts/solve`), so that a run that is killed and started again goes on, and a finished one costs
-nothing to repeat. A problem's draws are a function of the seed and its id: they do not depend on the other problems.
-They serve the very problem they were drawn for: one with another prompt or gold answer is drawn anew.
+`open_sampler` is what the data verbs draw with: responses are judged chunk by chunk (`presat.evaluation.chunks`, below
+`rollouts/solve`), so that a run that is killed and started again goes on, and a finished one costs nothing to repeat. A
+problem's draws are a function of the seed and its id: they do not depend on the other problems. They serve the very
+problem they were drawn for: one with another prompt or gold answer is drawn anew.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from presat.config.schema import ModelConfig, SampleConfig, VerifyConfig
 from presat.config.unused import refuse_unused
+from presat.evaluation.chunks import Chunks
 from presat.evaluation.problems import describe, describe_engine, drop_too_long, identity_of, refuse_unlabelled
 from presat.files import read_json, write_atomically
 from presat.metrics import avg_at_k
@@ -32,7 +33,7 @@ from presat.tasks.rows import content_id
 from presat.tracking import RunWriter
 from presat.tracking.identity import refuse_other
 from presat.tracking.progress import Progress
-from presat.tracking.responses import RolloutStore, read_file, rollout_files
+from presat.tracking.responses import read_file
 from presat.types import Problem, Sampling
 from presat.verify import Verifier
 from presat.verify.groups import score_groups
@@ -106,30 +107,22 @@ class Sampler:
     writer: RunWriter
     engine: BatchEngine
     progress: Progress
+    chunks: Chunks
     known: dict[_Key, Samples] = field(default_factory=dict)
-    drawn: dict[str, Any] = field(default_factory=dict)
 
     def draw(self, problems: Sequence[Problem]) -> list[Samples]:
         """Return the samples of each problem, drawing those that are not on disk yet."""
-        new = [problem for problem in problems if _key(problem) not in self.known]
-        for first in range(0, len(new), self.config.chunk):
-            self._draw_chunk(new[first : first + self.config.chunk])
-        return [self.known[_key(problem)] for problem in problems]
-
-    def _draw_chunk(self, problems: list[Problem]) -> None:
         config = self.config
+        new = [problem for problem in problems if _key(problem) not in self.known]
         sampling = Sampling(config.temperature, config.max_new_tokens, config.max_prompt_tokens)
-        seeds = [seed_for(config.seed, "solve", problem.id) for problem in problems]
-        groups = self.engine.generate(problems, config.samples, sampling, seeds)
-        scores_PG = score_groups(self.verifier, groups)
-        number = 1 + max((step for step, _ in rollout_files(config.run, SPLIT)), default=-1)
-        prompts_PG = [[content_id(problem.messages)] * config.samples for problem in problems]
-        store = RolloutStore(config.run / "rollouts", self.drawn)
-        store.write(SPLIT, number, groups, scores_PG, extra_PG={PROMPT: prompts_PG})
-        for problem, scores in zip(problems, scores_PG, strict=True):
-            self.known[_key(problem)] = Samples([s.extracted for s in scores], [s.value for s in scores])
-        rate = avg_at_k([samples.values_G for samples in self.known.values()])
-        self.progress.show(len(self.known), {f"eval/solved/avg@{config.samples}": rate})
+        seeds = [seed_for(config.seed, "solve", problem.id) for problem in new]
+        drawn = self.chunks.draw(self.engine, self.verifier, new, config.samples, sampling, seeds, config.chunk)
+        for groups, scores_PG in drawn:
+            for group, scores in zip(groups, scores_PG, strict=True):
+                self.known[_key(group.problem)] = Samples([s.extracted for s in scores], [s.value for s in scores])
+            rate = avg_at_k([samples.values_G for samples in self.known.values()])
+            self.progress.show(len(self.known), {f"eval/solved/avg@{config.samples}": rate})
+        return [self.known[_key(problem)] for problem in problems]
 
 
 @contextlib.contextmanager
@@ -163,9 +156,10 @@ def open_sampler(config: SampleConfig, command: str, quiet: bool = False) -> Ite
         fitting, too_long = drop_too_long(engine, problems, config.max_prompt_tokens)
         writer.note_provenance(model=described, problems={"data": describe(fitting, too_long)})
         wanted = {_key(problem) for problem in fitting}
-        known = {key: samples for key, samples in _read(config).items() if key in wanted}
+        chunks = Chunks(config.run, SPLIT, drawn, columns={PROMPT: lambda problem: content_id(problem.messages)})
+        known = {key: samples for key, samples in _read(chunks).items() if key in wanted}
         progress.start(len(known), len(fitting))
-        yield Sampler(config, fitting, too_long, verifier, writer, engine, progress, known, drawn)
+        yield Sampler(config, fitting, too_long, verifier, writer, engine, progress, chunks, known)
 
 
 def _key(problem: Problem) -> _Key:
@@ -183,10 +177,10 @@ def _same_draws(run: Path, now: dict[str, Any]) -> None:
     write_atomically(run / DRAWN_WITH, json.dumps(now, indent=2))
 
 
-def _read(config: SampleConfig) -> dict[_Key, Samples]:
+def _read(chunks: Chunks) -> dict[_Key, Samples]:
     """The samples on disk; those that do not say which prompt they were drawn with are nobody's."""
     known = {}
-    for _, file in rollout_files(config.run, SPLIT):
+    for file in chunks.files():
         rows = read_file(file, ["problem_id", "gold", PROMPT, "sample", "extracted", "score"]).drop_nulls(PROMPT)
         for (identity, gold, prompt), part in rows.group_by("problem_id", "gold", PROMPT, maintain_order=True):
             ordered = part.sort("sample")

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import math
 import os
 import shutil
@@ -22,20 +23,23 @@ from typing import Any, Protocol, Self, SupportsFloat
 
 from presat.config.yamls import dump_yaml
 from presat.errors import RunError, UnfinishedError
-from presat.files import mend_last_line, read_lines, remove_leftovers, write_atomically
+from presat.files import keep_lines, mend_last_line, remove_leftovers, write_atomically
 from presat.processes import at_the_last, held_back, how_it_ended
-from presat.tracking.evaluated import EVALUATED, forget_after
+from presat.tracking.evaluated import EVALUATED, METRICS, forget_after
 from presat.tracking.lock import RunLock
 from presat.tracking.provenance import PROVENANCE, collect, read_provenance
 from presat.tracking.responses import rollout_files
-from presat.tracking.settings import saved_settings
+from presat.tracking.settings import Changes, changes, saved_settings, worth_saying
 from presat.tracking.state import STATUS, Status, Stop, run_state, stop_of
 
-CONFIG, METRICS = "config.yaml", "metrics.jsonl"
+CONFIG = "config.yaml"
 OURS = (
     CONFIG, PROVENANCE, METRICS, STATUS, EVALUATED, "rollouts", "checkpoints", "sft_examples", "logs", "report.html",
 )  # fmt: skip
 SYNC_S = 1.0
+LOG = logging.getLogger("presat")
+TORN = "The last line of %s was torn (the run was killed while writing it) and is cut off."
+UNREAD = "%d lines of %s cannot be read. They stay as they are; whatever they logged is not known."
 
 
 class Dumpable(Protocol):
@@ -55,6 +59,10 @@ class RunWriter:
         command: the verb that runs (`train`, `sft`, ...).
         resume: go on with the run that is there. Its log is mended; call `truncate_after` with the checkpoint's step.
         overwrite: delete the run that is there (its own files only) and start afresh.
+
+    Attributes:
+        path: the run directory.
+        changed: settings of a resumed run that are others than they were.
 
     Raises:
         RunError: the directory is busy, cannot be written, holds a run and neither `resume` nor `overwrite` is set, or
@@ -79,9 +87,11 @@ class RunWriter:
             raise RunError(
                 f"Cannot make the run directory {self.path}: {error.strerror}. Choose one you may write to."
             ) from error
+        self.changed: Changes = {}
+        defaults = {} if isinstance(config, Mapping) else type(config)().model_dump(mode="json")
         self._lock = RunLock(self.path)
         try:
-            self._prepare(settings, command, resume, overwrite)
+            self._prepare(settings, defaults, command, resume, overwrite)
             self._file = (self.path / METRICS).open("ab")
         except OSError as error:
             self._lock.release()
@@ -92,7 +102,9 @@ class RunWriter:
         self._synced = time.monotonic()
         self._closed = False
 
-    def _prepare(self, settings: dict[str, Any], command: str, resume: bool, overwrite: bool) -> None:
+    def _prepare(
+        self, settings: dict[str, Any], defaults: dict[str, Any], command: str, resume: bool, overwrite: bool
+    ) -> None:
         earlier = read_provenance(self.path)
         if not earlier and not _holds_run(self.path) and (self.path / CONFIG).exists():
             raise RunError(
@@ -117,13 +129,16 @@ class RunWriter:
             )
         for folder in (self.path, *self.path.glob("rollouts/*")):
             remove_leftovers(folder)
-        mend_last_line(self.path / METRICS)
+        if mend_last_line(self.path / METRICS):
+            LOG.warning(TORN, self.path / METRICS)
         provenance = {"started": _now(), **collect(settings, command)}
-        self._before = (_read_yaml(self.path / CONFIG), earlier) if earlier else None
-        if earlier:
-            changed = _changes(_read_yaml(self.path / CONFIG), settings)
-            again = {**provenance, "changed_settings": changed}
-            provenance = {**earlier, "resumed": [*earlier.get("resumed", []), again]}
+        self._before = (saved_settings(self.path / CONFIG), earlier) if earlier else None
+        self._again: dict[str, Any] = {}
+        if self._before:
+            self.changed = worth_saying(changes(self._before[0], settings), defaults)
+            self._again = {**provenance, "changed_settings": self.changed}
+            before = earlier.get("resumed")
+            provenance = {**earlier, "resumed": [*(before if isinstance(before, list) else []), self._again]}
         self._provenance = provenance
         self._started = provenance["started"]
         self._stop = stop_of(self.path) if earlier else None
@@ -160,19 +175,29 @@ class RunWriter:
         """Forget everything logged after `step`: metric lines and saved responses, of training and of evaluations.
 
         A resumed run calls this with the step of the checkpoint it starts from, so that nothing is logged twice. A
-        decision to stop at a later step is forgotten with it: the run comes to it once more.
+        decision to stop at a later step is forgotten with it: the run comes to it once more. Lines that cannot be read
+        stay where they stand before others that stay, and are said.
+
+        Raises:
+            RunError: the log or a file of responses cannot be changed.
         """
         if self._stop is not None and self._stop.step > step:
             self.note_stop(None)
+        if self._again:
+            self._again["from_step"] = max(step, 0)
+            self._write_provenance()
         self._file.close()
-        rows, _ = read_lines(self.path / METRICS)
-        kept = [json.dumps(row) for row in rows if row.get("step", 0) <= step]
-        write_atomically(self.path / METRICS, "".join(line + "\n" for line in kept))
-        self._file = (self.path / METRICS).open("ab")
-        for split in ("train", "eval"):
-            for saved_at, file in rollout_files(self.path, split):
-                if saved_at > step:
-                    file.unlink()
+        try:
+            unread = keep_lines(self.path / METRICS, lambda row: not _later(row, step))
+            self._file = (self.path / METRICS).open("ab")
+            for split in ("train", "eval"):
+                for saved_at, file in rollout_files(self.path, split):
+                    if saved_at > step:
+                        file.unlink()
+        except OSError as error:
+            raise RunError(f"Cannot cut the log of {self.path} at step {step}: {error}. Check your rights.") from error
+        if unread:
+            LOG.warning(UNREAD, unread, self.path / METRICS)
         forget_after(self.path, step)
 
     def note_stop(self, stop: Stop | None) -> None:
@@ -245,6 +270,12 @@ def _remove(path: Path) -> None:
         raise RunError(f"Cannot delete {path}: {error.strerror}.") from error
 
 
+def _later(row: Mapping[str, Any], step: int) -> bool:
+    """Whether a logged line is of a later step; one without a step that is a number is of none."""
+    at = row.get("step")
+    return isinstance(at, int | float) and at > step
+
+
 def _number(value: SupportsFloat | None) -> float | int | None:
     if value is None:
         return None
@@ -252,22 +283,6 @@ def _number(value: SupportsFloat | None) -> float | int | None:
         return int(value)
     number = float(value)
     return number if math.isfinite(number) else None
-
-
-def _read_yaml(path: Path) -> dict[str, Any]:
-    return saved_settings(path)
-
-
-def _changes(before: Mapping[str, Any], after: Mapping[str, Any], prefix: str = "") -> dict[str, list[Any]]:
-    """Settings that differ, by dotted name: [before, after]."""
-    found: dict[str, list[Any]] = {}
-    for name in [*before, *(name for name in after if name not in before)]:
-        old, new = before.get(name), after.get(name)
-        if isinstance(old, Mapping) and isinstance(new, Mapping):
-            found.update(_changes(old, new, f"{prefix}{name}."))
-        elif old != new:
-            found[f"{prefix}{name}"] = [old, new]
-    return found
 
 
 def _now() -> str:

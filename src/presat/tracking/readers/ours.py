@@ -11,7 +11,7 @@ from presat.tracking.evaluated import changes
 from presat.tracking.provenance import read_provenance
 from presat.tracking.readers.rows import Rows
 from presat.tracking.run import Run
-from presat.tracking.settings import saved_settings
+from presat.tracking.settings import resumed_notes, saved_settings
 from presat.tracking.state import run_state
 from presat.tracking.writer import CONFIG, METRICS
 
@@ -35,7 +35,7 @@ def read_presat(path: Path) -> Run:
         provenance=provenance,
         status=state.status,
         status_reason=state.reason,
-        notes=[*faults.notes(METRICS), *rows.notes(), *_notes(provenance), *changes(path)],
+        notes=[*faults.notes(METRICS), *rows.notes(), *_notes(provenance), *resumed_notes(provenance), *changes(path)],
     )
 
 

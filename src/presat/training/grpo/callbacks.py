@@ -220,6 +220,7 @@ class Monitor(TrainerCallback):
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Metrics | None = None, **kwargs: Any) -> None:
         """Write the step's line: TRL's metrics and ours."""
+        state.log_history.clear()  # every checkpoint would hold it anew; the lines are in the log
         if not logs or "loss" not in logs:  # the summary after training
             return
         if self.run.writer is not None:

@@ -334,8 +334,9 @@ def _kept(config: TrainConfig, done: int) -> str | None:
 
 def _stay(config: TrainConfig, run: Session, stopped: str | None) -> str | None:
     """Leave a resumed run as it is; returns why it stopped early, if it did."""
-    if run.writer is not None:
+    if stopped is None:
+        run.leave(config.steps)
+    elif run.writer is not None:
         run.writer.nothing_to_do()
-        if stopped:
-            LOG.warning(STAYS, config.run, run.done, stopped)
+        LOG.warning(STAYS, config.run, run.done, stopped)
     return stopped

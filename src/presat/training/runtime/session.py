@@ -16,9 +16,13 @@ from presat.models.libraries import quiet_libraries
 from presat.tracking import RunWriter
 from presat.tracking.checkpoints import checkpoint_step, discard_partial, newest_checkpoint
 from presat.tracking.progress import Progress
+from presat.tracking.settings import told
 from presat.training.runtime.launch import launch_notes, process_count, refuse_contradictions
+from presat.training.runtime.restore import other_processes, refuse_damaged
 
 LOG = logging.getLogger("presat")
+CHANGED = "%s goes on with other settings than it had: %s"
+NOTHING_LEFT = "%s has done %d steps of %d: nothing is left to do. To train on, resume it with more steps."
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,12 @@ class Session:
     resume_from: Path | None
     done: int
 
+    def leave(self, steps: int) -> None:
+        """Leave a resumed run that has done all its steps, or more, as it is, and say so."""
+        if self.writer is not None:
+            self.writer.nothing_to_do()
+            LOG.warning(NOTHING_LEFT, self.writer.path, self.done, steps)
+
 
 @contextlib.contextmanager
 def open_session(config: TrainConfig | CptConfig | SftConfig, command: str, quiet: bool) -> Iterator[Session]:
@@ -56,22 +66,29 @@ def open_session(config: TrainConfig | CptConfig | SftConfig, command: str, quie
 
     Raises:
         ConfigError: a setting would do nothing, or the launcher was told something that contradicts the configuration.
-        RunError: the directory is busy, cannot be written, or holds a run and `resume` is not set.
+        RunError: the directory is busy, cannot be written, or holds a run and `resume` is not set; or the newest
+            checkpoint lacks something or is damaged, which leaves the directory as it is.
     """
     refuse_unused(config)
     refuse_contradictions(config)
     first = os.environ.get("RANK", "0") == "0"
     use_cpu(config.threads, config.onednn)
     checkpoints = config.run / "checkpoints"
+    resume_from = newest_checkpoint(checkpoints) if config.resume else None
+    if resume_from is not None:
+        refuse_damaged(resume_from)
+        if first and (note := other_processes(resume_from, process_count())):
+            LOG.warning("%s", note)
     with contextlib.ExitStack() as stack:
         stack.enter_context(quiet_libraries())
         writer = stack.enter_context(RunWriter(config.run, config, command, resume=config.resume)) if first else None
         progress = stack.enter_context(Progress(f"{command} {config.run.name}", quiet or not first))
-        resume_from = newest_checkpoint(checkpoints) if config.resume else None
         done = (checkpoint_step(resume_from) or 0) if resume_from else 0
         if writer is not None and config.resume:
             discard_partial(checkpoints)
             writer.truncate_after(done if resume_from else -1)
+            if writer.changed:
+                LOG.warning(CHANGED, config.run, told(writer.changed))
         if writer is not None and (notes := launch_notes(config)):
             writer.note_provenance(notes=notes)
             for note in notes:
