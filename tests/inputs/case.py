@@ -12,6 +12,7 @@ import os
 import resource
 import shlex
 import shutil
+import signal
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -22,8 +23,8 @@ from tests.forked import Done, Forked
 
 from presat.text import printable
 
-LIMIT_S = 20.0
-"""Longest that any input may keep a command busy."""
+LIMIT_S, WAIT_S = 20, 60.0
+"""Longest that any input may keep a processor busy, and longest that a command may wait: for a pipe, or its turn."""
 MEMORY = 8 * 2**30
 """Most memory a command may ask for, in bytes of address space: torch alone takes three gigabytes of it."""
 LONGEST = 2_000
@@ -141,11 +142,12 @@ def make(case: Case, folder: Path, kit: Kit) -> None:
 
 
 def limited() -> None:
-    """In the child: no input may have all memory, and none is looked for on the hub."""
+    """In the child: no input may have all memory or time, and none is looked for on the hub."""
     from huggingface_hub import constants
 
     constants.HF_HUB_OFFLINE = True  # read from the environment when the fork server imported it
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    resource.setrlimit(resource.RLIMIT_CPU, (LIMIT_S, LIMIT_S + 10))
 
 
 def run(case: Case, folder: Path, kit: Kit, forked: Forked) -> list[str]:
@@ -153,14 +155,16 @@ def run(case: Case, folder: Path, kit: Kit, forked: Forked) -> list[str]:
     make(case, folder, kit)
     before = fingerprint(folder)
     environment = {"PRESAT_CACHE": str(folder / "cache"), "COLUMNS": "200", **case.environment}
-    done = forked.run(case.arguments, folder, LIMIT_S, environment, typed="y\n" * 20, before=limited)
+    done = forked.run(case.arguments, folder, WAIT_S, environment, typed="y\n" * 20, before=limited)
     return [*judged(case, done), *_harm(folder, before, case.own)]
 
 
 def judged(case: Case, done: Done) -> list[str]:
     """What is wrong with how a command ended and what it said."""
     if done.code is None:
-        return [f"still busy after {LIMIT_S:g} s"]
+        return [f"waits for more than {WAIT_S:g} s"]
+    if done.code == -signal.SIGXCPU:
+        return [f"computes for more than {LIMIT_S} s"]
     wrong = []
     if done.code not in tuple(case.codes):
         wrong.append(f"exit code {done.code}, not {case.codes}: {done.stderr[-300:]!r}")

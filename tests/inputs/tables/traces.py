@@ -19,7 +19,7 @@ def traces(name: str, second: Content | dict, *says: str, codes=(1,), more: str 
         content = json.dumps(GOOD).encode() + b"\n" + (text if isinstance(text, bytes) else text.encode()) + b"\n"
     words = f"data sft --data.source traces.jsonl --model.name model --out sft --max-length 100 {more}"
     files = {"traces.jsonl": content, "model": lambda path, kit: shutil.copytree(kit.model, path)}
-    return Case("traces", name, words, files, codes, says or ("traces.jsonl", "row 2"))
+    return Case("traces", name, words, files, codes, says or ("traces.jsonl", "row 2"), slow=True)
 
 
 def chat(*turns, **more) -> dict:
@@ -39,7 +39,7 @@ CASES = [
     traces("trace-missing", {key: GOOD[key] for key in ("question", "solution", "answer")}),
     traces("solution-missing", {key: GOOD[key] for key in ("question", "trace", "answer")}),
     traces("solution-number", GOOD | {"solution": 8}),
-    traces("solution-null", GOOD | {"solution": None}, "dropped", codes=EITHER),
+    traces("solution-null", GOOD | {"solution": None}, "no trace 1", codes=(0,)),
     traces("answer-object", GOOD | {"answer": {"a": 8}}),
     traces("answer-list", GOOD | {"answer": [8, 9]}),
     traces("half-a-character-in-the-question", GOOD | {"question": "\ud800"}),
