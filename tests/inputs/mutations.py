@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 WORDS = [
     b"", b"\0", b"\n", b"\r", b",", b";", b"\t", b'"', b"'", b"{", b"}", b"[", b"]", b":", b"-", b"\xff",
-    b"\xed\xa0\x80", b"\xef\xbb\xbf", b"\x1b[2J", b"\xe2\x80\xae", b"NaN", b"Infinity", b"-inf", b"1e999", b"1e300", b"-1", b"0",
-    b"1.5", b"true", b"null", b"1700000000", b"18446744073709551616", b"9" * 400, b'"\\ud800"', b"{}", b"[[[[", b"a" * 300,
+    b"\xed\xa0\x80", b"\xef\xbb\xbf", b"\x1b[2J", b"\xe2\x80\xae", b"NaN", b"Infinity", b"-inf", b"1e999",
+    b"1e300", b"-1", b"0", b"1.5", b"true", b"null", b"1700000000", b"18446744073709551616", b"9" * 400,
+    b'"\\ud800"', b"{}", b"[[[[", b"a" * 300,
     b"step", b"reward", b"eval/", b"/", b"@", b"@0", b"@99999999999", b"step:", b" - ", b"np.float64(", b"__MIN", b"*a",
     b"&a", b"!!python/object:x.y", b"010", b"1:30", b"%", b"<<: *a", b"? ", b"# ", b"~", b"\\", b"\\boxed{",
 ]  # fmt: skip
