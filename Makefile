@@ -5,7 +5,8 @@ READY := .venv/.ready
 VLLM := .venv-vllm/bin
 VLLM_READY := .venv-vllm/.ready
 
-.PHONY: setup demo check test test-main test-slow setup-vllm test-vllm test-vllm-quick bench bench-vllm audit docs lock lock-vllm clean
+.PHONY: setup demo check test test-main test-slow test-faults setup-vllm test-vllm test-vllm-quick bench bench-vllm audit docs \
+  lock lock-vllm clean
 .DELETE_ON_ERROR:
 
 setup: $(READY)
@@ -39,6 +40,10 @@ test-main: setup
 
 test-slow: setup
 	$(BIN)/pytest -m slow
+
+# Kills, full disks, signals, clocks, every malformed input and ten minutes of fuzzing. Writes docs/reliability.md.
+test-faults: setup
+	$(BIN)/python scripts/reliability.py
 
 # vLLM on a CPU, in an environment of its own: it takes older transformers than ours. `--no-deps` because the lock is
 # complete but for torchvision, torchaudio and torchcodec, which vLLM asks for and which do not match the CPU torch.
