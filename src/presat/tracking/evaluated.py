@@ -28,6 +28,15 @@ _Evaluations = dict[str, dict[_Step, dict[str, Any]]]
 """By set and step: what decided the results."""
 
 
+def read_recorded(run: Path) -> _Evaluations:
+    """Return what is recorded in a run directory, by set and step.
+
+    Raises:
+        RunError: it cannot be read, or is no such record.
+    """
+    return read_json(run / EVALUATED, _Evaluations)
+
+
 class Comparable(NamedTuple):
     """The scores of a run that were measured as they would be now.
 
@@ -55,7 +64,7 @@ def comparable_scores(run: Run, metric: str | None, now: Mapping[str, Any], unti
         RunError: the record cannot be read.
     """
     label = (metric or "").removeprefix(EVAL_PREFIX).rpartition("/")[0]
-    noted = _read(run.path).get(label, {})
+    noted = read_recorded(run.path).get(label, {})
     values = run.values.get(metric or "", {})
     evaluated = {step for name, series in run.values.items() if name.startswith(EVAL_PREFIX) for step in series}
     scores, otherwise, how = [], None, ""
@@ -75,7 +84,7 @@ def scores_like_the_last(run: Run) -> Comparable | None:
         RunError: the record cannot be read.
     """
     found = run.held_out()
-    own = _read(run.path).get(found[0], {}) if found and run.path.is_dir() else {}
+    own = read_recorded(run.path).get(found[0], {}) if found and run.path.is_dir() else {}
     steps = [step for step in map(int, own) if any(step in series for series in run.values.values())]
     if found is None or not steps:
         return None
@@ -90,7 +99,7 @@ def forget_after(run: Path, step: int) -> None:
     Raises:
         RunError: the record cannot be read or written.
     """
-    known = _read(run)
+    known = read_recorded(run)
     kept = {label: {at: item for at, item in own.items() if int(at) <= step} for label, own in known.items()}
     if kept != known:
         write_atomically(run / EVALUATED, json.dumps(kept, indent=2))
@@ -99,7 +108,7 @@ def forget_after(run: Path, step: int) -> None:
 def changes(run: Path) -> list[str]:
     """Say of each set where the way it was evaluated changed between two steps; the model is another at each."""
     said = []
-    for label, own in _read(run).items():
+    for label, own in read_recorded(run).items():
         steps = sorted(own, key=int)
         for earlier, later in itertools.pairwise(steps):
             before = {key: value for key, value in own[earlier].items() if key != "model"}
@@ -124,7 +133,7 @@ def refuse_another(run: Path, step: int, label: str, model: str, identity: Mappi
     Raises:
         RunError: what differs, and what to do; or the record cannot be read.
     """
-    before = _read(run).get(label, {}).get(str(step))
+    before = read_recorded(run).get(label, {}).get(str(step))
     if before is None:
         return
     refuse_other(
@@ -158,10 +167,6 @@ def note_trained(run: Path, step: int, label: str, identity: Mapping[str, Any]) 
     Raises:
         RunError: the record cannot be written.
     """
-    known = _read(run)
+    known = read_recorded(run)
     known.setdefault(label, {})[str(step)] = dict(identity)
     write_atomically(run / EVALUATED, json.dumps(known, indent=2))
-
-
-def _read(run: Path) -> _Evaluations:
-    return read_json(run / EVALUATED, _Evaluations)
