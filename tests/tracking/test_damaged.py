@@ -1,5 +1,6 @@
 """Damaged files of run directories: whatever a file holds, a sentence that names it comes out, and nothing else."""
 
+import contextlib
 import json
 import shutil
 from pathlib import Path
@@ -12,6 +13,7 @@ from presat.analysis.summary import summarise
 from presat.cli import run as cli
 from presat.errors import PresatError, RunError
 from presat.files import read_json
+from presat.models import adapters
 from presat.report.html import _origin
 from presat.report.live import live_view
 from presat.report.tables import rows, to_csv
@@ -20,6 +22,7 @@ from presat.tracking.evaluated import note_evaluated
 from presat.tracking.follow import follow
 from presat.tracking.lock import RunLock
 from presat.tracking.state import Stop, stop_of
+from presat.training.supervised import example_file, token_file
 
 OTHERS = (None, 3, -1.5, True, "x", [], [1], {}, {"x": 1}, 10**400, "\ud83d")
 """One value of every other kind, to stand in the place of any."""
@@ -129,6 +132,35 @@ def test_the_message_says_what_should_be_where(tmp_path):
     (tmp_path / "twice.json").write_text('{"a": 1, "a": 2}')
     with pytest.raises(RunError, match="the key 'a' stands twice"):
         read_json(tmp_path / "twice.json")
+
+
+@pytest.mark.parametrize("name", ["status.json", "provenance.json", "evaluated.json"])
+@pytest.mark.parametrize(
+    "content", ["[1]", "{", '{"stop": 3, "resumed": 3, "s": {"x": 1}}', '{"s": 1, "git": 1, "status": 1}']
+)
+def test_a_damaged_run_is_not_gone_on_with(saved, tmp_path, name, content):
+    path = shutil.copytree(saved, tmp_path / "run")
+    (path / name).write_text(content)
+    with pytest.raises(RunError, match=name):  # noqa: SIM117 (the second is what raises)
+        with RunWriter(path, {}, "train", resume=True) as writer:
+            writer.truncate_after(2)
+
+
+@pytest.mark.parametrize(
+    ("module", "file"), [(token_file, "corpus.json"), (example_file, "examples.json"), (adapters, ".made_from.json")]
+)
+def test_a_damaged_stamp_is_named(tmp_path, module, file):
+    (tmp_path / "merged").mkdir()
+    (tmp_path / "merged" / "config.json").write_text("{}")
+    opened = (
+        (lambda: adapters.adapter_hash(str(tmp_path), [])) if module is adapters else lambda: module._opened(tmp_path)
+    )
+    keys = ("documents", "tokens", "dtype", "counts", "adapter", "base")
+    for content in ("[1]", *(json.dumps({key: other}) for key in keys for other in ([1], {"x": "y"}, -1, "x"))):
+        for folder in (tmp_path, tmp_path / "merged"):
+            (folder / file).write_text(content)
+        with contextlib.suppress(PresatError):
+            opened()
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
 from presat.config.schema import LoraConfig
 from presat.errors import ConfigError, ModelError, RunError, nearest
 from presat.files import atomically, read_json, write_atomically
@@ -132,8 +134,8 @@ def adapter_hash(folder: str, below: Sequence[str] | None) -> str:
         below: as for `merged_folder`.
     """
     merged = Path(folder) / MERGED
-    if _is_current(merged, below) and (made := read_json(merged / MADE_FROM)):  # the model below need not be read
-        facts = [made["adapter"], made["base"]]
+    if _is_current(merged, below) and (made := read_json(merged / MADE_FROM, _MadeFrom)).adapter:
+        facts = [made.adapter, made.base]  # the model below need not be read
     else:
         facts = [_content(folder), [_content(item) for item in below or ()]]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
@@ -146,18 +148,26 @@ def _is_current(merged: Path, below: Sequence[str] | None) -> bool:
     """
     if not (merged / "config.json").is_file():
         return False
-    made = read_json(merged / MADE_FROM)
-    if not made:  # an earlier version's, which is all there is where it cannot be made anew
+    made = read_json(merged / MADE_FROM, _MadeFrom)
+    if not made.adapter:  # an earlier version's, which is all there is where it cannot be made anew
         return below is None
-    if made["adapter"] != _content(str(merged.parent)):
+    if made.adapter != _content(str(merged.parent)):
         return False
-    if below is None or made["seen"] == _look(below):
+    if below is None or made.seen == _look(below):
         return True
-    if made["base"] != [_content(item) for item in below]:
+    if made.base != [_content(item) for item in below]:
         return False
     with contextlib.suppress(RunError):  # it may not be ours to write to
-        write_atomically(merged / MADE_FROM, json.dumps({**made, "seen": _look(below)}))
+        write_atomically(merged / MADE_FROM, json.dumps({**made.model_dump(), "seen": _look(below)}))
     return True
+
+
+class _MadeFrom(BaseModel):
+    """What a merged model was made from: hashes of the adapter and of what is below it, and how that looked."""
+
+    adapter: str = ""
+    base: list[str] = []
+    seen: list[Any] = []
 
 
 def _content(item: str) -> str:
