@@ -35,8 +35,12 @@ def make_lab_model(folder: Path | str, seed: int, hidden: int = 64, layers: int 
         seed: decides every weight.
         hidden: width; heads are 32 wide and the feed-forward is 2.5 times as wide.
         layers: transformer blocks.
+
+    Raises:
+        OSError: the folder cannot be written to, for instance because the disk is full.
     """
     import torch
+    from safetensors import SafetensorError
     from transformers import LlamaConfig, LlamaForCausalLM
     from transformers.utils import logging
 
@@ -62,7 +66,10 @@ def make_lab_model(folder: Path | str, seed: int, hidden: int = 64, layers: int 
         torch.manual_seed(seed)
         model: Any = LlamaForCausalLM(config)
     logging.disable_progress_bar()
-    model.save_pretrained(folder)
+    try:
+        model.save_pretrained(folder)
+    except SafetensorError as error:  # its own name for what the system refuses
+        raise OSError(f"{folder} cannot be written ({error})") from error
     logging.enable_progress_bar()
     tokenizer.save_pretrained(folder)
     usual_modes(folder)
