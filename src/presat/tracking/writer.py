@@ -280,7 +280,8 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     try:
         data = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {}
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise RunError(f"{path} cannot be read as YAML ({error}). Restore it, or delete it to go on.") from error
+        why = " ".join(str(error).split())
+        raise RunError(f"{path} cannot be read as YAML ({why}). Restore it, or delete it to go on.") from error
     return data if isinstance(data, dict) else {}
 
 
