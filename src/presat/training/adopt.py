@@ -34,8 +34,8 @@ from presat.types import Completion, Problem, Reward, RolloutGroup, Score
 from presat.verify import Mode, Verifier
 
 LOG = logging.getLogger("presat")
-EVERYBODY = 2**31
-"""Votes in a stock trainer: the responses that train are all there are, and all of them vote."""
+EVERYBODY = 2**16
+"""Votes in a stock trainer, the most that `votes` takes: the responses that train are all there are, and all vote."""
 _ARGUMENTS = ("prompt", "completion", "completion_ids", "trainer_state", "log_extra", "log_metric", "environments")
 
 
