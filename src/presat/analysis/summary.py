@@ -162,8 +162,9 @@ def _score_interval(frame: pl.DataFrame | None, metric: str) -> Interval | None:
 def _unscored(run: Run, scored: Sequence[str]) -> dict[str, Coverage]:
     """The sets no response of which could be judged, at their last evaluation: they are no held-out score."""
     found: dict[str, Coverage] = {}
-    for name in (name for name in run.held_out_sets() if name not in scored):
-        last = {metric: run.eval_series(name, metric)[1][-1] for metric in run.eval_metrics()[name]}
+    metrics, known = run.eval_metrics(), set(scored)
+    for name in (name for name in run.held_out_sets() if name not in known):
+        last = {metric: run.eval_series(name, metric)[1][-1] for metric in metrics[name]}
         if (covered := coverage_of(last)) is not None:
             found[name] = covered
     return found
