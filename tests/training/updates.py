@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import torch
 
 from presat.config.schema import ModelConfig, OptimConfig, TrainConfig
+from presat.models import load_model_and_tokenizer
 from presat.models.lab import make_lab_model
 from presat.models.libraries import quiet_libraries
 from presat.models.loading import load_model_and_tokenizer
