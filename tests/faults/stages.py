@@ -133,6 +133,7 @@ SFT = MODEL | {"data": {"source": "traces.jsonl"}, "max_length": 64, "batch": 2,
                "optim": {"lr": 1.0e-3}}  # fmt: skip
 EVAL = MODEL | {"sets": [{"source": "lab/chains", "name": name, "count": 40, "seed": seed}
                          for seed, name in enumerate("abc")], "samples": 8, "max_new_tokens": 16}  # fmt: skip
+JUDGED = EVAL | {"sets": [{"source": "rows.jsonl", "name": "a"}], "samples": 16, "verify": {"workers": 2}}
 SAMPLES = MODEL | {"data": {"source": "lab/chains", "count": 40, "options": {"operands": [3, 5]}}, "samples": 16,
                    "out": "out.parquet", "max_new_tokens": 20, "chunk": 4, "seed": 7}  # fmt: skip
 TEXT = "7 a +1 <b> 8\n" * 60
@@ -174,3 +175,5 @@ STAGES: dict[str, Stage] = {
         Stage("demo", "", {}, graph.results, instead=partial(graph.run, "graph")),
     )
 }  # fmt: skip
+JUDGED_STAGE = _stage("eval, with verifier processes", JUDGED, numbers, rows=_rows(40))
+"""An evaluation of math answers: its responses do not depend on their scores, which dying verifiers may cost."""

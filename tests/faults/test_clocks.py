@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import itertools
 import random
 import signal
 import time
 from functools import partial
 
 import pytest
+from tests.faults.before import clock
 from tests.faults.record import record
 from tests.faults.stages import STAGES
 from tests.faults.trial import Place
 
 SEED = 11
-
-
-def clock(start: float, step: float) -> None:
-    """In the child: a wall clock that begins at `start` and moves by `step` whenever it is read."""
-    ticks = itertools.count()
-    time.time = lambda: start + step * next(ticks)
-    time.time_ns = lambda: int(1e9 * time.time())
 
 
 CLOCKS = {
@@ -38,7 +31,7 @@ CLOCKS = {
 @pytest.mark.parametrize("kind", CLOCKS)
 def test_a_wrong_clock_changes_nothing(kind: str, name: str, place: Place, folder) -> None:
     stage = STAGES[name]
-    _, seconds = place.baseline(name)
+    _, seconds = place.baseline(stage)
     moment = random.Random(f"{kind}/{SEED}/{name}").uniform(0.2, 0.9) * seconds
     before, environment = CLOCKS[kind]
     stage.make(folder, place.model)

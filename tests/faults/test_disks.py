@@ -2,38 +2,19 @@
 
 from __future__ import annotations
 
-import ctypes
-import os
 import random
-import resource
 import subprocess
 from functools import partial
 from pathlib import Path
 
 import pytest
+from tests.faults.before import enter, small_files
 from tests.faults.record import record
 from tests.faults.stages import STAGES, leftovers
 from tests.faults.trial import Place, one_message
 
 SEED = 11
 NAMES = [name for name in STAGES if name != "demo"]  # it has processes of its own, which say it in their logs
-NEW_USER, NEW_MOUNT = 0x10000000, 0x00020000  # linux/sched.h
-
-
-def small_files(most: int) -> None:
-    """In the child: no file may grow beyond `most` bytes, as where a quota ends."""
-    resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
-
-
-def enter(process: int, folder: str) -> None:
-    """In the child: see the disks that another process sees."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    files = [os.open(f"/proc/{process}/ns/{name}", os.O_RDONLY) for name in ("user", "mnt")]
-    for file, kind in zip(files, (NEW_USER, NEW_MOUNT), strict=True):
-        if libc.setns(file, kind):
-            raise OSError(ctypes.get_errno(), "setns")
-        os.close(file)
-    os.chdir(folder)
 
 
 class SmallDisk:

@@ -23,7 +23,7 @@ NAMES = list(STAGES)
 def test_a_kill_at_any_moment_costs_nothing_but_time(trial: int, place: Place, folder) -> None:
     stage = STAGES[NAMES[trial % len(NAMES)]]
     draw = random.Random(f"{SEED}/{trial}")
-    _, seconds = place.baseline(stage.name)
+    _, seconds = place.baseline(stage)
     stage.make(folder, place.model)
     moments = [draw.uniform(0, seconds) for _ in range(draw.choice((1, 1, 2)))]
     for number, moment in enumerate(moments):

@@ -28,7 +28,7 @@ NAMES = ("train", "eval", "cpt", "data filter", "sft")
 )
 def test_a_signal_ends_a_command_in_order(number: signal.Signals, trial: int, place: Place, folder) -> None:
     stage = STAGES[NAMES[trial]]
-    _, seconds = place.baseline(stage.name)
+    _, seconds = place.baseline(stage)
     moment = random.Random(f"{number}/{SEED}/{trial}").uniform(0.2, 0.9) * seconds
     stage.make(folder, place.model)
     running = place.start(stage, folder)
@@ -54,7 +54,7 @@ def test_a_signal_ends_a_command_in_order(number: signal.Signals, trial: int, pl
 @pytest.mark.parametrize("name", NAMES)
 def test_a_stopped_command_goes_on_where_it_was(name: str, place: Place, folder) -> None:
     stage = STAGES[name]
-    expected, seconds = place.baseline(name)
+    expected, seconds = place.baseline(stage)
     moment = random.Random(f"stop/{SEED}/{name}").uniform(0.2, 0.9) * seconds
     stage.make(folder, place.model)
     running = place.start(stage, folder)

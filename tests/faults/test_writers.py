@@ -17,7 +17,7 @@ PROMISE = "one writes, the other says that it is busy"
 @pytest.mark.parametrize("name", ["train", "eval", "cpt", "sft", "data filter", "data corrupt"])
 def test_of_two_writers_one_is_refused(name: str, place: Place, folder) -> None:
     stage = STAGES[name]
-    expected, _ = place.baseline(name)
+    expected, _ = place.baseline(stage)
     stage.make(folder, place.model)
     both = [place.start(stage, folder), place.start(stage, folder)]
     ended = [running.wait() for running in both]
@@ -38,7 +38,7 @@ def test_of_two_writers_one_is_refused(name: str, place: Place, folder) -> None:
 @pytest.mark.faults
 def test_two_reports_of_one_page_leave_a_whole_one(place: Place, folder) -> None:
     stage = STAGES["report"]
-    expected, _ = place.baseline("report")
+    expected, _ = place.baseline(stage)
     stage.make(folder, place.model)
     ended = [running.wait() for running in [place.start(stage, folder) for _ in range(4)]]
     wrong = [done.stderr for done in ended if done.code]

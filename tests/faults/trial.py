@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.faults.stages import STAGES, Stage, leftovers
+from tests.faults.before import Chain
+from tests.faults.stages import Stage, leftovers
 from tests.forked import Done, Forked, Running
 
 LIMIT_S = 180.0
@@ -34,15 +35,15 @@ class Place:
     fresh: Callable[[str], Path]
     undisturbed: dict[str, tuple[Any, float]] = field(default_factory=dict)
 
-    def baseline(self, name: str) -> tuple[Any, float]:
+    def baseline(self, stage: Stage) -> tuple[Any, float]:
         """How a stage ends by itself, and how many seconds that takes."""
-        if name not in self.undisturbed:
-            stage, folder = STAGES[name], self.fresh("undisturbed")
+        if stage.name not in self.undisturbed:
+            folder = self.fresh("undisturbed")
             stage.make(folder, self.model)
             done = self.start(stage, folder).wait(LIMIT_S)
             assert done.code == 0, done.stderr
-            self.undisturbed[name] = stage.outcome(folder), done.seconds
-        return self.undisturbed[name]
+            self.undisturbed[stage.name] = stage.outcome(folder), done.seconds
+        return self.undisturbed[stage.name]
 
     def start(
         self,
@@ -63,22 +64,9 @@ class Place:
         done = self.start(stage, folder, again=True, **start).wait(LIMIT_S)
         if done.code != 0:
             return [*wrong, f"started again, it ended with {done.code}: {done.stderr[-500:]!r}"]
-        expected, _ = self.baseline(stage.name)
+        expected, _ = self.baseline(stage)
         wrong += differences(expected, stage.outcome(seen or folder))
         return [*wrong, *(f"left half-written: {name}" for name in leftovers(seen or folder))]
-
-
-@dataclass(frozen=True)
-class Chain:
-    """Calls one thing after the other; in the child, so it has to be picklable."""
-
-    first: Callable[[], object] | None
-    then: Callable[[], object] | None
-
-    def __call__(self) -> None:
-        for call in (self.first, self.then):
-            if call is not None:
-                call()
 
 
 def differences(expected: Any, found: Any, where: str = "") -> list[str]:
