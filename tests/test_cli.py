@@ -185,7 +185,7 @@ def test_a_wrong_setting_in_a_file_names_the_nearest(train, changes, message, ca
         ({"model": {"name": "no/such/model"}}, "There is no model folder 'no/such/model'"),
         ({"model": {"name": "."}}, "holds no model"),
         ({"model": {"name": "smollm2-135"}}, "There is no model 'smollm2-135'. Did you mean 'smollm2-135m'?"),
-        ({"model": {"name": "damaged"}}, "The model in damaged cannot be loaded"),
+        ({"model": {"name": "damaged"}}, "hold 100 bytes: one of them is damaged, or weights are missing"),
         ({"run": "/dev/null/run"}, "Cannot make the run directory /dev/null/run: Not a directory."),
         ({"run": "rows.jsonl"}, "Cannot make the run directory rows.jsonl: File exists."),
         ({"max_prompt_tokens": 2}, "Each of the 2 prompts is longer than max_prompt_tokens (2)"),

@@ -58,9 +58,9 @@ ROWS: dict[str, tuple[str, str]] = {
         r"row 1: field 'extra_info\.a' holds half",
     ),
     "a key twice": ('{"question": "?", "answer": "2", "answer": "3"}\n', r"line 1: not JSON \(the key 'answer' stands"),
-    "no end of nesting": ('{"question": ' + "[" * 10**5, r"line 1: not JSON \(.*recursion"),
+    "no end of nesting": ('{"question": ' + "[" * 10**5, r"line 1: not JSON \(it is nested too deeply\)"),
     "deep": (row(x=nested(90)) + row(x=nested(150)), r"row 2: field 'x' holds values within more than 100 others"),
-    "a number of 5000 digits": ('{"answer": ' + "9" * 5000 + "}\n", r"line 1: not JSON \(Exceeds the limit"),
+    "a number of 5000 digits": ('{"answer": ' + "9" * 5000 + "}\n", r"line 1: not JSON \(it holds a number of thousands"),
     "an infinite gold": ('{"question": "?", "answer": -Infinity}\n', r"row 1: field 'answer' is infinite"),
     "a gold that is true": (row(answer=True), r"row 1: field 'answer' is true: write the answer as text"),
     "a gold that is a mapping": (row(answer={"a": MEGABYTE}), r"row 1: field 'answer' should hold an answer, .{,150}$"),
@@ -190,7 +190,7 @@ def test_what_is_no_file_is_refused_at_once(kind: str, tmp_path: Path) -> None:
         list(read_parts(corpus_parts(str(source), "text"))) if kind == "pipe of text" else load_problems(source)
 
 
-@pytest.mark.parametrize("name", ["/" + "a" * 5000 + ".jsonl", "a\0b.jsonl", "~nobody-has-this-name/a.jsonl"])
+@pytest.mark.parametrize("name", ["/" + "a" * 5000 + ".jsonl", "a\0b.jsonl"])
 def test_a_name_no_file_can_have_is_refused(name: str) -> None:
     with pytest.raises(DataError, match="can be no file or data set"):
         load_problems(name)

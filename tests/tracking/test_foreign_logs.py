@@ -11,6 +11,7 @@ import pytest
 from rich.console import Console
 
 from presat.analysis.summary import summarise
+from presat.console import SafeConsole
 from presat.errors import PresatError, RunError
 from presat.report import watch_run
 from presat.report.live import live_view
@@ -157,7 +158,7 @@ def test_half_a_character_anywhere_in_a_log_harms_no_table(tmp_path):
         run = open_run(path)
         summary = summarise(run)
         out = io.StringIO()
-        Console(file=out, width=100).print(summary_table([summary]), live_view(run))
+        SafeConsole(file=out, width=100).print(summary_table([summary]), live_view(run))
         (out.getvalue() + to_csv(rows([summary]))).encode()
         assert "\x1b[2J" not in out.getvalue()
 

@@ -65,7 +65,7 @@ def test_records_that_are_no_such_records_are_passed_over(tmp_path):
     with RunWriter(tmp_path / "run", {"seed": 1}, "train") as writer:
         writer.append(1, {"reward": 0.5})
     file = tmp_path / "run" / "provenance.json"
-    for odd in (3, [3], [{"changed_settings": 3}], [{"changed_settings": {"seed": 3}}], {"a": 1}):
+    for odd in ([3], [{"changed_settings": 3}], [{"changed_settings": {"seed": 3}}]):
         file.write_text(json.dumps({**json.loads(file.read_text()), "resumed": odd}))
         assert open_run(tmp_path / "run").notes == []
         with RunWriter(tmp_path / "run", {"seed": 1}, "train", resume=True):

@@ -11,7 +11,6 @@ from presat.config.schema import ModelConfig, OptimConfig, TrainConfig
 from presat.models import load_model_and_tokenizer
 from presat.models.lab import make_lab_model
 from presat.models.libraries import quiet_libraries
-from presat.models.loading import load_model_and_tokenizer
 from presat.rollouts import make_engine
 from presat.tasks.lab import lab_problems
 from presat.training.grpo.groups import GroupRollouts, StepRollouts

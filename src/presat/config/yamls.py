@@ -170,6 +170,15 @@ class _Dumper(yaml.SafeDumper):
         return True
 
 
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    """Text in double quotes where it holds a line end of Unicode's, which YAML folds everywhere else."""
+    quoted = any(mark in text for mark in "\x85\u2028\u2029")
+    return dumper.represent_scalar(f"{_TAG}str", text, style='"' if quoted else None)
+
+
+_Dumper.add_representer(str, _text)
+
+
 def _problem(text: str, where: Any) -> yaml.MarkedYAMLError:
     return yaml.MarkedYAMLError(problem=text, problem_mark=where.start_mark)
 
