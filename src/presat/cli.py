@@ -24,7 +24,7 @@ from presat import __version__
 from presat.config import schema
 from presat.errors import ConfigError, PresatError, UnfinishedError, nearest
 from presat.processes import Terminated, ended_by_signals, exit_code, how_it_ended, say_last_words
-from presat.text import masked, printable
+from presat.text import brief, masked, printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -289,7 +289,8 @@ def run(argv: list[str]) -> int:
 
 
 def _refused(error: OSError) -> str:
-    return f"The system refused: {error}."
+    of = f": {brief(error.filename)}" if error.filename is not None else ""
+    return f"The system refused: {error.strerror or error}{of}."
 
 
 def _reader_is_gone() -> bool:

@@ -172,7 +172,7 @@ def open_dataset(
             if split not in data:
                 raise DataError(f"{source} has no split '{split}'.{nearest(split, map(str, data))}")
             data = data[split]
-    except (OSError, ValueError, RuntimeError, DatasetsError) as error:
+    except (OSError, ValueError, RuntimeError, TypeError, LookupError, DatasetsError) as error:  # damaged records too
         told = error.__cause__ if isinstance(error, DatasetGenerationError) else None  # it says no more than that
         if folder.is_dir():
             raise DataError(_not_loaded(folder, told or error, suffixes)) from error

@@ -175,7 +175,7 @@ CSV = [
     rows("more-cells", "question,answer\n1+1,2\n1+2,3,4\n", "row 2", ending="csv"),
     rows("fewer-cells", "question,answer\n1+1,2\n1+2\n", "row 2", ending="csv", codes=EITHER),
     rows("open-quote", 'question,answer\n1+1,2\n"1+2,3\n', ending="csv"),
-    rows("zero-byte", b"question,answer\n1+1,2\n1\0,3\n", ending="csv"),
+    rows("zero-byte", b"question,answer\n1+1,2\n1\0,3\n", ending="csv", codes=(0,)),
     rows("latin-1", "question,answer\n1+1,2\né,3\n".encode("latin-1"), ending="csv"),
     rows("utf-16", "question,answer\n1+1,2\n".encode("utf-16"), ending="csv"),
     rows("noise", NOISE, ending="csv"),

@@ -15,7 +15,9 @@ def yaml(name: str, content: Content, *says: str, verb: str = "train", codes=(2,
 
 
 def value(name: str, text: str, *says: str, verb: str = "train", codes=(2,)) -> Case:
-    """One setting with a value it cannot take: the message names its key."""
+    """One setting with a value it cannot take: the message names its key, or the line where YAML itself is at fault."""
+    if ": no" in text or text.endswith((" 010", " yes")):
+        return yaml(name, text + "\n", "line 1", verb=verb, codes=codes)
     key = text.split(":", 1)[0].strip()
     return yaml(name, text + "\n", key, *says, verb=verb, codes=codes)
 
@@ -46,8 +48,8 @@ FILES = [
     yaml("key-list", "? [a, b]\n: 4\n", "c.yaml"),
     yaml("key-map", "? {a: b}\n: 4\n", "c.yaml"),
     yaml("key-of-megabytes", "k" * 2_000_000 + ": 1\n"),
-    yaml("value-of-megabytes", "steps: " + "k" * 2_000_000 + "\n", "steps"),
-    yaml("list-of-megabytes", "steps: [" + "k, " * 500_000 + "]\n", "steps"),
+    yaml("value-of-megabytes", "steps: " + "k" * 2_000_000 + "\n", "larger than 1 MB"),
+    yaml("list-of-megabytes", "steps: [" + "k, " * 500_000 + "]\n", "larger than 1 MB"),
     yaml("bomb", BOMB),
     yaml("bomb-in-options", BOMB.replace("i: ", "data: {options: {x: 1}}\nreward: ", 1)),
     yaml("circle", "data: &a {options: *a}\n"),
@@ -155,7 +157,7 @@ SHAPES = [
     value("sets-text", "eval: {sets: [lab/chains]}", "sets"),
     value("sets-twice", "eval: {sets: [{source: lab/chains}, {source: lab/chains}]}", "chains"),
     value("sets-one-file-name",
-          "eval: {sets: [{source: lab/chains, name: a b}, {source: lab/chains, name: a_b}]}", "a b"),
+          "eval: {sets: [{source: lab/chains, name: a b}, {source: lab/chains, name: a_b}]}", codes=(0,)),
     value("engine-unknown", "engine: smal", "small"),
     value("gate-unknown", "reward: {gate: thinks}", "think"),
     value("sum-without-parts", "reward: {source: weighted_sum}", "parts"),

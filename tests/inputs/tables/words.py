@@ -52,7 +52,7 @@ CASES = [
     words("lr-nan", "train --optim.lr nan --dry-run", "lr"),
     words("lr-infinite", "train --optim.lr inf --dry-run", "lr"),
     words("temperature-infinite", "eval --temperature inf --dry-run", "temperature"),
-    words("timeout-infinite", "eval --verify.timeout-s inf --dry-run", "timeout_s"),
+    words("timeout-infinite", "eval --verify.timeout-s inf --dry-run", "--verify.timeout-s"),
     words("workers-zero", "demo --workers 0 --dry-run", "workers"),
     words("options-open", "train --data.options [1", "--data.options"),
     words("options-list", "train --data.options [1]", "--data.options"),
