@@ -131,7 +131,7 @@ CPT = MODEL | {"data": {"source": "text.txt", "held_out_rows": 2}, "sequence_len
                "save_every": 3, "optim": {"lr": 1.0e-3}}  # fmt: skip
 SFT = MODEL | {"data": {"source": "traces.jsonl"}, "max_length": 64, "batch": 2, "epochs": 3.0, "save_every": 3,
                "optim": {"lr": 1.0e-3}}  # fmt: skip
-EVAL = MODEL | {"sets": [{"source": "lab/chains", "name": name, "count": 40, "seed": seed}
+EVAL = MODEL | {"sets": [{"source": "lab/chains", "name": name, "count": 16, "seed": seed}
                          for seed, name in enumerate("abc")], "samples": 8, "max_new_tokens": 16}  # fmt: skip
 JUDGED = EVAL | {"sets": [{"source": "rows.jsonl", "name": "a"}], "samples": 16, "verify": {"workers": 2}}
 SAMPLES = MODEL | {"data": {"source": "lab/chains", "count": 40, "options": {"operands": [3, 5]}}, "samples": 16,

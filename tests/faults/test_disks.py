@@ -69,9 +69,8 @@ def _sizes(folder: Path) -> list[int]:
     return sorted(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
-@pytest.mark.parametrize(
-    "trial", [pytest.param(trial, marks=() if trial == 0 else pytest.mark.faults) for trial in range(20)]
-)
+@pytest.mark.faults
+@pytest.mark.parametrize("trial", range(20))
 def test_a_quota_that_ends_within_a_file_costs_nothing(trial: int, place: Place, folder) -> None:
     stage = STAGES[NAMES[trial % len(NAMES)]]
     draw = random.Random(f"quota/{SEED}/{trial}")

@@ -18,14 +18,9 @@ ENDS = {signal.SIGINT: (130,), signal.SIGTERM: (130, 143), signal.SIGHUP: (129, 
 NAMES = ("train", "eval", "cpt", "data filter", "sft")
 
 
-@pytest.mark.parametrize(
-    ("number", "trial"),
-    [
-        pytest.param(number, trial, marks=() if (number, trial) == (signal.SIGTERM, 0) else pytest.mark.faults)
-        for number in ENDS
-        for trial in range(5)
-    ],
-)
+@pytest.mark.faults
+@pytest.mark.parametrize("trial", range(5))
+@pytest.mark.parametrize("number", ENDS)
 def test_a_signal_ends_a_command_in_order(number: signal.Signals, trial: int, place: Place, folder) -> None:
     stage = STAGES[NAMES[trial]]
     _, seconds = place.baseline(stage)

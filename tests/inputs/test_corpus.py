@@ -9,7 +9,7 @@ from tests.faults.record import record
 from tests.inputs.case import Case, run
 from tests.inputs.corpus import CASES
 
-CHEAP, COSTLY, SEED = 300, 4, 11
+CHEAP, COSTLY, SEED = 250, 3, 11
 """Cases of either kind that continuous integration runs, and the seed that draws them; `make test-faults` runs all."""
 
 
