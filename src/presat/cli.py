@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 Result = dict[str, Any]
 
+MOST_SAID = 1900
+"""Most characters of a failure's message: a word of the command line may be of any length."""
+
 AGAIN = "Run the same command again."
 FROM_THERE = "Run the same command again to go on from there."
 RESUME = "Go on with --resume."
@@ -416,7 +419,8 @@ def _overview() -> str:
 def _fail(error: BaseException, text: str, flags: Flags, code: int) -> int:
     """Report a failure: the message on stderr (with --debug the traceback), with --json an object on stdout too."""
     told = "".join(traceback.format_exception(error)).rstrip() if flags.debug else f"presat: {text}"
-    print(printable(masked(told)), file=sys.stderr)
+    shown = printable(masked(told))
+    print(shown if flags.debug or len(shown) <= MOST_SAID else f"{shown[:MOST_SAID]} ...", file=sys.stderr)
     if flags.json:
         print(json.dumps({"error": masked(text), "type": type(error).__name__}))
     return code

@@ -8,6 +8,7 @@ refuses it.
 
 from __future__ import annotations
 
+import errno
 import functools
 import glob
 import json
@@ -24,7 +25,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, overload
 
 from presat.errors import RunError
 from presat.text import brief
@@ -168,7 +169,8 @@ def read_json(path: Path, shape: type[Any] = dict) -> Any:
     from pydantic import ValidationError
 
     try:
-        data = parse_json(path.read_text(encoding="utf-8"))
+        with open_regular(path) as file:
+            data = parse_json(file.read().decode("utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         data = {}
     except (ValueError, OSError) as error:
@@ -225,6 +227,18 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         (name, _), *_ = Counter(name for name, _ in pairs).most_common(1)
         raise ValueError(f"the key {brief(name)} stands twice in one object")
     return found
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """Open a file for reading bytes. A pipe or a device, which may never come to an end, is refused.
+
+    Raises:
+        OSError: it is one, or it cannot be opened.
+    """
+    mode = path.stat().st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise OSError(errno.EINVAL, "it is a pipe or a device, not a file", str(path))
+    return path.open("rb")
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,7 +310,7 @@ def log_lines(path: Path, faults: Faults) -> Iterator[Line]:
         RunError: the file cannot be read.
     """
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             for line in json_lines(file):
                 if line.row is None:
                     faults.add(line)

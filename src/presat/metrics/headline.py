@@ -44,10 +44,14 @@ def metric_of(names: Iterable[str], kind: str) -> str | None:
     return max((name for name in names if name == kind or name.startswith(f"{kind}@")), key=k_of, default=None)
 
 
+MOST_DIGITS = 9
+"""Of k; a longer one is none."""
+
+
 def k_of(metric: str) -> int:
     """K of `avg@k`, `pass@k` and their like; 0 where there is none."""
     match = _K.fullmatch(metric)
-    return int(match.group(2)) if match else 0
+    return int(match.group(2)) if match and len(match.group(2)) <= MOST_DIGITS else 0
 
 
 def is_share(values: Iterable[float]) -> bool:

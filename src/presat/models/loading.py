@@ -225,7 +225,10 @@ def _set_template(tokenizer: Any, source: str, trust_remote_code: bool) -> None:
         raise ModelError(f"The chat template of '{source}' (`model.chat_template`) cannot be read: {error}.") from error
     if not tokenizer.chat_template:
         raise ModelError(f"'{source}' (`model.chat_template`) has no chat template either.")
-    check_template(tokenizer)
+    try:
+        check_template(tokenizer)
+    except ModelError as error:
+        raise ModelError(f"The chat template of '{source}' (`model.chat_template`) cannot be used. {error}") from error
 
 
 def _load_tokenizer(name: str, trust_remote_code: bool) -> Any:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -44,7 +45,7 @@ def read_tokenizer(name: str, folder: str, trust_remote_code: bool) -> Any:
     from transformers import AutoTokenizer
 
     with opening("tokenizer", name, folder), quiet():
-        _refuse_labels_without_end(folder)
+        _refuse_impossible_values(folder)
         tokenizer: Any = AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code)
         json.dumps(tokenizer.init_kwargs, ensure_ascii=False, default=str).encode()  # or no checkpoint could be saved
     return tokenizer
@@ -69,7 +70,7 @@ def read_model(
     from transformers import AutoConfig, AutoModelForCausalLM
 
     with opening("model", name, folder), quiet():
-        _refuse_labels_without_end(folder)
+        _refuse_impossible_values(folder)
         config = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
         if not trust_remote_code:
             _refuse_impossible_sizes(folder, config)
@@ -218,13 +219,16 @@ def _no_attention(name: str, attention: str, error: Exception) -> ModelError | N
     return None
 
 
-def _refuse_labels_without_end(folder: str) -> None:
-    """Refuse a number of labels for each of which transformers would make a name while it reads the configuration."""
+def _refuse_impossible_values(folder: str) -> None:
+    """Refuse a number of labels for each of which transformers would make a name, and what is not a number at all."""
     file = Path(folder) / "config.json"
-    config = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
+    text = file.read_text(encoding="utf-8") if file.is_file() else "{}"
+    config = json.loads(text)
     labels = config.get("num_labels") if isinstance(config, dict) else None
     if isinstance(labels, int | float) and labels > MOST_LABELS:
         raise ModelError(f"The config.json of {folder} is damaged: num_labels is {brief(labels)}.")
+    if nan := [name for name, value in config.items() if value != value] if isinstance(config, dict) else []:
+        raise ModelError(f"The config.json of {folder} is damaged: {brief(nan[0])} is not a number.")
 
 
 def _refuse_impossible_sizes(folder: str, config: Any) -> None:
@@ -241,7 +245,8 @@ def _refuse_impossible_sizes(folder: str, config: Any) -> None:
     if not Path(folder).is_dir():
         return
     held = sum(file.stat().st_size for file in Path(folder).iterdir() if file.suffix in _WEIGHTS)
-    with torch.random.fork_rng(devices=[]), torch.device("meta"):
+    with torch.random.fork_rng(devices=[]), torch.device("meta"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of tensors without elements: what is wrong is said below
         shell: Any = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
     described = sum(weight.numel() for weight in shell.parameters())
     if described > MOST_PER_BYTE * held:

@@ -172,7 +172,15 @@ def open_dataset(
             if split not in data:
                 raise DataError(f"{source} has no split '{split}'.{nearest(split, map(str, data))}")
             data = data[split]
-    except (OSError, ValueError, RuntimeError, TypeError, LookupError, DatasetsError) as error:  # damaged records too
+    except (
+        OSError,
+        ValueError,
+        RuntimeError,
+        TypeError,
+        LookupError,
+        AttributeError,
+        DatasetsError,
+    ) as error:  # damaged records too
         told = error.__cause__ if isinstance(error, DatasetGenerationError) else None  # it says no more than that
         if folder.is_dir():
             raise DataError(_not_loaded(folder, told or error, suffixes)) from error
@@ -232,9 +240,13 @@ def _not_loaded(folder: Path, error: BaseException, suffixes: Sequence[str]) -> 
 
 @contextlib.contextmanager
 def _silent(*names: str) -> Iterator[None]:
-    """Keep these libraries from logging."""
+    """Keep these libraries from logging, and from drawing progress bars."""
+    import datasets
+
     loggers = [logging.getLogger(name) for name in names]
     levels = [logger.level for logger in loggers]
+    bars = datasets.is_progress_bar_enabled()
+    datasets.disable_progress_bars()
     try:
         for logger in loggers:
             logger.setLevel(logging.CRITICAL)
@@ -242,6 +254,8 @@ def _silent(*names: str) -> Iterator[None]:
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
+        if bars:
+            datasets.enable_progress_bars()
 
 
 def _identified(problems: Sequence[Problem], unique: bool | None) -> list[Problem]:

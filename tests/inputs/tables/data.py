@@ -147,7 +147,7 @@ JSON_LINES = [
     rows("escape-in-the-id", '{"id": "\\u001b[31m", "question": "1", "answer": "x"}\n', codes=EITHER),
     rows("id-object", GOOD + line(id={"a": 1}, question="1+1", answer="2"), codes=EITHER),
     rows("ids-twice", line(id="a", question="1+1", answer="2") * 2, codes=EITHER),
-    rows("messages-text", line(messages="1+1", answer="2"), "row 1"),
+    rows("messages-text", line(messages="1+1", answer="2"), codes=(0,)),
     rows("messages-empty", line(messages=[], answer="2"), "row 1"),
     rows("messages-null", line(messages=None, answer="2"), "row 1"),
     rows("messages-of-text", line(messages=["1+1"], answer="2"), "row 1"),

@@ -16,7 +16,7 @@ def yaml(name: str, content: Content, *says: str, verb: str = "train", codes=(2,
 
 def value(name: str, text: str, *says: str, verb: str = "train", codes=(2,)) -> Case:
     """One setting with a value it cannot take: the message names its key, or the line where YAML itself is at fault."""
-    if ": no" in text or text.endswith((" 010", " yes")):
+    if ": no" in text or text.endswith((" 010", " yes", " 1:30", " 0x10", "9" * 100)):
         return yaml(name, text + "\n", "line 1", verb=verb, codes=codes)
     key = text.split(":", 1)[0].strip()
     return yaml(name, text + "\n", key, *says, verb=verb, codes=codes)

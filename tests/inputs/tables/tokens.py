@@ -10,7 +10,7 @@ from tests.forked import Forked
 from tests.inputs.case import Case, Kit
 from tests.inputs.tables.data import NOISE
 
-TEXT = "7 a +1 <b> 8\n" * 40
+TEXT = "7 a +1 <b> 8\n" * 400
 PACK = "data pack --data.source text.txt --model.name model --sequence-length 8 --batch 2"
 
 

@@ -59,8 +59,8 @@ CASES = [
     traces("chat-tool-calls", chat(USER, REPLY | {"tool_calls": [{"function": {"name": "f"}}]}), "tool_calls",
            codes=EITHER),
     traces("none", lambda path, _: path.write_bytes(b""), "traces.jsonl"),
-    traces("all-too-long", GOOD, "max_length", more="--max-length 2"),
+    traces("all-too-long", GOOD, "too long", more="--max-length 2"),
     traces("where-no-column", GOOD, "domain", more="--where domain math"),
-    traces("where-no-row", GOOD, "answer", more="--where answer 9"),
+    traces("where-no-row", GOOD, "no rows with these values", more="--where answer 9"),
     traces("columns-no-column", GOOD, "thoughts", more="--data.columns trace thoughts"),
 ]  # fmt: skip

@@ -74,7 +74,7 @@ class Settings(BaseModel):
                 raise ValueError(f"{item}{where} is no finite number")
             if isinstance(item, str):
                 if broken.search(item):
-                    raise ValueError(f"there is a character{where} that no UTF-8 text can hold: rename it")
+                    raise ValueError(f"there is a character{where} that no name and no UTF-8 text can hold: rename it")
                 if holds_secret(item) or (item and names_secret(name.rpartition(".")[2])):
                     raise ValueError(f"there is a password or a key{where}, {_NO_SECRETS}")
         return value
