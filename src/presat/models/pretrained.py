@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import pickle
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -245,8 +244,7 @@ def _refuse_impossible_sizes(folder: str, config: Any) -> None:
     if not Path(folder).is_dir():
         return
     held = sum(file.stat().st_size for file in Path(folder).iterdir() if file.suffix in _WEIGHTS)
-    with torch.random.fork_rng(devices=[]), torch.device("meta"), warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # of tensors without elements: what is wrong is said below
+    with torch.random.fork_rng(devices=[]), torch.device("meta"), quiet():
         shell: Any = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
     described = sum(weight.numel() for weight in shell.parameters())
     if described > MOST_PER_BYTE * held:
