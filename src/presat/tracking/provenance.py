@@ -38,7 +38,8 @@ def read_provenance(run: Path) -> dict[str, Any]:
     Raises:
         RunError: it is damaged: what presat reads of it is there in another shape.
     """
-    return read_json(run / PROVENANCE, _ProvenanceFile).model_dump(exclude_unset=True)
+    read_json(run / PROVENANCE, _ProvenanceFile)
+    return read_json(run / PROVENANCE)  # as it is written, to be written so again
 
 
 def collect(config: Mapping[str, Any], command: str) -> dict[str, Any]:

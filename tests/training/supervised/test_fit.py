@@ -211,9 +211,9 @@ GOOD = {"question": "1", "trace": "1", "solution": "1"}
         ({**GOOD, "question": 5}, r"row 3: field 'question' should be text; it is 5"),
         ("{", r"line 3.*not JSON"),
         ("[1]", r"line 3.*should be a JSON object"),
-        ({"messages": "hello"}, r"row 3, field 'messages': should be a list of chat turns"),
-        ({"messages": [TURN, {"role": "assistant"}]}, r"row 3, field 'messages': should be a list of chat turns"),
-        ({"messages": [TURN]}, r"row 3, field 'messages': the last turn should be the assistant's"),
+        ({"messages": "hello"}, r"row 3: field 'messages' should be a list of {role, content} turns"),
+        ({"messages": [TURN, {"role": "assistant"}]}, r"row 3: field 'messages' should be a list of {role, content} turns"),
+        ({"messages": [TURN]}, r"row 3: field 'messages': the last turn should be the assistant's"),
         ({"messages": [TURN, {"role": "assistant", "content": "2"}]}, r"row 3: there is no reasoning.* no <think>"),
     ],
 )
