@@ -4,6 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 VLLM := .venv-vllm/bin
 VLLM_READY := .venv-vllm/.ready
+PIP := --quiet --disable-pip-version-check --no-deps --no-compile
 
 .PHONY: setup demo check test test-main test-slow test-faults setup-vllm test-vllm test-vllm-quick bench bench-vllm audit docs \
   lock lock-vllm clean
@@ -11,13 +12,14 @@ VLLM_READY := .venv-vllm/.ready
 
 setup: $(READY)
 
-# torch comes first and pinned: asking for anything newer pulls gigabytes of CUDA where a CPU build would do.
+# torch comes first and pinned: asking for anything newer pulls gigabytes of CUDA where a CPU build would do. The lock is
+# complete, so there is nothing to resolve; what is imported is compiled then, and the rest of the files never.
 $(READY): requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "presat needs Python 3.11 or newer; say make PYTHON=/path/to/python3.11")'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check $$(grep '^torch==' requirements.lock)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	$(BIN)/python -m pip install $(PIP) $$(grep '^torch==' requirements.lock)
+	$(BIN)/python -m pip install $(PIP) -r requirements.lock
+	$(BIN)/python -m pip install $(PIP) --editable .
 	touch $(READY)
 
 demo: setup
@@ -51,9 +53,9 @@ setup-vllm: $(VLLM_READY)
 
 $(VLLM_READY): requirements-vllm.lock
 	$(PYTHON) -m venv .venv-vllm
-	$(VLLM)/python -m pip install --quiet --disable-pip-version-check $$(grep '^torch==' requirements-vllm.lock)
-	$(VLLM)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements-vllm.lock
-	$(VLLM)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	$(VLLM)/python -m pip install $(PIP) $$(grep '^torch==' requirements-vllm.lock)
+	$(VLLM)/python -m pip install $(PIP) -r requirements-vllm.lock
+	$(VLLM)/python -m pip install $(PIP) --editable .
 	touch $(VLLM_READY)
 
 # A file at a time: every vLLM that was started stays in memory as long as its process.
