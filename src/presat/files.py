@@ -145,6 +145,18 @@ def _machine() -> str:
     return f"{zlib.crc32(socket.gethostname().encode()):08x}"
 
 
+def remove(path: Path) -> None:
+    """Remove a file or a folder, if it is there; of a link, the link.
+
+    Raises:
+        RunError: it cannot be removed.
+    """
+    try:
+        _delete(path)
+    except OSError as error:
+        raise RunError(f"Cannot delete {path}: {error.strerror}.") from error
+
+
 def _delete(path: Path) -> None:
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)

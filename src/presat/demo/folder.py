@@ -7,7 +7,6 @@ the demo's, whatever it is called. Beside the demo's own files a person may keep
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -49,21 +48,6 @@ def claim(folder: Path, children: Sequence[str]) -> None:
                 "another folder with `--out`."
             )
     write_atomically(folder / STAMP, json.dumps({"kind": KIND, "version": 1}))
-
-
-def remove(path: Path) -> None:
-    """Remove what an earlier demo made under this name, if anything; of a link, the link.
-
-    Raises:
-        RunError: it cannot be removed.
-    """
-    try:
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
-    except OSError as error:
-        raise RunError(f"Cannot delete {path}: {error.strerror}.") from error
 
 
 def _is_stamped(folder: Path) -> bool:

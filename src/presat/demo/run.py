@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 from presat.config.schema import DemoConfig
 from presat.demo.arithmetic import same_everywhere
 from presat.demo.board import Board
-from presat.demo.folder import claim, remove
+from presat.demo.folder import claim
 from presat.demo.stages import SOLVE_SAMPLES, continue_pretraining, finetune, pretrain, reinforce
+from presat.files import remove
 from presat.study import Stage, run_graph
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from typing import Any
 
 from presat.config.load import build
 from presat.config.schema import CptConfig, SftConfig, TaskConfig, TrainConfig
-from presat.demo.folder import remove
 from presat.errors import RunError
+from presat.files import remove
 from presat.types import Sampling
 
 MAX_ATTEMPTS = 5

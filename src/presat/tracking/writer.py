@@ -14,7 +14,6 @@ import json
 import logging
 import math
 import os
-import shutil
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,7 +22,7 @@ from typing import Any, Protocol, Self, SupportsFloat
 
 from presat.config.yamls import dump_yaml
 from presat.errors import RunError, UnfinishedError
-from presat.files import keep_lines, mend_last_line, remove_leftovers, write_atomically
+from presat.files import keep_lines, mend_last_line, remove, remove_leftovers, write_atomically
 from presat.processes import at_the_last, held_back, how_it_ended
 from presat.tracking.evaluated import EVALUATED, METRICS, forget_after
 from presat.tracking.lock import RunLock
@@ -119,7 +118,7 @@ class RunWriter:
                 )
             earlier = {}
             for name in OURS:
-                _remove(self.path / name)
+                remove(self.path / name)
         elif not resume:
             earlier = {}
         elif earlier.get("command", command) != command:
@@ -258,16 +257,6 @@ def _holds_run(path: Path) -> bool:
     """Whether there is something to lose: a logged step or a checkpoint."""
     metrics = path / METRICS
     return (metrics.is_file() and metrics.stat().st_size > 0) or any((path / "checkpoints").glob("*"))
-
-
-def _remove(path: Path) -> None:
-    try:
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
-    except OSError as error:
-        raise RunError(f"Cannot delete {path}: {error.strerror}.") from error
 
 
 def _later(row: Mapping[str, Any], step: int) -> bool:
