@@ -31,6 +31,7 @@ BRANCHES = {
     "Base + Non-Thinking": ("base", "non_thinking"),
 }
 """What each model was pre-trained on, and what SFT showed it."""
+FORMATS = ("html", "csv", "latex")
 TITLE = "Which of these models learned to reason, which memorised, and how can you see it?"
 INTRO = (
     "Four copies of one model of 0.1M parameters, made and trained in this run. Base: pre-trained from scratch on "
@@ -57,12 +58,15 @@ def run_demo(config: DemoConfig, out: Console) -> dict[str, Any]:
     from presat.analysis import summarise
     from presat.console import make_console
     from presat.report import build_report, summary_table
+    from presat.report.html import report_files
     from presat.report.terminal import say
     from presat.tracking import open_run
 
     began = time.monotonic()
     made = made_in(config.out)
     claim(config.out, [path.name for path in made])
+    page = config.out / "report.html"
+    report_files([], page, FORMATS)  # quick to refuse
 
     def start_over() -> None:
         for path in made:
@@ -83,7 +87,7 @@ def run_demo(config: DemoConfig, out: Console) -> dict[str, Any]:
     runs = [open_run(folder / "rl") for folder in folders.values()]
     summaries = [summarise(run, name=branch) for run, branch in zip(runs, folders, strict=True)]
     notes = observations(config, results)
-    page = build_report(runs, config.out / "report.html", TITLE, "\n\n".join([INTRO, *notes]), summaries=summaries)
+    build_report(runs, page, TITLE, "\n\n".join([INTRO, *notes]), summaries=summaries, formats=FORMATS)
     minutes = (time.monotonic() - began) / 60
     out.print(summary_table(summaries))
     for note in notes:

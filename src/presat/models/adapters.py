@@ -22,7 +22,7 @@ from presat.config.schema import LoraConfig
 from presat.errors import ConfigError, ModelError, RunError, nearest
 from presat.files import atomically, read_json, write_atomically
 from presat.models.hashes import RESUME_STATE, files_of, hash_path, hub_revision
-from presat.models.libraries import quiet
+from presat.models.libraries import quiet, saving
 from presat.models.pretrained import read_adapter, read_tokenizer
 from presat.text import brief
 
@@ -194,7 +194,7 @@ def _merge(folder: str, base: Any, merged: Path, below: Sequence[str], trust_rem
     model = read_adapter(base, folder, base_of(folder))
     tokenizer = read_tokenizer(folder, folder, trust_remote_code)
     with atomically(merged) as draft:
-        with quiet():
+        with quiet(), saving(merged):
             model.merge_and_unload().save_pretrained(draft)
         tokenizer.save_pretrained(draft)
         (draft / MADE_FROM).write_text(json.dumps(made), encoding="utf-8")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from presat.files import usual_modes
+from presat.models.libraries import saving
 from presat.tasks.lab.corpus import BREAK, CONTENT, SEPARATOR
 from presat.tasks.lab.solutions import BOX, END_BOX, END_THINK, THINK
 
@@ -40,7 +41,6 @@ def make_lab_model(folder: Path | str, seed: int, hidden: int = 64, layers: int 
         OSError: the folder cannot be written to, for instance because the disk is full.
     """
     import torch
-    from safetensors import SafetensorError
     from transformers import LlamaConfig, LlamaForCausalLM
     from transformers.utils import logging
 
@@ -66,10 +66,8 @@ def make_lab_model(folder: Path | str, seed: int, hidden: int = 64, layers: int 
         torch.manual_seed(seed)
         model: Any = LlamaForCausalLM(config)
     logging.disable_progress_bar()
-    try:
+    with saving(folder):
         model.save_pretrained(folder)
-    except SafetensorError as error:  # its own name for what the system refuses
-        raise OSError(f"{folder} cannot be written ({error})") from error
     logging.enable_progress_bar()
     tokenizer.save_pretrained(folder)
     usual_modes(folder)

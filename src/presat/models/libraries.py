@@ -7,6 +7,7 @@ import logging
 import os
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 
 _NAMES = ("trl", "accelerate", "datasets")
 
@@ -52,3 +53,18 @@ def quiet() -> Iterator[None]:
         logging.set_verbosity(level)
         if bars:
             logging.enable_progress_bar()
+
+
+@contextlib.contextmanager
+def saving(folder: Path) -> Iterator[None]:
+    """Give what the system refuses while weights are written to `folder` its own name, which safetensors takes away.
+
+    Raises:
+        OSError: the disk is full, or the folder cannot be written to.
+    """
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except SafetensorError as error:
+        raise OSError(f"{folder} cannot be written ({error})") from error

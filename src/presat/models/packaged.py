@@ -23,7 +23,7 @@ from typing import Any, Literal
 from presat.errors import ModelError
 from presat.files import atomically
 from presat.models.catalogue import PACKAGED, Packaged
-from presat.models.libraries import quiet
+from presat.models.libraries import quiet, saving
 from presat.models.pretrained import opening, read_gguf
 
 DType = Literal["bfloat16", "float32"]
@@ -157,7 +157,7 @@ def gguf_to_folder(gguf: Path, folder: Path, dtype: DType = "bfloat16", origin: 
         plain.tie_weights()
         plain.generation_config.eos_token_id = _end_ids(config, tokenizer)
         plain.generation_config.pad_token_id = tokenizer.pad_token_id
-    with quiet():
+    with quiet(), saving(folder):
         plain.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
     return folder

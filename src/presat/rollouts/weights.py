@@ -15,6 +15,7 @@ import torch
 from torch.distributed.tensor import DTensor
 
 from presat.files import usual_modes
+from presat.models.libraries import saving
 
 
 def whole_weights(model: Any) -> Iterator[tuple[str, torch.Tensor]]:
@@ -55,5 +56,7 @@ def save_weights(weights: Iterable[tuple[str, torch.Tensor]], folder: Path) -> N
 
     folder.mkdir(parents=True, exist_ok=True)
     # copies: such a file holds no two tensors of one memory, as a head tied to the embedding is
-    save_file({name: value.to("cpu", copy=True).contiguous() for name, value in weights}, folder / "model.safetensors")
+    copies = {name: value.to("cpu", copy=True).contiguous() for name, value in weights}
+    with saving(folder):
+        save_file(copies, folder / "model.safetensors")
     usual_modes(folder)  # a server of another user reads it

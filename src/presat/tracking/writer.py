@@ -24,6 +24,7 @@ from presat.config.yamls import dump_yaml
 from presat.errors import RunError, UnfinishedError
 from presat.files import keep_lines, mend_last_line, remove, remove_leftovers, write_atomically
 from presat.processes import at_the_last, held_back, how_it_ended
+from presat.text import masked
 from presat.tracking.evaluated import EVALUATED, METRICS, forget_after
 from presat.tracking.lock import RunLock
 from presat.tracking.provenance import PROVENANCE, collect, read_provenance
@@ -33,7 +34,7 @@ from presat.tracking.state import STATUS, Status, Stop, run_state, stop_of
 
 CONFIG = "config.yaml"
 OURS = (
-    CONFIG, PROVENANCE, METRICS, STATUS, EVALUATED, "rollouts", "checkpoints", "sft_examples", "logs", "report.html",
+    CONFIG, PROVENANCE, METRICS, STATUS, EVALUATED, "rollouts", "checkpoints", "sft_examples", "report.html",
 )  # fmt: skip
 SYNC_S = 1.0
 LOG = logging.getLogger("presat")
@@ -220,7 +221,7 @@ class RunWriter:
         with contextlib.suppress(OSError):  # a line that could not be written was reported when it was appended
             self._file.close()
         try:
-            self._write_status(status, reason)
+            self._write_status(status, masked(reason))
         finally:
             self._lock.release()
 
