@@ -48,6 +48,9 @@ def main(words: Sequence[str]) -> int:
             command, cwd=ROOT, env=os.environ | {"PRESAT_FAULTS_RECORD": str(file)}, check=False
         ).returncode
         trials = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    if code not in (0, 1):
+        print(f"pytest did not run to its end (exit code {code}): {PAGE} is left as it was.")
+        return 1
     PAGE.write_text(page(trials, (time.monotonic() - began) / 60), encoding="utf-8")
     print(f"{len(trials)} trials, {sum(bool(trial['wrong']) for trial in trials)} failed: {PAGE}")
     return code

@@ -78,7 +78,7 @@ class Running:
 
     def kill(self, number: int = signal.SIGKILL) -> None:
         """Send a signal to the process alone, as `kill PID` does."""
-        with suppress(ProcessLookupError):
+        if self.process.is_alive():  # else the number may be another's by now
             os.kill(self.pid, number)
 
     def wait(self, timeout_s: float = 60.0) -> Done:
