@@ -55,7 +55,7 @@ CASES = [
     traces("chat-role-missing", chat({"content": "1"}, REPLY)),
     traces("chat-content-null", chat(USER, {"role": "assistant", "content": None})),
     traces("chat-content-parts", chat(USER, {"role": "assistant", "content": [{"type": "text", "text": "1"}]}),
-           codes=(0,)),
+           codes=(0, 1)),
     traces("chat-turn-text", chat("1", "2")),
     traces("chat-tool-calls", chat(USER, REPLY | {"tool_calls": [{"function": {"name": "f"}}]}), "tool_calls",
            codes=EITHER),
