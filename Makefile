@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 VLLM := .venv-vllm/bin
 VLLM_READY := .venv-vllm/.ready
-PIP := --quiet --disable-pip-version-check --no-deps --no-compile
+PIP := --quiet --disable-pip-version-check --no-deps
 
 .PHONY: setup demo check test test-main test-slow test-faults setup-vllm test-vllm test-vllm-quick bench bench-vllm audit docs \
   lock lock-vllm clean
@@ -13,7 +13,7 @@ PIP := --quiet --disable-pip-version-check --no-deps --no-compile
 setup: $(READY)
 
 # torch comes first and pinned: asking for anything newer pulls gigabytes of CUDA where a CPU build would do. The lock is
-# complete, so there is nothing to resolve; what is imported is compiled then, and the rest of the files never.
+# complete, so there is nothing to resolve.
 $(READY): requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "presat needs Python 3.11 or newer; say make PYTHON=/path/to/python3.11")'
 	$(PYTHON) -m venv .venv

@@ -61,13 +61,21 @@ def test_fresh_removes_what_the_demo_made_and_nothing_else(demo, tmp_path):
     theirs = (".git/HEAD", "notes.txt", "other/rl/metrics.jsonl", "base.txt")
     ours = [f"{name}/rl/x" for name in ("cpt_thinking", "base_thinking", "cpt_non_thinking", "base_non_thinking")]
     ours += ["base/try_1/x", "init/try_1/x", "cpt/x", "stages/base.json", "logs/base.log"]
-    ours += ["report.html", "report.csv", "report.tex"]
     touch(out, *theirs, *ours)
     before = files(out)
     assert demo(out)[0]
     assert files(out) == before
     assert demo(out, "--fresh")[0]
     assert {name for name in files(out) if (out / name).is_file()} == {STAMP, *theirs}
+
+
+@pytest.mark.parametrize("fresh", [(), ("--fresh",)], ids=["goes on", "fresh"])
+def test_a_page_of_somebody_elses_in_a_demos_folder_is_left(tmp_path, demo, capsys, fresh):
+    assert demo(tmp_path / "demo")[0]
+    touch(tmp_path / "demo", "report.html")
+    assert run(["demo", "--out", str(tmp_path / "demo"), *fresh]) == 2
+    assert "report.html" in capsys.readouterr().err
+    assert (tmp_path / "demo" / "report.html").read_text() == "x"
 
 
 @pytest.mark.parametrize("fresh", [(), ("--fresh",)], ids=["goes on", "fresh"])
