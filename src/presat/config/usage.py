@@ -51,6 +51,11 @@ def _read(kind: type, word: str) -> Any:
     return kind(value)
 
 
+def _words(kind: Any) -> list[str]:
+    """The words a setting takes; of a list, those that stand in it."""
+    return [word for part in get_args(kind) for word in (_words(part) if get_args(part) else [str(part)])]
+
+
 def complaint(stop: SystemExit, said: str, verb: str, model: type[schema.Settings], argv: list[str]) -> str:
     """Say in one sentence what tyro found wrong with the command line.
 
@@ -72,7 +77,7 @@ def complaint(stop: SystemExit, said: str, verb: str, model: type[schema.Setting
     if reason:
         return f"{option} takes {_kind(field)}: {reason.rstrip('.!')}."
     if given and not given.startswith("--"):
-        return f"{option} cannot be {brief(given)}.{nearest(given, map(str, get_args(field.annotation)))}"
+        return f"{option} cannot be {brief(given)}.{nearest(given, _words(field.annotation))}"
     return f"{option} needs a value ({_kind(field)})."
 
 

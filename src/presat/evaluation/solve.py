@@ -145,14 +145,16 @@ def open_sampler(config: SampleConfig, command: str, quiet: bool = False) -> Ite
     verify = config.verify
     with (
         quiet_libraries(),
-        RunWriter(config.run, config, command, resume=True) as writer,
         Verifier(verify.extraction, verify.workers, verify.timeout_s) as verifier,
         Progress(command, quiet) as progress,
+        contextlib.ExitStack() as stack,
     ):
         engine = open_engine(config, config.model.name)
         described = describe_engine(engine, config.server)
         drawn = identity_of(engine, config, described, config.samples)
-        _same_draws(config.run, drawn)
+        _refuse_other_draws(config.run, drawn)  # before anything is written there
+        writer = stack.enter_context(RunWriter(config.run, config, command, resume=True))
+        write_atomically(config.run / DRAWN_WITH, json.dumps(drawn, indent=2))
         fitting, too_long = drop_too_long(engine, problems, config.max_prompt_tokens)
         writer.note_provenance(model=described, problems={"data": describe(fitting, too_long)})
         wanted = {_key(problem) for problem in fitting}
@@ -166,15 +168,14 @@ def _key(problem: Problem) -> _Key:
     return problem.id, problem.gold, content_id(problem.messages)
 
 
-def _same_draws(run: Path, now: dict[str, Any]) -> None:
-    """Note what decides the samples, or refuse to mix them with samples that were drawn otherwise."""
+def _refuse_other_draws(run: Path, now: dict[str, Any]) -> None:
+    """Refuse to mix samples with those that were drawn otherwise."""
     refuse_other(
         read_json(run / DRAWN_WITH),
         now,
         f"{run} holds samples that were drawn otherwise",
         "Choose another run directory, or delete this one to draw anew.",
     )
-    write_atomically(run / DRAWN_WITH, json.dumps(now, indent=2))
 
 
 def _read(chunks: Chunks) -> dict[_Key, Samples]:

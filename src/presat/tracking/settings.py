@@ -17,6 +17,8 @@ _OWN = ("run", "resume")
 """Settings that say where a run is and not what it is."""
 _ANOTHER = ("seed", "model.name", "data", "reward")
 """Settings, and what is below them, under which another run is trained."""
+_TRAIN = ("train", "sft", "cpt")
+"""Verbs whose runs other settings make others: what an evaluation or a data verb draws otherwise is refused."""
 _SHOWN = 60
 """Most characters that are shown of a value."""
 _LISTED = 8
@@ -90,7 +92,7 @@ def told(changed: Changes) -> str:
 
 def resumed_notes(provenance: Mapping[str, Any]) -> Iterator[str]:
     """Say to readers from which step on a run had other settings; what its evaluations changed they say by set."""
-    resumed = provenance.get("resumed")
+    resumed = provenance.get("resumed") if provenance.get("command") in _TRAIN else None
     for entry in resumed if isinstance(resumed, list) else []:
         changed = entry.get("changed_settings") if isinstance(entry, Mapping) else None
         if not isinstance(changed, Mapping):

@@ -181,6 +181,21 @@ def test_a_finished_run_resumes_to_nothing(toy_config, caplog):
         run_train(toy_config, quiet=True)
 
 
+def test_a_resumed_run_without_a_checkpoint_says_what_it_loses(toy_config, caplog):
+    again = toy_config.model_copy(update={"resume": True, "steps": 2})
+    with RunWriter(toy_config.run, again, "train") as writer:
+        for step in (1, 2, 3):
+            writer.append(step, {"reward": 0.5})
+    with open_session(again, "train", quiet=True):
+        pass
+    assert "There is no checkpoint in" in caplog.text
+    assert "what it logged (3 lines) and its responses are removed" in caplog.text
+    elsewhere = again.model_copy(update={"run": toy_config.run.with_name("elsewhere")})
+    with open_session(elsewhere, "train", quiet=True):
+        pass
+    assert f"There is nothing to go on with in {elsewhere.run}" in caplog.text
+
+
 STATE = ("optimizer.pt", "scheduler.pt", "rng_state.pth", "trainer_state.json")
 SAVED = (*STATE, "model.safetensors", "config.json", "tokenizer.json", "tokenizer_config.json", "training_args.bin")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,10 +12,12 @@ from pathlib import Path
 
 from presat.config.schema import CptConfig, SftConfig, TrainConfig
 from presat.config.unused import refuse_unused
+from presat.files import read_lines
 from presat.models.cpu import use_cpu
 from presat.models.libraries import quiet_libraries
 from presat.tracking import RunWriter
 from presat.tracking.checkpoints import checkpoint_step, discard_partial, newest_checkpoint
+from presat.tracking.evaluated import METRICS
 from presat.tracking.progress import Progress
 from presat.tracking.settings import told
 from presat.training.runtime.launch import launch_notes, process_count, refuse_contradictions
@@ -85,12 +88,27 @@ def open_session(config: TrainConfig | CptConfig | SftConfig, command: str, quie
         progress = stack.enter_context(Progress(f"{command} {config.run.name}", quiet or not first))
         done = (checkpoint_step(resume_from) or 0) if resume_from else 0
         if writer is not None and config.resume:
+            if resume_from is None:
+                LOG.warning("%s", _from_the_start(config.run))
             discard_partial(checkpoints)
             writer.truncate_after(done if resume_from else -1)
-            if writer.changed:
+            if writer.changed and done < (getattr(config, "steps", None) or math.inf):
                 LOG.warning(CHANGED, config.run, told(writer.changed))
         if writer is not None and (notes := launch_notes(config)):
             writer.note_provenance(notes=notes)
             for note in notes:
                 LOG.warning("%s", note)
         yield Session(checkpoints, process_count(), writer, progress, resume_from, done)
+
+
+def _from_the_start(run: Path) -> str:
+    """Say that a run is resumed which has no checkpoint, and what of it is lost."""
+    log = run / METRICS
+    steps = [row.get("step") for row in read_lines(log)[0]] if log.is_file() else []
+    logged = sum(isinstance(step, int) and step > 0 for step in steps)
+    if not logged:
+        return f"There is nothing to go on with in {run}: it starts from the beginning."
+    return (
+        f"There is no checkpoint in {run} to go on from: what it logged ({logged} lines) and its responses are "
+        "removed, and it starts from the beginning. `save_every` says how often checkpoints are written."
+    )
