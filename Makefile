@@ -4,19 +4,22 @@ BIN := .venv/bin
 READY := .venv/.ready
 VLLM := .venv-vllm/bin
 VLLM_READY := .venv-vllm/.ready
+PIP := --quiet --disable-pip-version-check --no-deps
 
-.PHONY: setup demo check test test-main test-slow setup-vllm test-vllm test-vllm-quick bench bench-vllm docs lock lock-vllm clean
+.PHONY: setup demo check test test-main test-slow test-faults setup-vllm test-vllm test-vllm-quick bench bench-vllm audit docs \
+  lock lock-vllm clean
 .DELETE_ON_ERROR:
 
 setup: $(READY)
 
-# torch comes first and pinned: asking for anything newer pulls gigabytes of CUDA where a CPU build would do.
+# torch comes first and pinned: asking for anything newer pulls gigabytes of CUDA where a CPU build would do. The lock is
+# complete, so there is nothing to resolve.
 $(READY): requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "presat needs Python 3.11 or newer; say make PYTHON=/path/to/python3.11")'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check $$(grep '^torch==' requirements.lock)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	$(BIN)/python -m pip install $(PIP) $$(grep '^torch==' requirements.lock)
+	$(BIN)/python -m pip install $(PIP) -r requirements.lock
+	$(BIN)/python -m pip install $(PIP) --editable .
 	touch $(READY)
 
 demo: setup
@@ -40,15 +43,19 @@ test-main: setup
 test-slow: setup
 	$(BIN)/pytest -m slow
 
+# Kills, full disks, signals, clocks, every malformed input and ten minutes of fuzzing. Writes docs/reliability.md.
+test-faults: setup
+	$(BIN)/python scripts/reliability.py
+
 # vLLM on a CPU, in an environment of its own: it takes older transformers than ours. `--no-deps` because the lock is
 # complete but for torchvision, torchaudio and torchcodec, which vLLM asks for and which do not match the CPU torch.
 setup-vllm: $(VLLM_READY)
 
 $(VLLM_READY): requirements-vllm.lock
 	$(PYTHON) -m venv .venv-vllm
-	$(VLLM)/python -m pip install --quiet --disable-pip-version-check $$(grep '^torch==' requirements-vllm.lock)
-	$(VLLM)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements-vllm.lock
-	$(VLLM)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	$(VLLM)/python -m pip install $(PIP) $$(grep '^torch==' requirements-vllm.lock)
+	$(VLLM)/python -m pip install $(PIP) -r requirements-vllm.lock
+	$(VLLM)/python -m pip install $(PIP) --editable .
 	touch $(VLLM_READY)
 
 # A file at a time: every vLLM that was started stays in memory as long as its process.
@@ -64,6 +71,10 @@ bench-vllm: setup-vllm
 
 bench: setup
 	$(BIN)/python benchmarks/run.py
+
+# Known vulnerabilities of what the locks pin, as the package registry has them; says so where it does not answer.
+audit:
+	$(PYTHON) scripts/audit.py requirements.lock requirements-vllm.lock
 
 # The command reference is generated from the configuration types; a test holds that it is up to date.
 docs: setup

@@ -1,8 +1,7 @@
 """The command line in a process of its own without the seconds that importing torch takes: a fork server.
 
-    with Forked() as forked:
-        done = forked.run(["data", "inspect", "rows.jsonl"], folder)
-        assert done.code == 1
+    done = Forked().run(["data", "inspect", "rows.jsonl"], folder)
+    assert done.code == 1
 
 Every call gets a fresh process, forked from one that has imported the libraries and done nothing with them.
 """
@@ -11,15 +10,19 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import shutil
 import signal
 import sys
+import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-PRELOADED = ("presat.cli", "presat.training", "presat.evaluation.run", "presat.report", "presat.tracking", "datasets")
+PRELOADED = (
+    "presat.cli", "presat.training.grpo.train", "presat.evaluation.run", "presat.report", "presat.tracking", "datasets",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -39,15 +42,33 @@ class Done:
     seconds: float
 
 
+@dataclass(frozen=True)
+class Start:
+    """What the child is given.
+
+    Attributes:
+        arguments: the command line after `presat`.
+        folder: where it runs.
+        environment: variables set before anything else.
+        typed: what stands on its standard input.
+        before: called in the child before the command line; it may also be all there is to do, and never return.
+    """
+
+    arguments: Sequence[str]
+    folder: str
+    environment: Mapping[str, str]
+    typed: str = ""
+    before: Callable[[], object] | None = None
+
+
 class Running:
     """A command line that runs: wait for it, or kill it with all that it started."""
 
-    def __init__(self, context, arguments: Sequence[str], folder: Path, environment: Mapping[str, str]) -> None:
-        self._files = [folder / f".{name}-{time.monotonic_ns()}" for name in ("stdout", "stderr")]
+    def __init__(self, context, start: Start) -> None:
+        self._streams = Path(tempfile.mkdtemp(prefix="forked-"))
+        (self._streams / "stdin").write_text(start.typed)
         self._began = time.monotonic()
-        self.process = context.Process(
-            target=_child, args=(list(arguments), str(folder), dict(environment), *map(str, self._files))
-        )
+        self.process = context.Process(target=_child, args=(start, str(self._streams)))
         self.process.start()
 
     @property
@@ -57,7 +78,7 @@ class Running:
 
     def kill(self, number: int = signal.SIGKILL) -> None:
         """Send a signal to the process alone, as `kill PID` does."""
-        with suppress(ProcessLookupError):
+        if self.process.is_alive():  # else the number may be another's by now
             os.kill(self.pid, number)
 
     def wait(self, timeout_s: float = 60.0) -> Done:
@@ -69,9 +90,9 @@ class Running:
                 os.killpg(self.pid, signal.SIGKILL)
             self.process.kill()
             self.process.join()
-        texts = [file.read_text(errors="replace") if file.is_file() else "" for file in self._files]
-        for file in self._files:
-            file.unlink(missing_ok=True)
+        files = [self._streams / name for name in ("stdout", "stderr")]
+        texts = [file.read_bytes().decode("utf-8", "replace") if file.is_file() else "" for file in files]
+        shutil.rmtree(self._streams)
         return Done(None if late else self.process.exitcode, *texts, time.monotonic() - self._began)
 
 
@@ -82,9 +103,16 @@ class Forked:
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(list(PRELOADED))
 
-    def start(self, arguments: Sequence[str], folder: Path, environment: Mapping[str, str] | None = None) -> Running:
-        """Start `presat ARGUMENTS` within `folder`."""
-        return Running(self._context, arguments, folder, environment or {})
+    def start(
+        self,
+        arguments: Sequence[str],
+        folder: Path,
+        environment: Mapping[str, str] | None = None,
+        typed: str = "",
+        before: Callable[[], object] | None = None,
+    ) -> Running:
+        """Start `presat ARGUMENTS` within `folder`, after `before` where that is given (it has to be picklable)."""
+        return Running(self._context, Start(list(arguments), str(folder), dict(environment or {}), typed, before))
 
     def run(
         self,
@@ -92,22 +120,29 @@ class Forked:
         folder: Path,
         timeout_s: float = 60.0,
         environment: Mapping[str, str] | None = None,
+        typed: str = "",
+        before: Callable[[], object] | None = None,
     ) -> Done:
         """Run `presat ARGUMENTS` within `folder` to its end."""
-        return self.start(arguments, folder, environment).wait(timeout_s)
+        return self.start(arguments, folder, environment, typed, before).wait(timeout_s)
 
 
-def _child(arguments: list[str], folder: str, environment: dict[str, str], stdout: str, stderr: str) -> None:
-    """In the forked process: become `presat ARGUMENTS` with its output in files."""
+def _child(start: Start, streams: str) -> None:
+    """In the forked process: become `presat ARGUMENTS` with its streams in files."""
     os.setsid()
-    os.chdir(folder)
-    os.environ.update(environment)
-    for number, name in enumerate((stdout, stderr), start=1):
-        file = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-        os.dup2(file, number)
+    os.chdir(start.folder)
+    os.environ.update(start.environment)
+    time.tzset()
+    os.dup2(os.open(f"{streams}/stdin", os.O_RDONLY), 0)
+    sys.stdin = os.fdopen(0, closefd=False)
     for name, number in (("stdout", 1), ("stderr", 2)):
-        setattr(sys, name, os.fdopen(number, "w", buffering=1, encoding="utf-8", closefd=False))
+        os.dup2(os.open(f"{streams}/{name}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), number)
+        errors = "strict" if number == 1 else "backslashreplace"
+        stream = os.fdopen(number, "w", buffering=1, encoding="utf-8", errors=errors, closefd=False)
+        setattr(sys, name, stream)
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    if start.before is not None:
+        start.before()
     from presat.cli import main
 
-    main(arguments)
+    main(list(start.arguments))

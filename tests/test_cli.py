@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +17,8 @@ from presat.cli import VERBS, main, run
 from presat.config import dump_config, load_config, preset_names
 from presat.config.schema import ModelConfig, OptimConfig, TaskConfig, TrainConfig
 from presat.config.usage import complaint
+from presat.errors import UnfinishedError
+from presat.processes import Terminated
 from presat.tracking import RunWriter, open_run
 
 
@@ -121,14 +123,14 @@ def test_a_reader_that_has_enough_is_no_error(words: str, buffered: str) -> None
         ("train now", "does not know what to do with 'now'"),
         ("train --steps", "--steps needs a value (INT)."),
         ("train --engine", "--engine needs a value (auto|small|transformers|vllm|server)."),
-        ("train --data.count many", "--data.count takes INT: invalid literal for int() with base 10: 'many'."),
-        ("train --optim.lr=fast", "--optim.lr takes FLOAT: could not convert string to float: 'fast'."),
+        ("train --data.count many", "--data.count takes INT: 'many' is no whole number."),
+        ("train --optim.lr=fast", "--optim.lr takes FLOAT: 'fast' is no number."),
         ("train --run --steps 3", "--run needs a value (PATH)."),
         ("train --engine=smal", "--engine cannot be 'smal'. Did you mean 'small'?"),
         ("train --bf16 3", "does not know what to do with '3'"),
-        ("train --steps many", "--steps takes INT: invalid literal for int() with base 10: 'many'."),
+        ("train --steps many", "--steps takes INT: 'many' is no whole number."),
         ("train --engine smal", "--engine cannot be 'smal'. Did you mean 'small'?"),
-        ("train --data.options [1", "--data.options takes YAML: not valid YAML: [1."),
+        ("train --data.options [1", "--data.options takes YAML: not valid YAML, line 1:"),
         ("train --data.options [1]", "--data.options takes YAML: expected something like"),
         ("train --group-size 1", "In the command line: group_size must be at least 2"),
         ("train --steps 0", "steps: Input should be greater than or equal to 1 (got 0)"),
@@ -179,11 +181,11 @@ def test_a_wrong_setting_in_a_file_names_the_nearest(train, changes, message, ca
     ("changes", "message"),
     [
         ({"data": {"source": "no_such.parquet"}}, "There is no file no_such.parquet."),
-        ({"data": {"source": "rows.jsonl"}}, "1 of 2 training problems have no gold answer (the first: "),
+        ({"data": {"source": "rows.jsonl"}}, "1 of 2 problems have no gold answer (the first: "),
         ({"model": {"name": "no/such/model"}}, "There is no model folder 'no/such/model'"),
         ({"model": {"name": "."}}, "holds no model"),
         ({"model": {"name": "smollm2-135"}}, "There is no model 'smollm2-135'. Did you mean 'smollm2-135m'?"),
-        ({"model": {"name": "damaged"}}, "The model in damaged cannot be loaded"),
+        ({"model": {"name": "damaged"}}, "hold 100 bytes: one of them is damaged, or weights are missing"),
         ({"run": "/dev/null/run"}, "Cannot make the run directory /dev/null/run: Not a directory."),
         ({"run": "rows.jsonl"}, "Cannot make the run directory rows.jsonl: File exists."),
         ({"max_prompt_tokens": 2}, "Each of the 2 prompts is longer than max_prompt_tokens (2)"),
@@ -287,26 +289,28 @@ def test_json_reports_failures_too(words, code, kind, capsys) -> None:
 # interruption, configuration
 
 
-def test_an_interrupt_exits_130_and_keeps_the_run(config, tmp_path) -> None:
-    config.steps = 100_000
-    file = tmp_path / "config.yaml"
-    file.write_text(dump_config(config))
-    command = [sys.executable, "-m", "presat", "train", "--config", str(file), "--json"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    log, deadline = config.run / "metrics.jsonl", time.monotonic() + 120
-    while not (log.exists() and log.stat().st_size):
-        assert process.poll() is None, process.stderr.read()
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
-    assert process.returncode == 130, err
-    assert "Traceback" not in err
-    assert err.startswith("presat: Interrupted.")
-    assert json.loads(out)["type"] == "KeyboardInterrupt"
-    ended = open_run(config.run)
-    assert ended.status == "interrupted"
-    assert len(ended.train_rewards()) > 0
+@pytest.mark.parametrize(
+    ("verb", "advice"),
+    [
+        ("train", "Go on with --resume."),
+        ("cpt", "Go on with --resume."),
+        ("demo", "Run the same command again to go on from there."),
+        ("data filter", "Run the same command again to go on from there."),
+        ("data inspect", "Run the same command again."),
+        ("report", "Run the same command again."),
+    ],
+)
+@pytest.mark.parametrize("how", [KeyboardInterrupt(), Terminated(signal.SIGTERM), UnfinishedError("The disk is full.")])
+def test_what_to_do_next_fits_the_verb(monkeypatch, capsys, verb, advice, how) -> None:
+    def stop(*_):
+        raise how
+
+    monkeypatch.setitem(VERBS, verb, replace(VERBS[verb], call=stop))
+    code = run(verb.split())
+    err = capsys.readouterr().err
+    said = {130: "Interrupted. What was saved stays.", 143: "Interrupted: ended by SIGTERM. What was saved stays."}
+    assert err == f"presat: {said.get(code, 'The disk is full.')} {advice}\n"
+    assert code == {KeyboardInterrupt: 130, Terminated: 143, UnfinishedError: 1}[type(how)]
 
 
 def test_dry_run_prints_a_configuration_that_reads_back(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

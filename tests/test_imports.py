@@ -13,16 +13,19 @@ SOURCE = Path(presat.__file__).parent
 
 # Each room may import the rooms before it.
 ORDER = (
-    "types", "errors", "text", "answers", "files", "config", "metrics", "tasks", "verify", "models", "rollouts",
-    "rewards", "tracking", "evaluation", "diagnosis", "analysis", "training", "study", "report", "demo", "cli",
-    "__main__",
+    "types", "errors", "text", "answers", "console", "files", "outputs", "processes", "config", "metrics", "tasks",
+    "verify", "models", "rollouts", "rewards", "tracking", "evaluation", "diagnosis", "analysis", "training", "study",
+    "report", "demo", "cli", "__main__",
 )  # fmt: skip
 ONLY = {
     "types": set(),
     "errors": set(),
     "text": set(),
     "answers": set(),
+    "console": {"text"},
     "files": {"errors", "text"},
+    "outputs": {"errors", "text", "files"},
+    "processes": set(),
     "config": {"errors", "text", "files"},
     "metrics": {"types", "errors"},
 }
@@ -32,8 +35,8 @@ EXCEPTIONS = {
 }
 HEAVY = ("torch", "transformers", "trl", "datasets")
 LIGHT = (
-    "types", "errors", "text", "answers", "files", "config", "metrics", "tasks", "verify", "tracking", "evaluation",
-    "diagnosis", "analysis", "report", "study", "cli",
+    "types", "errors", "text", "answers", "files", "outputs", "config", "metrics", "tasks", "verify", "tracking",
+    "evaluation", "diagnosis", "analysis", "report", "study", "cli",
 )  # fmt: skip
 
 

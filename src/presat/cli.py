@@ -1,7 +1,8 @@
 """The command line: verbs only. `presat VERB --config FILE.yaml --dotted.override VALUE`.
 
 Each verb is one configuration type (its help: the docstrings in `presat.config.schema`) and one Python call.
-Results go to stdout, progress to stderr. Exit codes: 0 done, 1 failed with a message, 2 wrong usage, 130 interrupted.
+Results go to stdout, progress to stderr. Exit codes: 0 done, 1 failed with a message, 2 wrong usage, 130 interrupted,
+129 and 143 ended by SIGHUP (the terminal was closed) and SIGTERM.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import logging
 import math
 import os
 import select
@@ -20,21 +22,39 @@ from typing import TYPE_CHECKING, Any
 
 from presat import __version__
 from presat.config import schema
-from presat.errors import ConfigError, PresatError, nearest
+from presat.errors import ConfigError, PresatError, UnfinishedError, nearest
+from presat.processes import Terminated, ended_by_signals, exit_code, how_it_ended, say_last_words
+from presat.text import brief, masked, printable
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 Result = dict[str, Any]
 
+MOST_SAID = 1900
+"""Most characters of a failure's message: a word of the command line may be of any length."""
+
+AGAIN = "Run the same command again."
+FROM_THERE = "Run the same command again to go on from there."
+RESUME = "Go on with --resume."
+
 
 @dataclass(frozen=True)
 class Verb:
-    """One verb: the question it answers, its configuration, the call behind it, and a preset it starts from."""
+    """One verb.
+
+    Attributes:
+        question: what it answers.
+        config: its configuration.
+        call: what is behind it.
+        again: what to do after it was interrupted.
+        preset: the preset it starts from.
+    """
 
     question: str
     config: type[schema.Settings]
     call: Callable[[Any, Console], Result]
+    again: str = AGAIN
     preset: str | None = None
 
 
@@ -72,6 +92,9 @@ def _filter(config: schema.FilterConfig, out: Console) -> Result:
     left = f"{found.always} always, {found.outside} outside the bounds, {found.too_long} too long"
     say(out, f"{found.kept} of {found.problems} problems kept: {found.never} never solved, {left}.")
     say(out, f"Solved 0, 1, ..., {config.samples} times of {config.samples}: {' '.join(map(str, found.histogram))}")
+    if found.unjudged:
+        said = "none of their responses could be judged, and they are not among those above"
+        say(out, f"{found.unjudged} of {found.problems} problems left out: {said}.")
     if found.missing:
         say(out, f"{found.missing:.1%} of the responses could not be judged; they count as not right.")
     say(out, f"Written to {found.out}.")
@@ -81,10 +104,14 @@ def _filter(config: schema.FilterConfig, out: Console) -> Result:
 def _subset(config: schema.SubsetConfig, out: Console) -> Result:
     from presat.report.terminal import say
     from presat.tasks import load_task, save_problems
+    from presat.tasks.inputs import inputs_of
+    from presat.tasks.saving import problems_maker
     from presat.tasks.subsets import choose_subset, solve_counts_of
 
+    maker, inputs = problems_maker("presat data subset"), inputs_of(config.data)
+    maker.check([config.out], inputs)
     chosen = choose_subset(load_task(config.data), config)
-    path = save_problems(chosen, config.out)
+    path = save_problems(chosen, config.out, maker, inputs)
     counts, samples = solve_counts_of(chosen, config.counts, config.samples)
     repeats = int(chosen[0].metadata["repeats"])
     often = f"{repeats} times" if repeats > 1 else "once"
@@ -176,25 +203,35 @@ def _report(config: schema.ReportConfig, out: Console) -> Result:
 
 
 VERBS: dict[str, Verb] = {
-    "demo": Verb("Show me: the whole idea on a tiny model, on a CPU, in minutes.", schema.DemoConfig, _demo, "demo"),
+    "demo": Verb(
+        "Show me: the whole idea on a tiny model, on a CPU, in minutes.", schema.DemoConfig, _demo, FROM_THERE, "demo"
+    ),
     "data inspect": Verb("What is in this data, and does every gold answer verify?", schema.InspectConfig, _inspect),
-    "data filter": Verb("Which problems does my model solve sometimes?", schema.FilterConfig, _filter),
+    "data filter": Verb("Which problems does my model solve sometimes?", schema.FilterConfig, _filter, FROM_THERE),
     "data subset": Verb("N problems across the range of difficulty.", schema.SubsetConfig, _subset),
-    "data corrupt": Verb("What if a share of the labels is wrong?", schema.CorruptConfig, _corrupt),
+    "data corrupt": Verb("What if a share of the labels is wrong?", schema.CorruptConfig, _corrupt, FROM_THERE),
     "data sft": Verb("Thinking and Non-Thinking SFT sets from one file of traces.", schema.TracesConfig, _traces),
-    "data pack": Verb("How many tokens of text are there, made ready for `cpt`?", schema.PackConfig, _pack),
-    "cpt": Verb("Continue pre-training on domain text.", schema.CptConfig, _stage("cpt")),
-    "sft": Verb("Fine-tune on worked solutions, thinking or not.", schema.SftConfig, _stage("sft")),
-    "train": Verb("Train with GRPO under the supervision I have.", schema.TrainConfig, _stage("train")),
-    "eval": Verb("How good is this model: avg@k, pass@k, maj@k, greedy.", schema.EvalConfig, _eval),
+    "data pack": Verb("How many tokens of text are there, made ready for `cpt`?", schema.PackConfig, _pack, FROM_THERE),
+    "cpt": Verb("Continue pre-training on domain text.", schema.CptConfig, _stage("cpt"), RESUME),
+    "sft": Verb("Fine-tune on worked solutions, thinking or not.", schema.SftConfig, _stage("sft"), RESUME),
+    "train": Verb("Train with GRPO under the supervision I have.", schema.TrainConfig, _stage("train"), RESUME),
+    "eval": Verb("How good is this model: avg@k, pass@k, maj@k, greedy.", schema.EvalConfig, _eval, FROM_THERE),
     "watch": Verb("What is this run doing now; has it saturated?", schema.WatchConfig, _watch),
     "report": Verb("One page (and tables) for one run or many.", schema.ReportConfig, _report),
 }
 
 
+class _Said(logging.LogRecord):
+    """What any library logs, as a terminal may have it."""
+
+    def getMessage(self) -> str:  # noqa: N802 (logging's name)
+        return printable(masked(super().getMessage()))
+
+
 def main(argv: list[str] | None = None) -> None:
     """Entry point of the `presat` command."""
     arguments = sys.argv[1:] if argv is None else argv
+    logging.setLogRecordFactory(_Said)
     # Large tensors in pages of 2 MB: handing out small ones took a fifth of a real model's step. The demo's tensors are
     # small, and clearing large pages for them took half of its time. torch reads this when it is imported.
     # Nor is the demo for a GPU, which takes longer over such tensors and rounds otherwise.
@@ -202,18 +239,25 @@ def main(argv: list[str] | None = None) -> None:
         os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
     else:
         os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
-    try:
-        code = run(arguments)
-        sys.stdout.flush()
-    except BrokenPipeError:  # nobody reads on (`| head`): a quiet end, with nowhere to go for Python's own last flush
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 1
+    with ended_by_signals() as asked:
+        try:
+            code = run(arguments)
+            sys.stdout.flush()
+        except KeyboardInterrupt as error:  # while the end of the command was told
+            code = exit_code(error)
+        except OSError as error:  # nobody reads on (`| head`, a closed terminal), or the disk it goes to is full
+            code = 1 if isinstance(error, BrokenPipeError) or asked.error else _fail(error, _refused(error), Flags(), 1)
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nowhere to go for Python's own last flush
+        if asked.error is not None:
+            say_last_words(how_it_ended(asked.error))
+            if isinstance(asked.error, Terminated):  # Ctrl-C is also the way to leave `watch`
+                code = exit_code(asked.error)
     sys.exit(code)
 
 
 def run(argv: list[str]) -> int:
     """Run one command line and return its exit code."""
-    flags = Flags()
+    flags, again = Flags(), ""
     try:
         words = _take_flags(argv, flags)
         if not words or words[0] in ("-h", "--help", "help"):
@@ -223,22 +267,33 @@ def run(argv: list[str]) -> int:
             print(f"presat {__version__}")
             return 0
         name, verb, rest = _find_verb(words)
+        again = verb.again
         return _execute(verb, _parse(name, verb, rest, flags), flags)
     except KeyboardInterrupt as error:
-        return _fail(error, "Interrupted. What was saved stays; training verbs go on with --resume.", flags, code=130)
+        how = f": {how_it_ended(error)}" if isinstance(error, Terminated) else ""
+        with contextlib.suppress(OSError):  # the terminal may be what is gone
+            _fail(error, f"Interrupted{how}. What was saved stays. {again}".rstrip(), flags, 0)
+        return exit_code(error)
     except ConfigError as error:
         return _fail(error, str(error), flags, code=2)
+    except UnfinishedError as error:
+        return _fail(error, f"{error} {again}", flags, code=1)
     except PresatError as error:
         return _fail(error, str(error), flags, code=1)
     except OSError as error:  # a full disk, a file without rights: the machine's trouble, not a bug
         if isinstance(error, BrokenPipeError) and _reader_is_gone():
             raise
-        return _fail(error, f"The system refused: {error}.", flags, code=1)
+        return _fail(error, _refused(error), flags, code=1)
     except Exception as error:  # noqa: BLE001  (the last resort of a command line: say it is a bug, exit non-zero)
         text = f"Unexpected {type(error).__name__}: {error}\nThis is a bug in presat; --debug shows where."
         return _fail(error, text, flags, code=1)
     except SystemExit as stop:  # tyro ends so after --help
         return stop.code if isinstance(stop.code, int) else 1
+
+
+def _refused(error: OSError) -> str:
+    of = f": {brief(error.filename)}" if error.filename is not None else ""
+    return f"The system refused: {error.strerror or error}{of}."
 
 
 def _reader_is_gone() -> bool:
@@ -249,14 +304,14 @@ def _reader_is_gone() -> bool:
 
 
 def _execute(verb: Verb, config: schema.Settings, flags: Flags) -> int:
-    from rich.console import Console
+    from presat.console import make_console
 
     if flags.dry_run:
         from presat.config import dump_config
 
         print(json.dumps(config.model_dump(mode="json")) if flags.json else dump_config(config), end="")
         return 0
-    result = verb.call(config, Console(stderr=flags.json))
+    result = verb.call(config, make_console(stderr=flags.json))
     if flags.json:
         print(json.dumps(_strict(result), default=str, allow_nan=False))
     return 0
@@ -310,14 +365,15 @@ def _parse(name: str, verb: Verb, argv: list[str], flags: Flags) -> schema.Setti
     """
     import tyro
 
-    from presat.config.load import build, load_config
-    from presat.config.usage import complaint, unknown
+    from presat.config.load import build, read_yaml
+    from presat.config.usage import as_written, complaint, unknown
 
     source = flags.config or verb.preset
+    given = {} if source is None else read_yaml(source)
     try:
-        default = load_config(verb.config, source)
+        default = build(verb.config, given, source or "")
     except ConfigError as error:
-        fits = [other for other, its in VERBS.items() if source and _reads(its.config, source)]
+        fits = [other for other, its in VERBS.items() if _reads(its.config, given)]
         hint = f"\n  It is a configuration of `presat {'` or `presat '.join(fits)}`." if fits else ""
         raise ConfigError(f"{error}{hint}") from error
     common = "Also: --config FILE|PRESET, --json, --debug, --dry-run (print the resolved configuration)."
@@ -332,6 +388,7 @@ def _parse(name: str, verb: Verb, argv: list[str], flags: Flags) -> schema.Setti
                 prog=f"presat {name}",
                 description=description,
                 return_unknown_args=True,
+                registry=as_written(),
             )
     except SystemExit as stop:
         if not stop.code:  # --help
@@ -343,11 +400,11 @@ def _parse(name: str, verb: Verb, argv: list[str], flags: Flags) -> schema.Setti
     return build(verb.config, parsed.model_dump(), "the command line")
 
 
-def _reads(model: type[schema.Settings], source: str) -> bool:
-    from presat.config.load import load_config
+def _reads(model: type[schema.Settings], given: Result) -> bool:
+    from presat.config.load import build
 
     try:
-        load_config(model, source)
+        build(model, given)
     except ConfigError:
         return False
     return True
@@ -361,10 +418,9 @@ def _overview() -> str:
 
 def _fail(error: BaseException, text: str, flags: Flags, code: int) -> int:
     """Report a failure: the message on stderr (with --debug the traceback), with --json an object on stdout too."""
-    if flags.debug:
-        traceback.print_exception(error)
-    else:
-        print(f"presat: {text}", file=sys.stderr)
+    told = "".join(traceback.format_exception(error)).rstrip() if flags.debug else f"presat: {text}"
+    shown = printable(masked(told))
+    print(shown if flags.debug or len(shown) <= MOST_SAID else f"{shown[:MOST_SAID]} ...", file=sys.stderr)
     if flags.json:
-        print(json.dumps({"error": text, "type": type(error).__name__}))
+        print(json.dumps({"error": masked(text), "type": type(error).__name__}))
     return code

@@ -40,6 +40,10 @@ class RunError(PresatError):
     """A run directory is busy, damaged, not writable, or a run had to stop (for instance on a NaN loss)."""
 
 
+class UnfinishedError(RunError):
+    """A run had to stop, and what was saved can be gone on with: how, depends on who started it."""
+
+
 def nearest(word: str, known: Iterable[str], most: int = MOST_LISTED) -> str:
     """Return `" Did you mean 'x'?"` for the known name closest to `word`, or a list of `most` when none is close."""
     names = sorted(known)

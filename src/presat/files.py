@@ -8,25 +8,38 @@ refuses it.
 
 from __future__ import annotations
 
+import errno
+import functools
 import glob
 import json
 import os
 import re
 import shutil
 import socket
+import stat
+import threading
 import time
 import zlib
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, overload
 
 from presat.errors import RunError
+from presat.text import brief
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter, ValidationError
+
+T = TypeVar("T")
 
 _DRAFT = re.compile(r"\..+\.(?P<machine>[0-9a-f]{8})-(?P<process>\d+)\.part")
 _ABANDONED_S = 24 * 3600.0
 """A draft of another machine, whose processes cannot be seen, is left behind when nothing touched it for so long."""
+
+_ONE_AT_A_TIME = threading.Lock()
 
 
 @contextmanager
@@ -34,7 +47,8 @@ def atomically(path: Path) -> Iterator[Path]:
     """Yield a path beside `path` to write a file or a folder to; leaving the block gives it the name `path`.
 
     An error within the block leaves `path` as it was. What killed writers of `path` left is removed first. The folder
-    must be there; a folder can take the place of nothing or of an empty folder only.
+    must be there; a folder can take the place of nothing or of an empty folder only. Files get the mode that the umask
+    gives, whoever wrote them.
 
     Raises:
         OSError: whatever goes wrong, for the caller to say what could not be written.
@@ -44,6 +58,7 @@ def atomically(path: Path) -> Iterator[Path]:
     _delete(draft)  # of an earlier process with this number
     try:
         yield draft
+        usual_modes(draft)
         for file in draft.rglob("*") if draft.is_dir() else (draft,):
             if file.is_file():
                 with file.open("r+b") as written:
@@ -65,6 +80,35 @@ def write_atomically(path: Path, text: str) -> None:
             draft.write_text(text, encoding="utf-8")
     except OSError as error:
         raise RunError(f"Cannot write {path}: {error.strerror}. Check the disk and your rights there.") from error
+
+
+def usual_modes(path: Path) -> None:
+    """Give a file, or all below a folder, the mode that the umask gives: safetensors writes for the owner alone.
+
+    Raises:
+        OSError: a mode cannot be changed.
+    """
+    mode = 0o666 & ~_umask()
+    for file in path.rglob("*") if path.is_dir() else (path,):
+        if file.is_file() and not file.is_symlink() and stat.S_IMODE(file.stat().st_mode) != mode:
+            file.chmod(mode)
+
+
+def _umask() -> int:
+    """The umask, which can only be read by setting it; a file that another thread makes meanwhile is the owner's."""
+    with _ONE_AT_A_TIME:
+        mask = os.umask(0o077)
+        os.umask(mask)
+    return mask
+
+
+def expanded(path: str | Path) -> Path:
+    """Return the path a person wrote: what is there by this very name, else with `~` or `~user` as a home folder."""
+    path = Path(path)
+    if path.parts[:1] and path.parts[0].startswith("~") and not path.exists():
+        with suppress(RuntimeError):  # no such user
+            return path.expanduser()
+    return path
 
 
 def remove_leftovers(folder: Path, name: str = "") -> None:
@@ -101,6 +145,18 @@ def _machine() -> str:
     return f"{zlib.crc32(socket.gethostname().encode()):08x}"
 
 
+def remove(path: Path) -> None:
+    """Remove a file or a folder, if it is there; of a link, the link.
+
+    Raises:
+        RunError: it cannot be removed.
+    """
+    try:
+        _delete(path)
+    except OSError as error:
+        raise RunError(f"Cannot delete {path}: {error.strerror}.") from error
+
+
 def _delete(path: Path) -> None:
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
@@ -108,23 +164,93 @@ def _delete(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """Return the JSON object in `path`, or an empty one where there is no such file.
+@overload
+def read_json(path: Path) -> dict[str, Any]: ...
+@overload
+def read_json(path: Path, shape: type[T]) -> T: ...
+def read_json(path: Path, shape: type[Any] = dict) -> Any:
+    """Return what the JSON file `path` says; where there is no such file, what an empty object would say.
+
+    Args:
+        path: the file.
+        shape: what it is to hold, as pydantic checks it, strictly: a model, or a type such as `dict[str, list[str]]`.
 
     Raises:
-        RunError: the file is there but holds no JSON object.
+        RunError: the file is there but cannot be read, or holds something else (the message says where).
     """
-    if not path.is_file():
-        return {}
+    from pydantic import ValidationError
+
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        with open_regular(path) as file:
+            data = parse_json(file.read().decode("utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        data = {}
     except (ValueError, OSError) as error:
+        reason = getattr(error, "strerror", None) or error
         raise RunError(
-            f"{path} cannot be read as JSON ({error}). Restore it, or delete it if you can do without."
+            f"{path} cannot be read as JSON ({reason}). Restore it, or delete it if you can do without."
         ) from error
     if not isinstance(data, dict):
         raise RunError(f"{path} should hold a JSON object; it holds {type(data).__name__}.")
-    return data
+    try:
+        return _checked(shape).validate_python(data, strict=True)
+    except ValidationError as error:
+        raise RunError(
+            f"{path} is damaged: {_misfit(error)}. Restore it, or delete it if you can do without."
+        ) from error
+
+
+def _misfit(error: ValidationError) -> str:
+    """Where JSON is not what was expected, and how: the first place, in words."""
+    found = error.errors(include_url=False)[0]
+    place = brief(".".join(map(str, found["loc"])))
+    if found["type"] == "missing":
+        return f"{place} is missing"
+    wanted = "should be a JSON object" if found["type"] in ("model_type", "dict_type") else found["msg"]
+    return f"{place} {wanted.removeprefix('Input ')}, not {brief(found['input'])}"
+
+
+@functools.cache
+def _checked(shape: type[Any]) -> TypeAdapter[Any]:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(shape)
+
+
+def parse_json(text: str) -> Any:
+    """Parse JSON, in which a key that stands twice in one object is a fault: all but one of its values would be lost.
+
+    Raises:
+        ValueError: it is no JSON, or none that Python can hold (nested too deeply, a number of thousands of digits).
+    """
+    try:
+        return json.loads(text, object_pairs_hook=_object)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    except ValueError as error:
+        if "int_max_str_digits" in str(error):
+            raise ValueError("it holds a number of thousands of digits") from None
+        raise
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        (name, _), *_ = Counter(name for name, _ in pairs).most_common(1)
+        raise ValueError(f"the key {brief(name)} stands twice in one object")
+    return found
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """Open a file for reading bytes. A pipe or a device, which may never come to an end, is refused.
+
+    Raises:
+        OSError: it is one, or it cannot be opened.
+    """
+    mode = path.stat().st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise OSError(errno.EINVAL, "it is a pipe or a device, not a file", str(path))
+    return path.open("rb")
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,11 +269,33 @@ class Line:
     fault: str = ""
     torn: bool = False
 
-    def note(self, name: str) -> str:
-        """Say that the line of the log `name` was left out, and why."""
+
+@dataclass(slots=True)
+class Faults:
+    """The lines of a log that had to be left out."""
+
+    count: int = 0
+    first: Line | None = None
+    torn: bool = False
+
+    def add(self, line: Line) -> None:
+        """Count a line without an object."""
+        if line.torn:
+            self.torn = True
+            return
+        self.count += 1
+        self.first = self.first or line
+
+    def notes(self, name: str) -> list[str]:
+        """Say what was left out of the log `name`, and why."""
+        said = []
+        if self.first is not None:
+            one = f"Line {self.first.number} of {name} was left out: "
+            several = f"{self.count} lines of {name} were left out; the first, line {self.first.number}: "
+            said.append(f"{one if self.count == 1 else several}{self.first.fault}.")
         if self.torn:
-            return f"The last line of {name} is torn (the run was killed while writing it) and was dropped."
-        return f"Line {self.number} of {name} is not a JSON object and was skipped."
+            said.append(f"The last line of {name} is torn (the run was killed while writing it) and was dropped.")
+        return said
 
 
 def json_lines(lines: Iterable[bytes], first: int = 1) -> Iterator[Line]:
@@ -156,53 +304,103 @@ def json_lines(lines: Iterable[bytes], first: int = 1) -> Iterator[Line]:
     Args:
         lines: the lines with their ends, as a file opened for reading bytes gives them.
         first: the number of the first one.
+        distinct: whether an object that has a key twice is a fault; otherwise the last one counts.
     """
     for number, line in enumerate(lines, start=first):
         if line.strip():
             yield _parsed(number, line)
 
 
-def read_lines(path: Path) -> tuple[list[dict[str, Any]], list[str]]:
-    """Read a log of JSON lines; return its objects and notes on the lines that had to be dropped.
+def log_lines(path: Path, faults: Faults) -> Iterator[Line]:
+    """Read a log of JSON lines: those that hold an object, each whole even where a kill left out its end.
+
+    Args:
+        path: the log.
+        faults: takes the others.
 
     Raises:
         RunError: the file cannot be read.
     """
-    rows: list[dict[str, Any]] = []
-    notes: list[str] = []
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             for line in json_lines(file):
                 if line.row is None:
-                    notes.append(line.note(path.name))
+                    faults.add(line)
                 else:
-                    rows.append(line.row)
+                    yield line
     except OSError as error:
         raise RunError(f"Cannot read {path}: {error.strerror}.") from error
-    return rows, notes
 
 
-def mend_last_line(path: Path) -> None:
-    """Make a log of JSON lines end in a whole line: finish a complete one, cut a torn one off."""
+def read_lines(path: Path) -> tuple[list[dict[str, Any]], list[str]]:
+    """Read a log of JSON lines; return its objects and notes on the lines that had to be left out.
+
+    Raises:
+        RunError: the file cannot be read.
+    """
+    faults = Faults()
+    rows = [line.row for line in log_lines(path, faults) if line.row is not None]
+    return rows, faults.notes(path.name)
+
+
+def mend_last_line(path: Path) -> bool:
+    """Make a log of JSON lines end in a whole line: finish a complete one, cut a torn one off.
+
+    Returns:
+        Whether a torn line was cut off.
+    """
     raw = path.read_bytes() if path.is_file() else b""
     if not raw or raw.endswith(b"\n"):
-        return
+        return False
     start = raw.rfind(b"\n") + 1
+    torn = _parsed(0, raw[start:]).row is None
     with path.open("r+b") as file:
-        if _parsed(0, raw[start:]).row is None:
+        if torn:
             file.truncate(start)
         else:
             file.seek(0, os.SEEK_END)
             file.write(b"\n")
+    return torn
+
+
+def keep_lines(path: Path, wanted: Callable[[dict[str, Any]], bool]) -> int:
+    """Cut a log of JSON lines down to some of them, which stay as they are, byte by byte.
+
+    Lines that hold no object stay too, where they stand before a line that is kept: nobody knows what they were.
+
+    Args:
+        path: the log.
+        wanted: whether to keep the line of an object.
+
+    Returns:
+        How many lines that hold no object were kept.
+
+    Raises:
+        OSError: it cannot be read or written.
+    """
+    kept: list[bytes] = []
+    unread, waiting = 0, []
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            row = _parsed(number, line).row
+            if row is None:
+                waiting.append(line)
+            elif wanted(row):
+                unread += sum(bool(item.strip()) for item in waiting)
+                kept += [*waiting, line]
+                waiting = []
+    with atomically(path) as draft:
+        draft.write_bytes(b"".join(kept))
+    return unread
 
 
 def _parsed(number: int, line: bytes) -> Line:
     torn = not line.endswith(b"\n")
     try:
-        row = json.loads(line.decode("utf-8-sig" if number == 1 else "utf-8"))
+        row = parse_json(line.decode("utf-8-sig" if number == 1 else "utf-8"))
     except UnicodeDecodeError as error:
         return Line(number, None, f"not UTF-8 text ({error})", torn)
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         return Line(number, None, f"not JSON ({error})", torn)
     if not isinstance(row, dict):
         return Line(number, None, f"should be a JSON object; it is {type(row).__name__}", torn)

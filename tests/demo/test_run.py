@@ -7,12 +7,14 @@ import shutil
 from pathlib import Path
 
 import pytest
+from safetensors import SafetensorError
 
 from presat.cli import run
 from presat.config.load import load_config
 from presat.config.schema import DemoConfig
 from presat.demo.run import BRANCHES, graph, slug
-from presat.errors import RunError
+from presat.errors import RunError, UnfinishedError
+from presat.study.graph import _run_stage
 from presat.tracking import open_run
 
 RL_STEPS = 4
@@ -90,3 +92,14 @@ def test_a_base_model_that_cannot_recall_is_said(tmp_path: Path, monkeypatch: py
     settings = config.base.model_dump(mode="json") | {"run": str(tmp_path / "base"), "seed": 0, "steps": 2}
     with pytest.raises(RunError, match="learned to recall"):
         stages.pretrain({}, settings, str(tmp_path / "init"), 0.95)
+
+
+def test_a_full_disk_is_not_called_a_bug(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise SafetensorError("I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setattr("transformers.LlamaForCausalLM.save_pretrained", full)
+    (tmp_path / "logs").mkdir()
+    stage = graph(load_config(DemoConfig, "demo").model_copy(update={"out": tmp_path}))[0]
+    with pytest.raises(UnfinishedError, match=r"the system refused: .*No space left on device"):
+        _run_stage(stage, {}, str(tmp_path / "logs" / "base.log"))

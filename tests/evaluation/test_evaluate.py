@@ -83,7 +83,10 @@ def test_what_could_not_be_judged_is_left_out_by_one_rule():
     assert two.metrics["unjudged_problems"] == 1  # without a pass@k: what avg@2 leaves out
     shown = Console(width=200, file=StringIO(), record=True)
     shown.print(render(EvalReport(Path("run"), [SetResult("hard", 5, 4, found.metrics, {})])))
-    assert "hard, step 5: 2 of 4 problems left out of pass@4, for too few judged responses." in shown.export_text()
+    assert (
+        "hard, step 5: its scores are over 3 of 4 problems (1 not judged); "
+        "2 of 4 problems left out of pass@4, for too few judged responses."
+    ) in shown.export_text()
 
 
 def test_every_metric_is_what_the_stored_responses_say(evaluated):

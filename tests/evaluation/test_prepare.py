@@ -26,6 +26,7 @@ from presat.evaluation.solve import Samples
 from presat.tasks.gym import gym_problems
 from presat.tasks.rows import original_gold
 from presat.tracking.responses import drawn_with
+from presat.tracking.state import run_state
 from presat.types import Problem
 from presat.verify import Verifier
 
@@ -114,8 +115,12 @@ def test_killed_and_started_again_it_goes_on_and_ends_the_same(filtered, toy_mod
 )  # fmt: skip
 def test_samples_that_were_drawn_otherwise_are_not_mixed_in(filtered, change, name):
     config, _ = filtered
+    records = [file for file in config.run.iterdir() if file.is_file() and not file.name.startswith(".")]
+    before = {file: file.read_bytes() for file in records}
     with pytest.raises(RunError, match=rf"were drawn otherwise \({name} \S+, now \S+\)"):
         run_filter(config.model_copy(update=change), quiet=True)
+    assert {file: file.read_bytes() for file in before} == before  # the finished run stays as it is
+    assert run_state(config.run).status == "finished"
 
 
 def test_samples_whose_record_is_older_are_gone_on_with_unless_it_says_otherwise(filtered, toy_model, tmp_path):
@@ -171,7 +176,7 @@ def test_problems_without_gold_and_bounds_nothing_meets_are_refused(filtered, to
         FilterConfig(lowest=16)
     (tmp_path / "bare.jsonl").write_text('{"question": "7 a +3"}\n')
     bare = settings(toy_model, tmp_path, data=TaskConfig(source=str(tmp_path / "bare.jsonl")))
-    with pytest.raises(DataError, match="has no gold answer"):
+    with pytest.raises(DataError, match=r"1 of 1 problems have no gold answer .* how often they are solved"):
         run_filter(bare, quiet=True)
 
 

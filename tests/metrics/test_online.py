@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from presat.errors import DataError
-from presat.metrics import OnlineSaturation, saturation_step, smooth
+from presat.metrics import OnlineSaturation, online, saturation_step, smooth
 
 rewards = st.lists(st.one_of(st.just(math.nan), st.floats(0, 1)), min_size=1, max_size=40)
 
@@ -17,6 +17,29 @@ def test_at_every_step_it_is_the_definition_on_the_run_so_far(curve, window, pat
         state.observe(step, reward)
         assert state.t_sat == saturation_step(smooth(curve[:step], window), tail=patience)
         assert state.candidate == saturation_step(smooth(curve[:step], window), tail=0)
+
+
+@given(rewards, st.integers(1, 5), st.lists(st.tuples(st.integers(1, 50), st.floats(0, 1)), max_size=5))
+def test_a_reward_noted_later_or_anew_counts_as_if_it_had_come_in_its_turn(curve, window, more):
+    state = OnlineSaturation.replay(curve, window=window, patience=1)
+    for step, reward in more:
+        state.observe(step, reward)
+        curve = [*curve, *[math.nan] * (step - len(curve))]
+        curve[step - 1] = reward
+        assert state.candidate == saturation_step(smooth(curve, window), tail=0)
+        newest = smooth(curve, window)[-1]
+        assert state.smoothed_reward == (None if math.isnan(newest) else newest)
+
+
+def test_a_step_costs_no_more_late_in_a_run(monkeypatch):
+    made = []
+    monkeypatch.setattr(online, "window_mean", lambda rewards_W: made.append(len(rewards_W)) or 0.5)
+    state = OnlineSaturation(window=5, patience=10)
+    for step in range(1, 501):
+        state.observe(step, 0.5)
+        assert state.stop_reason() is not None or step <= 10
+        assert state.saturated == (step > 10)
+    assert (len(made), max(made)) == (500, 5)
 
 
 @given(rewards, st.lists(st.tuples(st.integers(0, 40), st.floats(0, 1)), max_size=5))

@@ -98,7 +98,7 @@ def test_a_damaged_file_leaves_nothing_behind_and_nor_does_a_killed_conversion(i
     half = cache / "models" / f".tiny-bfloat16-v2.{machine}-{int(gone.stdout)}.part"
     half.mkdir(parents=True)
     (half / "model.safetensors").write_text("half")
-    with pytest.raises(ModelError, match="cannot be read as a GGUF model"):
+    with pytest.raises(ModelError, match=r"The GGUF model in .* cannot be loaded"):
         packaged_folder("tiny")
     assert [path.name for path in (cache / "models").iterdir()] in ([], ["tiny-bfloat16-v2.lock"])
 

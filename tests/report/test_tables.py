@@ -4,11 +4,8 @@ import csv
 import io
 import re
 
-import pytest
-
 from presat.analysis import summarise
-from presat.errors import RunError
-from presat.report.tables import COLUMNS, choices_note, rows, to_csv, to_latex, used_columns, write_text
+from presat.report.tables import COLUMNS, choices_note, rows, to_csv, to_latex, used_columns
 from presat.tracking import open_run
 
 
@@ -35,8 +32,8 @@ def test_the_csv_holds_every_number_in_full(make_run):
 def test_printed_columns_are_those_that_hold_something(make_run):
     with_traces = rows([summarise(open_run(make_run("a")))])
     everything = [column.key for column in COLUMNS]
-    assert [column.key for column in used_columns(with_traces)] == everything[:-1]
-    assert everything[-1] == "unjudged_problems"  # none was left out
+    assert [column.key for column in used_columns(with_traces)] == everything[:-2]
+    assert everything[-2:] == ["judged_problems", "unjudged_problems"]  # none was left out
     bare = rows([summarise(open_run(make_run("b", held_out=None)))])
     assert [column.key for column in used_columns(bare)] == ["run", "verdict", "reward", "t_sat"]
     cells = {column.key: column.text(bare[0]) for column in used_columns(bare)}
@@ -49,17 +46,23 @@ def test_latex_escapes_what_it_must(make_run):
     text = to_latex(rows([summary]), choices_note([summary]))
     assert r"a\_b \& 50\% \$x\$ \#1 \{y\} \textasciitilde{} \textasciicircum{} \textbackslash{}input\{z\} w & " in text
     lines = text.splitlines()
-    assert lines[0].startswith("% t_sat: first step")
-    assert "tail): 4;" in lines[0]
+    assert lines[0] == "% presat report"
+    assert lines[1].startswith("% t_sat: first step")
+    assert "tail): 4;" in lines[1]
     body = [line for line in lines if line.endswith(r"\\")]
-    shape = re.search(r"\{([lr]+)\}", lines[1]).group(1)
+    shape = re.search(r"\{([lr]+)\}", lines[2]).group(1)
     assert all(len(re.findall(r"(?<!\\)&", line)) == len(shape) - 1 for line in body)
     assert r"$\to$" in body[1]
     assert text.count(r"\begin{tabular}") == text.count(r"\end{tabular}") == 1
     assert text.isascii()
 
 
-def test_a_place_that_cannot_be_written_is_named(tmp_path):
-    (tmp_path / "file").write_text("")
-    with pytest.raises(RunError, match="Cannot make the folder"):
-        write_text(tmp_path / "file" / "page.html", "x")
+def test_the_csv_holds_nothing_that_a_spreadsheet_runs(make_run):
+    """Text that begins like a formula stands behind an apostrophe, whichever column; a number stays one."""
+    summary = summarise(open_run(make_run(held_out=(0.5, 0.2))))
+    for begin in ("=", "+", "-", "@", "\t", "\n", "\r"):
+        cells = {name: f"{begin}cmd" for name, cell in rows([summary])[0].items() if isinstance(cell, str)}
+        assert {"run", "set", "metric", "verdict"} <= cells.keys()
+        (read,) = csv.DictReader(io.StringIO(to_csv([{**rows([summary])[0], **cells}]), newline=""))
+        assert {read[name] for name in cells} == {"\\x0dcmd" if begin == "\r" else f"'{begin}cmd"}
+        assert float(read["score_change_low"]) == summary.main_set.headline.interval.low < 0

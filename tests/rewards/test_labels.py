@@ -40,9 +40,9 @@ def test_kinds_of_groups_and_gold_accuracy() -> None:
     assert found == {
         "labels/gold_accuracy": 4 / 7,
         "labels/missing": 3 / 10,
-        "labels/all_right": 2 / 5,  # a missing response does not count
-        "labels/all_wrong": 1 / 5,
-        "labels/mixed": 1 / 5,
+        "labels/all_right": 2 / 4,  # a missing response does not count, nor a group of them
+        "labels/all_wrong": 1 / 4,
+        "labels/mixed": 1 / 4,
         "labels/majority_share": (1 + 1 / 2 + 1 / 2 + 1 / 2 + 1) / 5,
     }
 

@@ -76,7 +76,12 @@ def test_a_response_beside_a_chat_is_no_reference(name):
         ({"question": "?", "trace": "t", "solution": "4", "answer": {}}, {}, DataError, "field 'answer' should hold"),
         (LAYOUTS["columns"], {"trace": "tracce"}, DataError, "no field 'tracce'.*Did you mean 'trace'"),
         (LAYOUTS["columns"], {"trase": "trace"}, ConfigError, "there is no 'trase'. Did you mean 'trace'"),
-        ({"messages": "hello"}, {}, DataError, "field 'messages': should be a list of chat turns; it holds 'hello'"),
+        (
+            {"messages": "hello"},
+            {},
+            DataError,
+            r"field 'messages' should be a list of .role, content. turns; it holds 'hello'",
+        ),
         ({"messages": [{"role": "user", "content": "?"}]}, {}, DataError, "the last turn should be the assistant's"),
     ],
 )

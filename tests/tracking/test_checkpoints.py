@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from presat.errors import RunError
 from presat.tracking import model_identity
-from presat.tracking.checkpoints import complete_checkpoint, list_checkpoints, newest_checkpoint
+from presat.tracking.checkpoints import MANIFEST, complete_checkpoint, list_checkpoints, newest_checkpoint
 
 MODEL = {"config.json", "model.safetensors", "tokenizer.json", "trainer_state.json", "training_args.bin"}
 LAYOUTS = {
@@ -40,7 +41,10 @@ def save(folder: Path, step: int, names: set[str], keep: int = 2, keep_weights: 
 
 
 def content(checkpoint: Path) -> set[str]:
-    return {str(path.relative_to(checkpoint)) for path in checkpoint.rglob("*") if path.is_file()}
+    """Its files; the list of them is there as long as the state is."""
+    found = {str(path.relative_to(checkpoint)) for path in checkpoint.rglob("*") if path.is_file()}
+    assert (MANIFEST in found) == any(name.startswith("rng_state") for name in found)
+    return found - {MANIFEST}
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -92,3 +96,39 @@ def test_a_model_without_its_state_is_not_gone_on_from(tmp_path):
         newest_checkpoint(tmp_path)
     save(tmp_path, 2, model | state, keep=1)
     assert newest_checkpoint(tmp_path) == tmp_path / "step_2"
+
+
+@pytest.mark.parametrize("listed", [True, False], ids=["listed", "of an earlier version"])
+@pytest.mark.parametrize("part", ["optimizer.pt", "scheduler.pt", "rng_state.pth", "trainer_state.json"])
+def test_a_checkpoint_that_lacks_a_part_is_not_gone_on_from(part, listed, tmp_path):
+    names = set.union(*LAYOUTS["one process"])
+    for step in (3, 6):
+        save(tmp_path, step, names)
+        if not listed:
+            (tmp_path / f"step_{step}" / MANIFEST).unlink()
+    (tmp_path / "step_6" / part).unlink()
+    with pytest.raises(RunError, match=rf"cannot go on from \S*step_6: {part} is missing.*goes on from step_3\."):
+        newest_checkpoint(tmp_path)
+    (tmp_path / "step_3" / part).unlink()
+    with pytest.raises(RunError, match=r"is missing.*there is no earlier checkpoint to go on from"):
+        newest_checkpoint(tmp_path)
+
+
+@pytest.mark.parametrize(("layout", "part"), [(name, part) for name in LAYOUTS for part in sorted(LAYOUTS[name][1])])
+def test_every_part_that_was_saved_is_needed_and_whole(layout, part, tmp_path):
+    save(tmp_path, 3, set.union(*LAYOUTS[layout]))
+    file = tmp_path / "step_3" / part
+    file.write_text(file.read_text()[:-1])
+    with pytest.raises(RunError, match=f"step_3: {part} has .* bytes and was saved with"):
+        newest_checkpoint(tmp_path)
+    file.unlink()
+    with pytest.raises(RunError, match=f"step_3: {part} is missing|holds the model without"):
+        newest_checkpoint(tmp_path)
+
+
+def test_the_list_of_files_is_no_part_of_the_model_and_may_be_damaged(tmp_path):
+    first = save(tmp_path, 3, set.union(*LAYOUTS["one process"]))
+    assert json.loads((first / MANIFEST).read_text())["optimizer.pt"] == len("optimizer.pt of 3")
+    (first / MANIFEST).write_text("{")
+    with pytest.raises(RunError, match=rf"{MANIFEST} cannot be read as JSON .*delete it"):
+        newest_checkpoint(tmp_path)

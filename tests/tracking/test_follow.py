@@ -59,7 +59,9 @@ def test_a_torn_last_line_waits_until_it_is_whole(tmp_path):
             file.flush()
         run = follower.refresh()
         assert reward_of(run) == [0.1, 0.2, 0.3]
-        assert run.notes == ["Line 3 of metrics.jsonl is not a JSON object and was skipped."]
+        assert run.notes == [
+            "Line 3 of metrics.jsonl was left out: not JSON (Expecting value: line 1 column 1 (char 0))."
+        ]
         assert run.notes == open_run(tmp_path / "run").notes
 
 

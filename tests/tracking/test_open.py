@@ -44,6 +44,7 @@ def test_verl_console_log(tmp_path):
     assert run.series("critic/rewards/mean")[1].tolist() == [0.09]  # after the KL penalty; kept beside
     assert "note" not in run.names()
     assert run.notes == [
+        "What is no number in qwen.log was left out: note (text once).",
         "qwen.log logs step 3 more than once; the last value counts.",
         "best@k is verl's bootstrap with replacement, which is lower than the unbiased pass@k.",
     ]

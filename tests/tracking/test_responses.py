@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from contextlib import nullcontext
@@ -116,7 +117,10 @@ def test_sets_and_steps_are_kept_apart(tmp_path):
     assert run.responses("train") is None
 
 
-NAMES = ("a b", "a_b", "a/b", "a%20b", "a%b", "a-step_000000", "a", "Ä ß", "Ä_ß", "..", "a\nb", "[ab]*?", "x.y@z+1")
+NAMES = (
+    "a b", "a_b", "a/b", "a%20b", "a%b", "a-step_000000", "a", "Ä ß", "Ä_ß", ".", "..", "a\nb", "[ab]*?", "x.y@z+1",
+    "A B", "A", "x" * 128, "x" * 300, "x" * 300 + "y", "/" * 300, "é" * 300, "a b" * 300, "~",
+)  # fmt: skip
 
 
 def test_every_set_has_a_file_of_its_own(tmp_path):
@@ -127,6 +131,7 @@ def test_every_set_has_a_file_of_its_own(tmp_path):
     files = [file for step, file in rollout_files(tmp_path, "eval") if step == 50]
     assert len(files) == len(NAMES)
     assert {file.parent for file in files} == {tmp_path / "rollouts" / "eval"}
+    assert max(len(os.fsencode(file.name)) for file in files) < 200
     for number, name in enumerate(NAMES):
         found = run.rollouts("eval", set_name=name)
         assert found["step"].to_list() == [number] * 4 + [50] * 4, name

@@ -32,6 +32,9 @@ def write(path, steps, **options):
             run.append(step, {"reward": step / 10})
 
 
+MISSING = "1 of 2 steps have no logged reward; they count as missing, not as zero."
+
+
 def test_what_is_written_is_read_back(tmp_path):
     path = tmp_path / "runs" / "first"
     with RunWriter(path, CONFIG, "train") as writer:
@@ -40,7 +43,7 @@ def test_what_is_written_is_read_back(tmp_path):
         writer.append(2, {"reward": float("inf")})
         assert open_run(path).status == "running"
     run = open_run(path)
-    assert (run.name, run.kind, run.status, run.notes) == ("first", "presat", "finished", [])
+    assert (run.name, run.kind, run.status, run.notes) == ("first", "presat", "finished", [MISSING])
     assert run.config == CONFIG
     assert run.train_rewards()[0] == 0.5
     assert run.eval_sets() == ["held/out"]
@@ -231,6 +234,24 @@ def _lines(whole):
         start += len(line) + 1
 
 
+def test_damaged_lines_in_the_middle_outlive_a_resume_and_are_said(tmp_path, caplog):
+    """Cut out, they would be gone for good, and the step they logged without a trace."""
+    write(tmp_path / "run", [1, 2, 3, 4])
+    log = tmp_path / "run" / "metrics.jsonl"
+    first, second, third, fourth = log.read_bytes().splitlines(keepends=True)
+    odd = [second[:9] + b"\xff\n", b"\x00" * 40 + b"\n", b'{"step": "two",  "reward": 1}\n', b'{"reward": NaN}\n']
+    before, after = [first, odd[0], b"\n", odd[1], odd[2], odd[3], third], [b"{\n", fourth, b'{"step": 5, "rew']
+    log.write_bytes(b"".join([*before, *after]))
+    with RunWriter(tmp_path / "run", CONFIG, "train", resume=True) as writer:
+        writer.truncate_after(3)
+        assert log.read_bytes() == b"".join(before)
+        writer.append(4, {"reward": 0.9})
+    assert f"The last line of {log} was torn" in caplog.text
+    assert f"2 lines of {log} cannot be read. They stay as they are" in caplog.text
+    (said,) = (note for note in open_run(tmp_path / "run").notes if "the first, line" in note)
+    assert said.startswith("2 lines of metrics.jsonl were left out; the first, line 2: not UTF-8 text")
+
+
 def test_a_damaged_line_in_the_middle_is_named(tmp_path):
     write(tmp_path / "run", [1, 2])
     log = tmp_path / "run" / "metrics.jsonl"
@@ -238,8 +259,8 @@ def test_a_damaged_line_in_the_middle_is_named(tmp_path):
     run = open_run(tmp_path / "run")
     assert run.train_rewards().tolist() == [0.1, 0.9]
     assert run.notes == [
-        "Line 2 of metrics.jsonl is not a JSON object and was skipped.",
-        "1 lines of metrics.jsonl have no whole-number step and were left out.",
+        "Line 2 of metrics.jsonl was left out: not JSON (Expecting value: line 1 column 1 (char 0)).",
+        "1 line of metrics.jsonl without a whole-number step from 0 on: left out.",
         "metrics.jsonl logs step 2 more than once; the last value counts.",
     ]
 
@@ -306,6 +327,13 @@ def test_a_run_killed_before_its_first_line_opens_and_starts_again(tmp_path):
         ("config.yaml", "a: [", "not valid YAML"),
         ("status.json", "{", "cannot be read as JSON"),
         ("provenance.json", "[]", "should hold a JSON object"),
+        (
+            "evaluated.json",
+            '{"math500": 3}',
+            "is damaged: 'math500' should be a JSON object, not 3. Restore it, or delete",
+        ),
+        ("evaluated.json", '{"math500": {"x": {}}}', "is damaged: "),
+        ("evaluated.json", '{"math500": {"0": [1]}}', "is damaged: "),
     ],
 )
 def test_a_damaged_file_is_named(tmp_path, name, text, message):
@@ -313,6 +341,9 @@ def test_a_damaged_file_is_named(tmp_path, name, text, message):
     (tmp_path / "run" / name).write_text(text)
     with pytest.raises(RunError, match=f"{name}.*{message}"):
         open_run(tmp_path / "run")
+    if name == "config.yaml":
+        with pytest.raises(RunError, match=r"config\.yaml is not valid YAML .*delete it if you can do without"):
+            write(tmp_path / "run", [2], resume=True)
 
 
 def test_a_run_is_not_overwritten_by_accident(tmp_path):
@@ -327,6 +358,15 @@ def test_a_run_is_not_overwritten_by_accident(tmp_path):
     assert open_run(path).train_rewards().tolist() == [0.1]
     assert "resumed" not in open_run(path).provenance
     assert (path / "mine.txt").read_text() == "keep"
+
+
+def test_a_killed_run_is_not_said_to_be_running(tmp_path):
+    path = tmp_path / "run"
+    write(path, [1, 2])
+    status = json.loads((path / "status.json").read_text())
+    (path / "status.json").write_text(json.dumps({**status, "status": "running"}))
+    with pytest.raises(RunError, match=r"already holds a run \(interrupted\)"):
+        RunWriter(path, CONFIG, "train")
 
 
 def test_a_run_that_logged_nothing_may_start_again(tmp_path):

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 from presat.analysis.estimates import Change
 from presat.analysis.peak import Peak
-from presat.metrics import Interval, SaturationGains, main_set, metric_of
+from presat.metrics import Coverage, Interval, SaturationGains, coverage_of, main_set, metric_of
 from presat.metrics.gains import Grid, Reading
 
 if TYPE_CHECKING:
@@ -107,6 +108,15 @@ class SetSummary:
     peak: Peak | None = None
 
     @property
+    def coverage(self) -> Coverage | None:
+        """How many problems the scores are over, of both evaluations the smaller number; None where not logged."""
+        ends = [
+            coverage_of({name: getattr(change, end) for name, change in self.changes.items()})
+            for end in ("before", "after")
+        ]
+        return min((found for found in ends if found), key=lambda found: found.judged, default=None)
+
+    @property
     def headline(self) -> Change:
         """Change of the headline score."""
         return self.changes[self.metric]
@@ -139,7 +149,8 @@ class RunSummary:
         rapid: whether t_sat is below 100/496 of the run, which the paper calls rapid.
         tail: the tail that was used.
         choices: how everything was read.
-        sets: evaluation sets, the main one first.
+        sets: evaluation sets with a score, the main one first.
+        unscored: evaluation sets of which no response could be judged, by name.
         notes: what the reader of the run had to say.
         alarms: what `presat.diagnosis` warns of.
         verdict: the run in plain words, by rule.
@@ -163,11 +174,12 @@ class RunSummary:
     tail: int
     choices: Choices
     sets: list[SetSummary]
+    unscored: Mapping[str, Coverage] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     alarms: list[Alarm] = field(default_factory=list)
     verdict: Verdict = field(default_factory=lambda: Verdict("no verdict", ""))
 
-    @property
+    @cached_property
     def main_set(self) -> SetSummary | None:
         """The set the verdict looks at: the first in distribution whose scores are shares, as far as there is one."""
         return main_set(self.sets, lambda item: item.name, lambda item: item.scores)

@@ -8,6 +8,7 @@ choices it leaves open are named in the summary. The sentence at the end follows
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -27,8 +28,10 @@ from presat.analysis.numbers import Choices, RunSummary, SetSummary
 from presat.analysis.peak import find_peak
 from presat.analysis.verdict import NOT_RISEN, did_not_train, judge
 from presat.metrics import (
+    Coverage,
     Interval,
     SaturationGains,
+    coverage_of,
     find_saturation,
     is_share,
     k_of,
@@ -44,6 +47,7 @@ from presat.text import printable
 if TYPE_CHECKING:
     import polars as pl
 
+    from presat.metrics.saturation import FloatArray
     from presat.tracking import Run
 
 GOLD = "labels/gold_accuracy"
@@ -66,10 +70,13 @@ def summarise(run: Run, choices: Choices | None = None, name: str | None = None)
     choices = choices or Choices()
     rewards_T = run.train_rewards()
     share = is_share(rewards_T)
-    saturation = find_saturation(rewards_T, tail=choices.tail)
-    smoothed = find_saturation(smooth(rewards_T, choices.window), tail=choices.tail)
-    found = (_summarise_set(run, set_name, choices) for set_name in run.held_out_sets())
+    smoothed_T = smooth(rewards_T, choices.window)
+    saturation, smoothed = (find_saturation(curve, tail=choices.tail) for curve in (rewards_T, smoothed_T))
+    found = (_summarise_set(run, set_name, choices, (rewards_T, smoothed_T)) for set_name in run.held_out_sets())
     sets = [item for item in found if item is not None]
+    unscored = _unscored(run, [item.name for item in sets])
+    covered = [(item.name, item.coverage) for item in sets] + list(unscored.items())
+    said = [f"{name}: {found.sentence}." for name, found in covered if found and found.partial]
     summary = RunSummary(
         name=printable(name or run.name),
         path=printable(str(run.path)),
@@ -89,7 +96,8 @@ def summarise(run: Run, choices: Choices | None = None, name: str | None = None)
         tail=saturation.tail,
         choices=choices,
         sets=sets,
-        notes=[*run.notes, *filter(None, map(_left_out, sets))],
+        unscored=unscored,
+        notes=[*run.notes, *said, *filter(None, map(_left_out, sets))],
         alarms=alarms(run),
     )
     if summary.reward is not None and did_not_train(summary.reward, share):
@@ -117,16 +125,15 @@ def _without_saturation(summary: RunSummary) -> RunSummary:
     )
 
 
-def _summarise_set(run: Run, name: str, choices: Choices) -> SetSummary | None:
-    """One set; None when it holds no score that was ever measured."""
+def _summarise_set(run: Run, name: str, choices: Choices, curves: tuple[FloatArray, FloatArray]) -> SetSummary | None:
+    """One set, by the reward as logged and smoothed; None when it holds no score that was ever measured."""
     found = run.scores(name)
     if found is None:
         return None
     (metric, steps, scores), metrics = found, run.eval_metrics()[name]
-    rewards_T = run.train_rewards()
     both = [
         saturation_gains(curve, steps, scores, tail=choices.tail, reading=choices.reading, grid=choices.grid)
-        for curve in (rewards_T, smooth(rewards_T, choices.window))
+        for curve in curves
     ]
     first, last = int(steps[0]), int(steps[-1])
     return SetSummary(
@@ -152,9 +159,23 @@ def _score_interval(frame: pl.DataFrame | None, metric: str) -> Interval | None:
     return (share_interval if is_share(means) else mean_interval)(means, LEVEL)
 
 
+def _unscored(run: Run, scored: Sequence[str]) -> dict[str, Coverage]:
+    """The sets no response of which could be judged, at their last evaluation: they are no held-out score."""
+    found: dict[str, Coverage] = {}
+    metrics, known = run.eval_metrics(), set(scored)
+    for name in (name for name in run.held_out_sets() if name not in known):
+        last = {metric: run.eval_series(name, metric)[1][-1] for metric in metrics[name]}
+        if (covered := coverage_of(last)) is not None:
+            found[name] = covered
+    return found
+
+
 def _left_out(item: SetSummary) -> str | None:
-    """How many problems of a set the first and the last evaluation left out; None where none."""
+    """How many problems of a set the first and the last evaluation left out of pass@k alone; None where none."""
     found = item.changes.get("unjudged_problems")
+    covered = item.coverage
+    if found and covered and max(found.before, found.after) <= covered.problems - covered.judged:
+        return None
     ends = () if found is None else ((item.first_step, found.before), (item.last_step, found.after))
     counts = ", ".join(f"{count:.0f} at step {step}" for step, count in dict(ends).items() if count)
     metric = metric_of(item.changes, "pass") or item.metric

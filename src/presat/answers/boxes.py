@@ -72,15 +72,17 @@ def answer_box(text: str) -> Box | None:
         return None
     by_start = {span.start: span for span in spans}
     inside: _Span | None = spans[-1]  # the last to be closed: no other box is around it
-    content = ""
+    first = end = 0
     while inside is not None:
-        raw = text[inside.inner : inside.close]
-        content = raw.strip()
-        first = inside.inner + len(raw) - len(raw.lstrip())
+        first, end = inside.inner, inside.close
+        while first < end and text[first].isspace():
+            first += 1
+        while first < end and text[end - 1].isspace():
+            end -= 1
         inside = by_start.get(first)
-        if inside is not None and inside.close + 1 != first + len(content):
+        if inside is not None and inside.close + 1 != end:
             inside = None
-    return Box(content, spans[-1].start, spans[-1].close + 1)
+    return Box(text[first:end], spans[-1].start, spans[-1].close + 1)
 
 
 class _Span(NamedTuple):
@@ -94,6 +96,8 @@ class _Span(NamedTuple):
 def _spans(text: str) -> list[_Span]:
     """All balanced boxes, nested ones too, in the order in which they are closed."""
     found: list[_Span] = []
+    if "\\boxed" not in text:
+        return found
     open_braces: list[tuple[bool, int, int]] = []  # is it a box; where it starts; where its content starts
     for token in _TOKEN.finditer(text):
         word = token.group()

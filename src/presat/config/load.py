@@ -10,12 +10,13 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
-import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from presat.config.schema import Settings
-from presat.errors import ConfigError, nearest
+from presat.config.yamls import YamlError, dump_yaml, parse_yaml, read_yaml_file
+from presat.errors import MOST_LISTED, ConfigError, nearest
+from presat.text import brief, masked, printable
 
 S = TypeVar("S", bound=Settings)
 
@@ -33,18 +34,23 @@ def read_yaml(source: str) -> dict[str, Any]:
         ConfigError: no such file or preset, or it is not a YAML mapping.
     """
     path = Path(source)
-    if path.is_file():
-        text = path.read_text(encoding="utf-8")
-    elif source in (path.stem, f"presets/{path.stem}.yaml") and path.stem in preset_names():
-        text = (resources.files("presat.config") / "presets" / f"{path.stem}.yaml").read_text(encoding="utf-8")
-    else:
-        raise ConfigError(f"There is no configuration file or preset '{source}'.{nearest(path.stem, preset_names())}")
     try:
-        data = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{source} is not valid YAML: {error}") from error
+        if path.is_file():
+            data = read_yaml_file(path)
+        elif source in (path.stem, f"presets/{path.stem}.yaml") and path.stem in preset_names():
+            data = parse_yaml((resources.files("presat.config") / "presets" / f"{path.stem}.yaml").read_bytes())
+        elif path.is_dir():
+            raise ConfigError(f"{source} is a folder; --config takes a YAML file or the name of a preset.")
+        else:
+            known = nearest(path.stem, preset_names())
+            raise ConfigError(f"There is no configuration file or preset {brief(source)}.{known}")
+    except YamlError as error:
+        raise ConfigError(f"{source} is not valid YAML here: {error}.") from error
+    except OSError as error:
+        raise ConfigError(f"{brief(source)} cannot be read: {error.strerror}.") from error
     if not isinstance(data, dict):
-        raise ConfigError(f"{source} should hold `key: value` lines; it holds {type(data).__name__}.")
+        held = "nothing" if data is None else f"a {type(data).__name__}"
+        raise ConfigError(f"{source} should hold `key: value` lines; it holds {held}.")
     return data
 
 
@@ -67,7 +73,7 @@ def load_config(model: type[S], source: str | None) -> S:
 
 def dump_config(config: BaseModel) -> str:
     """Return the resolved configuration as YAML that `--config` reads back."""
-    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    return dump_yaml(config.model_dump(mode="json"))
 
 
 def settings_of(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
@@ -88,15 +94,18 @@ def holds_models(field: FieldInfo) -> bool:
 def explain(error: ValidationError, model: type[BaseModel], where: str) -> str:
     """Turn pydantic's report into sentences a person can act on."""
     lines, place = [], _place(error.title, model)
-    for item in error.errors():
-        key = ".".join([*place, *map(str, item["loc"])])
+    for item in error.errors()[:MOST_LISTED]:
+        key = ".".join([*place, *(printable(str(part))[:80] for part in item["loc"])])
         if item["type"] == "extra_forbidden":
             known = _known_keys(model, item["loc"][:-1])
-            lines.append(f"unknown key '{key}'.{nearest(str(item['loc'][-1]), known)}")
+            lines.append(f"unknown key '{key}'.{nearest(str(item['loc'][-1])[:80], known)}")
         else:
             message = item["msg"].removeprefix("Value error, ")
             got = str(item["input"]) if isinstance(item["input"], Path) else item["input"]
-            lines.append(f"{key}: {message} (got {got!r})" if key else message)
+            shown = "" if isinstance(got, dict | BaseModel) else f" (got {masked(brief(got))})"
+            lines.append(f"{key}: {message}{shown}" if key else message)
+    if error.error_count() > MOST_LISTED:
+        lines.append(f"and {error.error_count() - MOST_LISTED} faults more.")
     return f"In {where}: " + "\n  ".join(lines)
 
 

@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import get_args
 
-import yaml
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from presat.cli import VERBS
 from presat.config.load import holds_models, preset_names
 from presat.config.schema import TaskConfig
+from presat.config.yamls import dump_inline
 
 INTRO = """# Command reference
 
 Made by `make docs` from the types in `src/presat/config/schema/`. Every setting is a key of the YAML file given as
 `--config` and an option of the command line (`optim.lr` is `--optim.lr 1e-5`); lists of settings can only stand in a
 file. All verbs also take `--config FILE|PRESET`, `--json` (one JSON object on stdout), `--debug` (tracebacks) and
-`--dry-run` (print the resolved configuration). They exit 0, 1 when something failed, 2 on wrong usage and 130 when
-interrupted.
+`--dry-run` (print the resolved configuration). They exit 0, 1 when something failed, 2 on wrong usage, 130 when
+interrupted, 129 when the terminal was closed (SIGHUP) and 143 after SIGTERM.
 """
 
 
@@ -59,10 +59,7 @@ def _shown(field: FieldInfo) -> str:
     value = field.get_default(call_default_factory=True)
     if value in (None, ""):
         return ""
-    text = value if isinstance(value, str) else str(value)
-    if isinstance(value, bool | dict | list):
-        text = yaml.safe_dump(value, default_flow_style=True).removesuffix("...\n").strip()
-    return f"`{text}`"
+    return f"`{dump_inline(value) if isinstance(value, bool | dict | list) else value}`"
 
 
 if __name__ == "__main__":

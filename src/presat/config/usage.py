@@ -3,16 +3,57 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from types import NoneType
-from typing import get_args
+from typing import Any, get_args
 
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
-from tyro.constructors import PrimitiveConstructorSpec
+from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
 from presat.config import schema
 from presat.config.load import explain, holds_models, settings_of
+from presat.config.yamls import YamlError, parse_yaml
 from presat.errors import nearest
+from presat.text import brief
+
+
+def as_written() -> ConstructorRegistry:
+    """Return how tyro reads numbers and paths: as the YAML file's are read (`010` is none), an empty path is none."""
+    registry = ConstructorRegistry()
+
+    @registry.primitive_rule
+    def _rule(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | None:
+        if info.type not in (int, float, Path):
+            return None
+        return PrimitiveConstructorSpec(
+            nargs=1,
+            metavar=info.type.__name__.upper(),
+            instance_from_str=lambda words: _read(info.type, words[0]),
+            is_instance=lambda value: isinstance(value, info.type),
+            str_from_instance=lambda value: [str(value)],
+        )
+
+    return registry
+
+
+def _read(kind: type, word: str) -> Any:
+    if kind is Path:
+        if not word.strip():
+            raise ValueError("an empty path: name a file or a folder")
+        return Path(word)
+    try:
+        value = parse_yaml(word)
+    except YamlError:
+        value = None
+    if isinstance(value, bool) or not isinstance(value, int if kind is int else int | float):
+        raise ValueError(f"{brief(word)} is no {'whole ' if kind is int else ''}number")  # noqa: TRY004 (tyro reads it)
+    return kind(value)
+
+
+def _words(kind: Any) -> list[str]:
+    """The words a setting takes; of a list, those that stand in it."""
+    return [word for part in get_args(kind) for word in (_words(part) if get_args(part) else [str(part)])]
 
 
 def complaint(stop: SystemExit, said: str, verb: str, model: type[schema.Settings], argv: list[str]) -> str:
@@ -25,7 +66,7 @@ def complaint(stop: SystemExit, said: str, verb: str, model: type[schema.Setting
         if isinstance(cause, ValidationError):  # a validator of ours: tyro prints it with pydantic's trimmings
             return explain(cause, model, "the command line")
         if isinstance(cause, ValueError) and not reason:  # of several types tried, what the last one says
-            reason = str(cause).splitlines()[-1].rpartition("'>: ")[2]
+            reason = re.sub(r"^\s*- (?:<class '.*?'>|typing\..*?\)?\]): ", "", str(cause).splitlines()[-1])
         cause = cause.__cause__ or cause.__context__
     option = next(iter(re.findall(r"--[\w.-]*\w", said)), "")
     field = dict(settings_of(model)).get(option.lstrip("-").replace("-", "_"))
@@ -36,7 +77,7 @@ def complaint(stop: SystemExit, said: str, verb: str, model: type[schema.Setting
     if reason:
         return f"{option} takes {_kind(field)}: {reason.rstrip('.!')}."
     if given and not given.startswith("--"):
-        return f"{option} cannot be '{given}'.{nearest(given, map(str, get_args(field.annotation)))}"
+        return f"{option} cannot be {brief(given)}.{nearest(given, _words(field.annotation))}"
     return f"{option} needs a value ({_kind(field)})."
 
 
@@ -45,7 +86,8 @@ def _kind(field: FieldInfo) -> str:
     for mark in field.metadata:
         if isinstance(mark, PrimitiveConstructorSpec):
             return mark.metavar
-    parts = [part for part in get_args(field.annotation) or (field.annotation,) if part is not NoneType]
+    parts = [getattr(part, "__origin__", part) for part in get_args(field.annotation) or (field.annotation,)]
+    parts = [part for part in parts if part is not NoneType]
     return "|".join(part if isinstance(part, str) else getattr(part, "__name__", str(part)).upper() for part in parts)
 
 

@@ -8,14 +8,15 @@ advance; what is not the paper's is the scale.
 
 from __future__ import annotations
 
-import shutil
 import time
 from typing import TYPE_CHECKING, Any
 
 from presat.config.schema import DemoConfig
 from presat.demo.arithmetic import same_everywhere
 from presat.demo.board import Board
+from presat.demo.folder import claim
 from presat.demo.stages import SOLVE_SAMPLES, continue_pretraining, finetune, pretrain, reinforce
+from presat.files import remove
 from presat.study import Stage, run_graph
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ BRANCHES = {
     "Base + Non-Thinking": ("base", "non_thinking"),
 }
 """What each model was pre-trained on, and what SFT showed it."""
+FORMATS = ("html", "csv", "latex")
 TITLE = "Which of these models learned to reason, which memorised, and how can you see it?"
 INTRO = (
     "Four copies of one model of 0.1M parameters, made and trained in this run. Base: pre-trained from scratch on "
@@ -48,22 +50,31 @@ def run_demo(config: DemoConfig, out: Console) -> dict[str, Any]:
     """Run (or finish) the demo, print its one screen and write `report.html`; return the numbers.
 
     Raises:
-        RunError: a stage failed; the message names it. Finished stages are kept for the next call.
+        RunError: a stage failed (the message names it; finished stages are kept for the next call), the folder is not
+            the demo's, or another demo runs there.
     """
-    from rich.console import Console
     from rich.live import Live
 
     from presat.analysis import summarise
+    from presat.console import make_console
     from presat.report import build_report, summary_table
+    from presat.report.html import report_files
     from presat.report.terminal import say
     from presat.tracking import open_run
 
     began = time.monotonic()
-    if config.fresh:
-        shutil.rmtree(config.out, ignore_errors=True)
+    made = made_in(config.out)
+    claim(config.out, [path.name for path in made])
+    page = config.out / "report.html"
+    report_files([], page, FORMATS)  # quick to refuse
+
+    def start_over() -> None:
+        for path in made:
+            remove(path)
+
     folders = {branch: config.out / slug(branch) for branch in BRANCHES}
     board = Board(config, {branch: (slug(branch), origin) for branch, (origin, _) in BRANCHES.items()})
-    terminal = Console(stderr=True)
+    terminal = make_console(stderr=True)
     with Live(board.render(None), console=terminal, refresh_per_second=4, transient=True) as live:
         results = run_graph(
             graph(config),
@@ -71,11 +82,12 @@ def run_demo(config: DemoConfig, out: Console) -> dict[str, Any]:
             config.workers,
             lambda progress: live.update(board.render(progress)),
             environment=same_everywhere(),
+            prepare=start_over if config.fresh else None,
         )
     runs = [open_run(folder / "rl") for folder in folders.values()]
     summaries = [summarise(run, name=branch) for run, branch in zip(runs, folders, strict=True)]
     notes = observations(config, results)
-    page = build_report(runs, config.out / "report.html", TITLE, "\n\n".join([INTRO, *notes]), summaries=summaries)
+    build_report(runs, page, TITLE, "\n\n".join([INTRO, *notes]), summaries=summaries, formats=FORMATS)
     minutes = (time.monotonic() - began) / 60
     out.print(summary_table(summaries))
     for note in notes:
@@ -88,6 +100,12 @@ def run_demo(config: DemoConfig, out: Console) -> dict[str, Any]:
         "stages": results,
         "runs": [summary.to_json() for summary in summaries],
     }
+
+
+def made_in(out: Path) -> list[Path]:
+    """Return all that a demo makes in its folder, the records of finished stages first: they name the others."""
+    reports = [f"report.{ending}" for ending in ("html", "csv", "tex")]
+    return [out / name for name in ("stages", "logs", "init", "base", "cpt", *map(slug, BRANCHES), *reports)]
 
 
 def graph(config: DemoConfig) -> list[Stage]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
 from presat.config.load import build
 from presat.config.schema import CptConfig, SftConfig, TaskConfig, TrainConfig
 from presat.errors import RunError
+from presat.files import remove
 from presat.types import Sampling
 
 MAX_ATTEMPTS = 5
@@ -118,5 +118,5 @@ def _on(inputs: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]:
 
 def _anew(settings: dict[str, Any]) -> dict[str, Any]:
     """Clear what an interrupted or outdated attempt at this stage left; an unfinished stage starts over."""
-    shutil.rmtree(settings["run"], ignore_errors=True)
+    remove(Path(settings["run"]))
     return settings

@@ -6,7 +6,8 @@ number its training logged.
 
 A response that could not be judged is left out, and a problem with too few of the others for a metric is left out of
 it (`presat.metrics.accuracy`). `missing` is the share of such responses, `unjudged_problems` how many problems are
-left out of pass@k with the largest k (of avg@k, where there are too few samples for any pass@k).
+left out of pass@k with the largest k (of avg@k, where there are too few samples for any pass@k). Of the `problems`,
+`judged_problems` have a judged response, and `unlabelled_problems` cannot have one: they have no gold answer.
 
 maj@k votes as the majority-vote reward does: equivalent answers are one, ties go to the answer that appeared first.
 """
@@ -20,6 +21,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from presat.metrics import avg_at_k, maj_at_k, mean_pass_at_k, too_few_judged
 from presat.metrics import greedy as greedy_accuracy
 from presat.rollouts import seed_for
+from presat.tasks.cells import sound_problems
+from presat.tasks.rows import is_labelled
 from presat.types import Engine, Problem, RolloutGroup, Sampling, Score
 from presat.verify.equivalence import judged_classes
 from presat.verify.groups import score_groups
@@ -31,6 +34,8 @@ PASS_K = (4, 8, 16)
 
 Gather = Callable[[list[Any]], list[Any]]
 """Collects a list over all processes, in process order."""
+Draw = Callable[[str, Sequence[Problem], int, Sampling, Sequence[int]], tuple[list[RolloutGroup], list[list[Score]]]]
+"""Draws and judges: `sampled` or `greedy`, and the arguments of `Engine.generate`; returns groups and scores_PG."""
 
 
 class Evaluation(NamedTuple):
@@ -74,6 +79,7 @@ def evaluate_problems(
     greedy: bool = True,
     share: tuple[int, int] = (0, 1),
     gather: Gather | None = None,
+    draw: Draw | None = None,
 ) -> Evaluation:
     """Sample `samples` responses a problem, judge them and summarise.
 
@@ -87,16 +93,32 @@ def evaluate_problems(
         greedy: also decode each problem once greedily.
         share: (process, processes): this process takes every processes-th problem.
         gather: collects the records of all processes.
+        draw: draws with the engine and judges; all at once when None.
+
+    Raises:
+        DataError: a problem with a text that is none (see `sound_problems`).
     """
+    sound_problems(problems)
     mine = range(share[0], len(problems), share[1])
-    records = _judge(engine, verifier, [problems[i] for i in mine], list(mine), samples, sampling, seed, greedy)
+    draw = draw or _at_once(engine, verifier)
+    records = _judge(draw, verifier, [problems[i] for i in mine], list(mine), samples, sampling, seed, greedy)
     if gather is not None:
         records = sorted(gather(records), key=lambda record: record.index)
     return summarise(records)
 
 
+def _at_once(engine: Engine, verifier: Verifier) -> Draw:
+    def draw(
+        _: str, problems: Sequence[Problem], samples: int, sampling: Sampling, seeds: Sequence[int]
+    ) -> tuple[list[RolloutGroup], list[list[Score]]]:
+        groups = engine.generate(problems, samples, sampling, seeds)
+        return groups, score_groups(verifier, groups)
+
+    return draw
+
+
 def _judge(
-    engine: Engine,
+    draw: Draw,
     verifier: Verifier,
     problems: list[Problem],
     indices: list[int],
@@ -106,8 +128,7 @@ def _judge(
     greedy: bool,
 ) -> list[_Record]:
     seeds = [seed_for(seed, "eval", i) for i in indices]
-    groups = engine.generate(problems, samples, sampling, seeds)
-    scores_PG = score_groups(verifier, groups)
+    groups, scores_PG = draw("sampled", problems, samples, sampling, seeds)
     classes_PG = [
         judged_classes(scores, group.problem.verifier, verifier)
         for group, scores in zip(groups, scores_PG, strict=True)
@@ -115,7 +136,7 @@ def _judge(
     once: list[Score | None] = [None] * len(problems)
     if greedy:
         likeliest = Sampling(0.0, sampling.max_new_tokens, sampling.max_prompt_tokens)
-        once = [row[0] for row in score_groups(verifier, engine.generate(problems, 1, likeliest, seeds))]
+        once = [row[0] for row in draw("greedy", problems, 1, likeliest, seeds)[1]]
     return [_Record(*row) for row in zip(indices, groups, scores_PG, classes_PG, once, strict=True)]
 
 
@@ -135,6 +156,9 @@ def summarise(records: Sequence[_Record]) -> Evaluation:
     if records and records[0].greedy is not None:
         metrics["greedy"] = greedy_accuracy(greedy_P)
     metrics["missing"] = sum(value is None for value in flat) / len(flat) if flat else None
+    metrics["problems"] = float(len(groups))
+    metrics["judged_problems"] = float(len(groups) - too_few_judged(values_PG, 1))
+    metrics["unlabelled_problems"] = float(sum(not is_labelled(group.problem) for group in groups))
     metrics["unjudged_problems"] = float(too_few_judged(values_PG, max(pass_k, default=1)))
     metrics["length"] = _mean([len(c.token_ids) for group in groups for c in group.completions])
     metrics["finished"] = _mean([c.finished for group in groups for c in group.completions])

@@ -14,7 +14,8 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from presat.tasks.load import load_problems
-from presat.tasks.rows import original_gold, repeats_of
+from presat.tasks.rows import is_labelled, original_gold, repeats_of
+from presat.text import brief, printable
 from presat.types import Problem, Score
 from presat.verify import Verifier
 
@@ -70,6 +71,7 @@ class Inspection:
         domains, verifiers, sources: how many problems of each kind; `sources` is the field `data_source`.
         prompt_chars: mean and largest number of characters of a prompt.
         with_gold: problems that have a gold answer.
+        unlabelled: problems that have none and need one: no response to them can be judged.
         gold_right: of these, how many verify against themselves.
         gold_failures: the others.
         noise: None when the source gives no true answers beside the labels.
@@ -86,6 +88,7 @@ class Inspection:
     sources: dict[str, int]
     prompt_chars: tuple[float, int]
     with_gold: int
+    unlabelled: int
     gold_right: int
     gold_failures: tuple[GoldFailure, ...]
     noise: Noise | None
@@ -137,6 +140,7 @@ def inspect_problems(problems: Sequence[Problem], verifier: Verifier, source: st
         sources=_counts(str(p.metadata["data_source"]) for p in problems if "data_source" in p.metadata),
         prompt_chars=(sum(lengths) / max(1, len(lengths)), max(lengths, default=0)),
         with_gold=len(golds),
+        unlabelled=sum(not is_labelled(problem) for problem in problems),
         gold_right=sum(score.value == 1.0 for score in scores),
         gold_failures=_failures(golds, scores),
         noise=_noise(problems, verifier),
@@ -152,9 +156,9 @@ def render(inspection: Inspection) -> RenderableType:
 
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     for name, value in _lines(inspection):
-        table.add_row(name, Text(value, overflow="fold"))  # a long path stays whole
+        table.add_row(name, Text(printable(value), overflow="fold"))  # a long path stays whole
     failures = [
-        f"problem {item.place} ({item.problem}): gold {item.gold!r} " + (item.reason or "is judged wrong")
+        f"problem {item.place} ({printable(item.problem)}): gold {brief(item.gold)} {item.reason or 'is judged wrong'}"
         for item in inspection.gold_failures[:SHOWN]
     ]
     if len(inspection.gold_failures) > SHOWN:
@@ -166,6 +170,7 @@ def _lines(found: Inspection) -> list[tuple[str, str]]:
     repeated = f" ({found.rows} rows, each prompt {found.rows // max(1, found.problems)} times)"
     share = f" ({found.gold_right / found.with_gold:.1%})" if found.with_gold else ""
     mean, largest = found.prompt_chars
+    unlabelled = f" ({found.unlabelled} without one: no response to these is judged)" if found.unlabelled else ""
     lines = [
         ("source", found.source),
         ("problems", f"{found.problems}{repeated if found.rows > found.problems else ''}"),
@@ -174,7 +179,7 @@ def _lines(found: Inspection) -> list[tuple[str, str]]:
         ("verifiers", _listed(found.verifiers)),
         ("prompt length", f"{mean:.0f} characters on average, {largest} at most"),
         ("fields", ", ".join(name if part == 1 else f"{name} ({part:.0%})" for name, part in found.fields.items())),
-        ("gold answers", str(found.with_gold)),
+        ("gold answers", f"{found.with_gold} of {found.problems}{unlabelled}"),
         (
             "gold self-check",
             f"{found.gold_right} of {found.with_gold} verify against themselves{share}, mode {found.mode}",

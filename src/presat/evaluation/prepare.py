@@ -12,7 +12,9 @@ from typing import Any
 from presat.config.schema import CorruptConfig, FilterConfig
 from presat.errors import DataError
 from presat.evaluation.solve import Samples, open_sampler
+from presat.metrics import avg_at_k
 from presat.tasks import save_problems
+from presat.tasks.inputs import inputs_of
 from presat.tasks.noise import (
     corrupted,
     corruption_order,
@@ -21,10 +23,13 @@ from presat.tasks.noise import (
     with_noise_note,
     wrong_labels,
 )
+from presat.tasks.saving import problems_maker
 from presat.tasks.subsets import with_solve_count
 from presat.types import Problem
 from presat.verify import Verifier
 from presat.verify.equivalence import equivalence_classes
+
+FILTERED, CORRUPTED = problems_maker("presat data filter"), problems_maker("presat data corrupt")
 
 
 @dataclass(frozen=True)
@@ -35,12 +40,13 @@ class Filtered:
         out: the file written.
         problems: problems sampled.
         kept: of these, how many were kept.
-        never: how many were never solved.
+        never: how many were never solved, of those of which a response could be judged.
         always: how many were always solved.
         outside: how many were solved sometimes, but outside the bounds asked for.
+        unjudged: how many had no response that could be judged; they are not kept, and solved nobody knows how often.
         too_long: problems left out because their prompt is too long.
         missing: share of responses nobody could judge (they count as not right).
-        histogram: how many problems were solved 0, 1, ..., k times.
+        histogram: how many problems were solved 0, 1, ..., k times, the unjudged left out.
     """
 
     out: str
@@ -49,6 +55,7 @@ class Filtered:
     never: int
     always: int
     outside: int
+    unjudged: int
     too_long: int
     missing: float
     histogram: list[int]
@@ -66,41 +73,47 @@ def run_filter(config: FilterConfig, quiet: bool = False) -> Filtered:
         quiet: show no progress line.
 
     Raises:
+        ConfigError: `config.out` is an input, or is there and not a filter's.
         DataError: no problem is left.
         DataError, ModelError, RunError: as `open_sampler`.
     """
+    inputs = inputs_of(config.data)
+    FILTERED.check([config.out], inputs)
     k = config.samples
     highest = k - 1 if config.highest is None else config.highest
     with open_sampler(config, "data filter", quiet) as sampler:
-        samples_P = sampler.draw(sampler.problems)
-        counts = [samples.right for samples in samples_P]
+        drawn = list(zip(sampler.problems, sampler.draw(sampler.problems), strict=True))
+        judged = [(problem, samples.right) for problem, samples in drawn if samples.judged]
         kept = [
             with_solve_count(problem, count, k, config.model.name, config.verify.extraction)
-            for problem, count in zip(sampler.problems, counts, strict=True)
+            for problem, count in judged
             if config.lowest <= count <= highest
         ]
-        values = [value for samples in samples_P for value in samples.values_G]
-        never, always, tally = counts.count(0), counts.count(k), Counter(counts)
-        sampler.writer.append(0, {"data/problems": len(counts), "data/kept": len(kept), "data/never": never,
-                                  "data/always": always, "data/too_long": sampler.too_long,
-                                  f"eval/{config.data.label()}/avg@{k}": sum(counts) / (k * len(counts))})  # fmt: skip
+        values_PG = [samples.values_G for _, samples in drawn]
+        tally = Counter(count for _, count in judged)
+        never, always, unjudged = tally[0], tally[k], len(drawn) - len(judged)
+        sampler.writer.append(0, {"data/problems": len(drawn), "data/kept": len(kept), "data/never": never,
+                                  "data/always": always, "data/unjudged": unjudged, "data/too_long": sampler.too_long,
+                                  f"eval/{config.data.label()}/avg@{k}": avg_at_k(values_PG)})  # fmt: skip
         if not kept:
+            unknown = f", of {unjudged} no response could be judged" if unjudged else ""
             raise DataError(
-                f"None of {len(counts)} problems is solved {config.lowest} to {highest} times out of {k}: {never} are "
-                f"never and {always} always solved. Take easier or harder problems, or more samples."
+                f"None of {len(drawn)} problems is solved {config.lowest} to {highest} times out of {k}: {never} are "
+                f"never and {always} always solved{unknown}. Take easier or harder problems, or more samples."
             )
+        ends = sum(tally[count] for count in (0, k) if not config.lowest <= count <= highest)
         return Filtered(
-            out=str(save_problems(kept, config.out)),
-            problems=len(counts),
+            out=str(save_problems(kept, config.out, FILTERED, inputs)),
+            problems=len(drawn),
             kept=len(kept),
             never=never,
             always=always,
-            outside=len(counts) - len(kept) - sum(count in (0, k) and not config.lowest <= count <= highest
-                                                  for count in counts),
+            outside=len(judged) - len(kept) - ends,
+            unjudged=unjudged,
             too_long=sampler.too_long,
-            missing=values.count(None) / len(values),
+            missing=sum(row.count(None) for row in values_PG) / (k * len(values_PG)),
             histogram=[tally[count] for count in range(k + 1)],
-        )  # fmt: skip
+        )
 
 
 @dataclass(frozen=True)
@@ -145,9 +158,12 @@ def run_corrupt(config: CorruptConfig, quiet: bool = False) -> Corrupted:
         quiet: show no progress line.
 
     Raises:
+        ConfigError: `config.out` is an input, or is there and not of this make.
         DataError: the labels are corrupted already.
         DataError, ModelError, RunError: as `open_sampler`.
     """
+    inputs = inputs_of(config.data)
+    CORRUPTED.check([config.out], inputs)
     with open_sampler(config, "data corrupt", quiet) as sampler:
         refuse_corrupted(sampler.problems)
         order = corruption_order(len(sampler.problems), config.seed)
@@ -175,7 +191,7 @@ def run_corrupt(config: CorruptConfig, quiet: bool = False) -> Corrupted:
         achieved = len(labels) / len(noisy)
         sampler.writer.append(0, {"data/problems": len(noisy), "data/corrupted": len(labels), "data/gamma": achieved,
                                   "data/incorruptible": len(incorruptible)})  # fmt: skip
-        out = str(save_problems(noisy, config.out))
+        out = str(save_problems(noisy, config.out, CORRUPTED, inputs))
         return Corrupted(out, len(noisy), len(labels), achieved, config.gamma, incorruptible, second, sampler.too_long)
 
 

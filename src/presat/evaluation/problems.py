@@ -9,14 +9,20 @@ from typing import Any
 from presat.config.schema import EvalConfig, SampleConfig, ServerConfig, TrainConfig
 from presat.errors import DataError
 from presat.models import model_note
+from presat.models.pretrained import runs_own_code
 from presat.rollouts.batching import BatchEngine
 from presat.tasks.noise import NOISE_COLUMN
+from presat.tasks.rows import is_labelled
 from presat.tasks.subsets import COUNT_COLUMN
+from presat.text import printable
 from presat.tracking import hash_problems, model_identity
 from presat.tracking.identity import draw_identity
 from presat.types import Problem, Sampling
 
 LOG = logging.getLogger("presat")
+
+OWN_CODE = "{name} ran code of its own, which its files brought along (`model.trust_remote_code`)."
+"""What is said beside the scores of such a model."""
 
 
 def drop_too_long(engine: BatchEngine, problems: Sequence[Problem], limit: int) -> tuple[list[Problem], int]:
@@ -39,7 +45,8 @@ def describe(problems: Sequence[Problem], dropped: int) -> dict[str, Any]:
 def describe_model(model: Any) -> dict[str, Any]:
     """Return what provenance says about a loaded model: which it is exactly, and what to say beside its scores."""
     name = model.config._name_or_path
-    note = model_note(name)
+    notes = [model_note(name), OWN_CODE.format(name=name) if runs_own_code(model, model.config) else None]
+    note = " ".join(item for item in notes if item)
     return {**model_identity(name), **({"note": note} if note else {})}
 
 
@@ -74,17 +81,27 @@ def identity_of(
     )
 
 
-def refuse_unlabelled(problems: Sequence[Problem]) -> None:
-    """Refuse problems that no answer can be checked against, for rewards that need one (all scores would be missing).
+def refuse_unlabelled(
+    problems: Sequence[Problem],
+    needed_by: str = "which the verifiable reward needs",
+    instead: str = "use a reward without labels",
+) -> None:
+    """Refuse problems that no answer can be checked against, for what needs one (all scores would be missing).
+
+    Args:
+        problems: the problems.
+        needed_by: what needs the answers, as the message says it.
+        instead: what else can be done.
 
     Raises:
         DataError: some problem has no gold answer.
     """
-    bare = [problem.id for problem in problems if problem.gold is None and problem.verifier != "reasoning_gym"]
+    bare = [problem.id for problem in problems if not is_labelled(problem)]
     if bare:
+        first = printable(bare[0])
         raise DataError(
-            f"{len(bare)} of {len(problems)} training problems have no gold answer (the first: {bare[0]}), which the "
-            "verifiable reward needs. Name the answer's column in `data.columns`, or use a reward without labels."
+            f"{len(bare)} of {len(problems)} problems have no gold answer (the first: {first}), {needed_by}. Name the "
+            f"answer's column in `data.columns`, or {instead}."
         )
 
 

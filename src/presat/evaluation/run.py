@@ -1,6 +1,7 @@
 """`presat eval`: evaluate a model, or the checkpoints of a run, on named problem sets. Results are appended.
 
-Which model a result is of, and how its responses were drawn, is kept in `evaluated.json`.
+Which model a result is of, and how its responses were drawn, is kept in `evaluated.json`. Responses are saved chunk by
+chunk: started again with the same settings, a killed evaluation goes on, and what was finished is read from the log.
 
 Intervals are over problems (a problem brings all its samples), logged as `interval/SET/METRIC/low` and `.../high`: they
 say how far a number may be off because the set is a sample of problems and the responses are samples.
@@ -10,17 +11,19 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from presat.config.schema import EvalConfig, TaskConfig
 from presat.config.unused import refuse_unused
 from presat.errors import ConfigError, ModelError
-from presat.evaluation.evaluate import Evaluation, evaluate_problems
+from presat.evaluation.chunks import Chunks, chunk_size
+from presat.evaluation.evaluate import Draw, Evaluation, evaluate_problems
 from presat.evaluation.problems import describe, describe_engine, drop_too_long, identity_of
 from presat.evaluation.sets import load_sets
-from presat.metrics import Interval, avg_at_k, maj_at_k, mean_pass_at_k, metric_of, share_interval
+from presat.files import expanded
+from presat.metrics import Interval, avg_at_k, coverage_of, maj_at_k, mean_pass_at_k, metric_of, share_interval
 from presat.models import resolve_model
 from presat.models.cpu import use_cpu
 from presat.models.libraries import quiet_libraries
@@ -30,10 +33,10 @@ from presat.rollouts.opening import open_engine
 from presat.tasks.benchmarks import benchmark_names, size_note
 from presat.tracking import RunWriter
 from presat.tracking.checkpoints import checkpoint_step, list_checkpoints
-from presat.tracking.evaluated import note_evaluated, refuse_another
+from presat.tracking.evaluated import known_results, note_evaluated, refuse_another
 from presat.tracking.progress import Progress
 from presat.tracking.responses import RolloutStore
-from presat.types import Problem, Sampling
+from presat.types import Problem, RolloutGroup, Sampling, Score
 from presat.verify import Verifier
 
 if TYPE_CHECKING:
@@ -41,6 +44,8 @@ if TYPE_CHECKING:
 
 LEVEL = 0.95
 """Coverage of the intervals."""
+UNFINISHED = "unfinished"
+"""Folder of the responses below `rollouts` until their set is finished."""
 
 
 @dataclass(frozen=True)
@@ -132,9 +137,14 @@ class _Subject:
     facts: dict[str, dict[str, Any]]
     identities: dict[str, dict[str, Any]]
 
+    def chunks(self, run: Path, label: str) -> dict[str, Chunks]:
+        """Where the responses to a set are while it is not finished: those sampled, and the greedy ones."""
+        kinds = ("sampled", "greedy")
+        return {kind: Chunks(run, UNFINISHED, self.identities[label], f"{label}/{self.step}/{kind}") for kind in kinds}
+
 
 def _open(name: str, config: EvalConfig, asked: dict[str, list[Problem]]) -> _Subject:
-    """Load a model, unless the run directory holds another evaluation where this one's would be."""
+    """Load a model, unless the run directory holds another evaluation, whole or not, where this one's would be."""
     step = checkpoint_step(Path(resolve_model(name))) or 0
     engine = open_engine(config, name)
     described = describe_engine(engine, config.server)
@@ -147,7 +157,12 @@ def _open(name: str, config: EvalConfig, asked: dict[str, list[Problem]]) -> _Su
         own = {"prompt": prompts.get(label, config.prompt), "problems": facts[label]["hash"]}
         identities[label] = {**drawn, **own}
         refuse_another(config.run, step, label, described["name"], identities[label])
-    return _Subject(step, engine, described, {label: own for label, (own, _) in fitting.items()}, facts, identities)
+    problems = {label: own for label, (own, _) in fitting.items()}
+    subject = _Subject(step, engine, described, problems, facts, identities)
+    for label in asked:
+        for chunks in subject.chunks(config.run, label).values():
+            chunks.refuse_others(f"{label} at step {step}")
+    return subject
 
 
 def _evaluate_one(
@@ -158,23 +173,89 @@ def _evaluate_one(
     if (note := described.get("note")) and note not in report.notes:
         report.notes.append(note)
     writer.note_provenance(model=described, problems={"eval": subject.facts})
-    store = RolloutStore(config.run / "rollouts")
-    sampling = Sampling(config.temperature, config.max_new_tokens, config.max_prompt_tokens)
-    for label, problems in subject.problems.items():
-        seed = seed_for(config.seed, label)
-        found = evaluate_problems(subject.engine, verifier, problems, config.samples, sampling, seed, config.greedy)
-        result = SetResult(label, step, len(problems), found.metrics, intervals(found))
-        metrics = {f"eval/{label}/{metric}": value for metric, value in found.metrics.items()}
-        for metric, interval in result.intervals.items():
-            metrics[f"interval/{label}/{metric}/low"] = interval.low
-            metrics[f"interval/{label}/{metric}/high"] = interval.high
-        note_evaluated(config.run, step, label, described["name"], subject.identities[label])
-        writer.append(step, metrics)
-        if config.save_rollouts:
-            drawn = subject.identities[label]
-            store.write("eval", step, found.groups, found.scores_PG, None, label, found.extra_PG, drawn)
+    for label in subject.problems:
+        result = _from_log(subject, label, config)
+        if result is None:
+            result = _evaluate_set(subject, label, config, writer, verifier)
+        else:
+            note_evaluated(config.run, step, label, described["name"], subject.identities[label])
+            report.notes.append(f"{label}, step {step}: evaluated before; the numbers are those in the log.")
+        for chunks in subject.chunks(config.run, label).values():
+            chunks.discard()
         report.results.append(result)
-        progress.show(len(report.results), metrics)
+        progress.show(len(report.results), _named(result))
+
+
+def _evaluate_set(
+    subject: _Subject, label: str, config: EvalConfig, writer: RunWriter, verifier: Verifier
+) -> SetResult:
+    """Evaluate one model on one set, going on with what was drawn of it before; keep responses and numbers."""
+    step, problems, identity = subject.step, subject.problems[label], subject.identities[label]
+    sampling = Sampling(config.temperature, config.max_new_tokens, config.max_prompt_tokens)
+    found = evaluate_problems(
+        subject.engine,
+        verifier,
+        problems,
+        config.samples,
+        sampling,
+        seed_for(config.seed, label),
+        config.greedy,
+        draw=_going_on(subject.engine, verifier, subject.chunks(config.run, label)),
+    )
+    result = SetResult(label, step, len(problems), found.metrics, intervals(found))
+    if config.save_rollouts:
+        store = RolloutStore(config.run / "rollouts")
+        store.write("eval", step, found.groups, found.scores_PG, None, label, found.extra_PG, identity)
+    note_evaluated(config.run, step, label, subject.described["name"], identity)
+    writer.append(step, _named(result))
+    return result
+
+
+def _going_on(engine: BatchEngine, verifier: Verifier, chunks: dict[str, Chunks]) -> Draw:
+    """Return how to draw what is not on the disk yet; a group is known by its seed."""
+
+    def draw(
+        kind: str, problems: Sequence[Problem], samples: int, sampling: Sampling, seeds: Sequence[int]
+    ) -> tuple[list[RolloutGroup], list[list[Score]]]:
+        known = chunks[kind].saved()
+        new = [index for index, seed in enumerate(seeds) if seed not in known]
+        left, size = [problems[index] for index in new], chunk_size(engine.rows, samples)
+        drawn = chunks[kind].draw(engine, verifier, left, samples, sampling, [seeds[index] for index in new], size)
+        for groups, scores_PG in drawn:
+            known |= {group.seed: (group, scores) for group, scores in zip(groups, scores_PG, strict=True)}
+        pairs = [known[seed] for seed in seeds]
+        whole = [replace(group, problem=problem) for (group, _), problem in zip(pairs, problems, strict=True)]
+        return whole, [scores for _, scores in pairs]
+
+    return draw
+
+
+def _from_log(subject: _Subject, label: str, config: EvalConfig) -> SetResult | None:
+    """Return what this very evaluation has left in the log; None where it was not finished."""
+    row = known_results(config.run, subject.step, label, subject.identities[label])
+    file = RolloutStore(config.run / "rollouts").path("eval", subject.step, label)
+    if row is None or (config.save_rollouts and not file.is_file()):
+        return None
+    prefix = f"eval/{label}/"
+    own = {name.removeprefix(prefix): value for name, value in row.items() if name.startswith(prefix)}
+    metrics = {name: value for name, value in own.items() if "/" not in name}  # else of a set `LABEL/...`
+    if ("greedy" in metrics) != config.greedy:
+        return None
+    kept = {}
+    for metric, value in metrics.items():
+        low, high = (row.get(f"interval/{label}/{metric}/{end}") for end in ("low", "high"))
+        if value is not None and low is not None and high is not None:
+            kept[metric] = Interval(value, low, high)
+    return SetResult(label, subject.step, len(subject.problems[label]), metrics, kept)
+
+
+def _named(result: SetResult) -> dict[str, float | None]:
+    """The numbers of a result as they are logged."""
+    metrics = {f"eval/{result.name}/{metric}": value for metric, value in result.metrics.items()}
+    for metric, interval in result.intervals.items():
+        metrics[f"interval/{result.name}/{metric}/low"] = interval.low
+        metrics[f"interval/{result.name}/{metric}/high"] = interval.high
+    return metrics
 
 
 def intervals(found: Evaluation) -> dict[str, Interval]:
@@ -212,7 +293,9 @@ def render(report: EvalReport) -> RenderableType:
         table.add_column(head, justify="left" if head == "set" else "right")
     for item in report.results:
         cells = [_cell(item.metrics.get(name), item.intervals.get(name)) for name in names]
-        table.add_row(item.name, str(item.step), str(item.problems), *cells)
+        covered = coverage_of(item.metrics)
+        problems = covered.short if covered and covered.partial else str(item.problems)
+        table.add_row(item.name, str(item.step), problems, *cells)
     below = f"Below each number: its {LEVEL:.0%} interval over problems. "
     words = f"{below if any(item.intervals for item in report.results) else ''}Kept in {report.run}."
     left_out = filter(None, map(_left_out, report.results))
@@ -220,13 +303,13 @@ def render(report: EvalReport) -> RenderableType:
 
 
 def _left_out(item: SetResult) -> str | None:
-    """How many problems have too few judged responses, where some have."""
-    count = item.metrics.get("unjudged_problems")
-    if not count:
-        return None
-    metric = metric_of(item.metrics, "pass") or metric_of(item.metrics, "avg")
-    where = f"{item.name}, step {item.step}"
-    return f"{where}: {count:.0f} of {item.problems} problems left out of {metric}, for too few judged responses."
+    """How many problems the scores are over, where not all, and how many more have too few judged responses."""
+    covered, count = coverage_of(item.metrics), item.metrics.get("unjudged_problems") or 0
+    parts = [covered.sentence] if covered and covered.partial else []
+    if count > (covered.problems - covered.judged if covered else 0):
+        metric = metric_of(item.metrics, "pass") or metric_of(item.metrics, "avg")
+        parts.append(f"{count:.0f} of {item.problems} problems left out of {metric}, for too few judged responses")
+    return f"{item.name}, step {item.step}: {'; '.join(parts)}." if parts else None
 
 
 def _is_accuracy(metric: str) -> bool:
@@ -243,7 +326,7 @@ def _models(config: EvalConfig) -> Sequence[str]:
     """The models to evaluate: the one named, or every checkpoint of the run that is named."""
     if not config.every_checkpoint:
         return [config.model.name]
-    found = list_checkpoints(Path(config.model.name).expanduser() / "checkpoints")
+    found = list_checkpoints(expanded(config.model.name) / "checkpoints")
     if not found:
         raise ModelError(f"{config.model.name} is no run directory with checkpoints; `every_checkpoint` needs one.")
     return [str(path) for path in found]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from presat.config.schema import TaskConfig
 from presat.tasks import load_task
 from presat.tasks.benchmarks import MissingBenchmarkError
+from presat.tasks.rows import is_labelled
+from presat.text import printable
 from presat.types import Problem
 
 LOG = logging.getLogger("presat")
@@ -46,3 +48,17 @@ def warn_of_left_out(left_out: dict[str, str]) -> None:
     """Say once for each set why the run is not evaluated on it."""
     for reason in left_out.values():
         LOG.warning("Left out of the evaluation: %s", reason)
+
+
+def warn_of_unlabelled(sets: Mapping[str, Sequence[Problem]]) -> None:
+    """Say once for each set how many of its problems have no gold answer, so that its scores are not over them."""
+    for name, problems in sets.items():
+        if bare := sum(not is_labelled(problem) for problem in problems):
+            what = "its scores are over the others" if bare < len(problems) else "it has no score"
+            LOG.warning(
+                "%d of %d problems of the evaluation set %s have no gold answer: %s.",
+                bare,
+                len(problems),
+                printable(name),
+                what,
+            )

@@ -1,9 +1,9 @@
 """solve@k: how many of k responses to each problem are right, under the model that will be trained (section 2).
 
-`open_sampler` is what the data verbs draw with: responses are judged chunk by chunk and each chunk is one file of the
-run directory (`rollouts/solve`), so that a run that is killed and started again goes on, and a finished one costs
-nothing to repeat. A problem's draws are a function of the seed and its id: they do not depend on the other problems.
-They serve the very problem they were drawn for: one with another prompt or gold answer is drawn anew.
+`open_sampler` is what the data verbs draw with: responses are judged chunk by chunk (`presat.evaluation.chunks`, below
+`rollouts/solve`), so that a run that is killed and started again goes on, and a finished one costs nothing to repeat. A
+problem's draws are a function of the seed and its id: they do not depend on the other problems. They serve the very
+problem they were drawn for: one with another prompt or gold answer is drawn anew.
 """
 
 from __future__ import annotations
@@ -17,22 +17,23 @@ from typing import Any, NamedTuple
 
 from presat.config.schema import ModelConfig, SampleConfig, VerifyConfig
 from presat.config.unused import refuse_unused
-from presat.errors import DataError
-from presat.evaluation.problems import describe, describe_engine, drop_too_long, identity_of
+from presat.evaluation.chunks import Chunks
+from presat.evaluation.problems import describe, describe_engine, drop_too_long, identity_of, refuse_unlabelled
 from presat.files import read_json, write_atomically
-from presat.models import load_model_and_tokenizer
+from presat.metrics import avg_at_k
 from presat.models.cpu import use_cpu
 from presat.models.libraries import quiet_libraries
-from presat.models.loading import to_gpu
+from presat.models.loading import open_model, to_gpu
 from presat.rollouts import make_engine, seed_for
 from presat.rollouts.batching import BatchEngine
 from presat.rollouts.opening import open_engine
 from presat.tasks import load_task
+from presat.tasks.cells import sound_problems
 from presat.tasks.rows import content_id
 from presat.tracking import RunWriter
 from presat.tracking.identity import refuse_other
 from presat.tracking.progress import Progress
-from presat.tracking.responses import RolloutStore, read_file, rollout_files
+from presat.tracking.responses import read_file
 from presat.types import Problem, Sampling
 from presat.verify import Verifier
 from presat.verify.groups import score_groups
@@ -43,6 +44,8 @@ DRAWN_WITH = "samples.json"
 """What decides the samples of a run directory; another run's are not mixed with them."""
 PROMPT = "prompt_id"
 """Column of the samples: a hash of the prompt, which the id of a problem does not tell (styles, columns of ids)."""
+
+UNLABELLED = ("so nobody can say how often they are solved", "leave them out")
 
 _Key = tuple[str, str | None, str]
 """What samples belong to: a problem's id, gold answer and prompt."""
@@ -59,6 +62,11 @@ class Samples(NamedTuple):
         """How many are right. A missing verdict is not: the count says how often the reward would be 1."""
         return sum(value == 1.0 for value in self.values_G)
 
+    @property
+    def judged(self) -> bool:
+        """Whether any response could be judged; of a problem without one, nobody knows how often it is solved."""
+        return any(value is not None for value in self.values_G)
+
 
 def solve_counts(
     model: ModelConfig, problems: Sequence[Problem], samples: int, sampling: Sampling, seed: int, verify: VerifyConfig
@@ -66,11 +74,14 @@ def solve_counts(
     """Return solve_counts_P: right responses out of `samples` for each problem, kept nowhere.
 
     A response whose verdict is missing is not right: the count says how often the reward would be 1.
+
+    Raises:
+        DataError: a problem has no gold answer to count by, or a text that is none.
     """
+    sound_problems(problems)
+    refuse_unlabelled(problems, *UNLABELLED)
     with quiet_libraries(), Verifier(verify.extraction, verify.workers, verify.timeout_s) as verifier:
-        loaded, tokenizer = load_model_and_tokenizer(
-            model.name, model.dtype, model.attention, template=model.chat_template
-        )
+        loaded, tokenizer = open_model(model)
         engine = make_engine(to_gpu(loaded), tokenizer)
         seeds = [seed_for(seed, "solve", index) for index in range(len(problems))]
         scores_PG = score_groups(verifier, engine.generate(problems, samples, sampling, seeds))
@@ -96,30 +107,22 @@ class Sampler:
     writer: RunWriter
     engine: BatchEngine
     progress: Progress
+    chunks: Chunks
     known: dict[_Key, Samples] = field(default_factory=dict)
-    drawn: dict[str, Any] = field(default_factory=dict)
 
     def draw(self, problems: Sequence[Problem]) -> list[Samples]:
         """Return the samples of each problem, drawing those that are not on disk yet."""
-        new = [problem for problem in problems if _key(problem) not in self.known]
-        for first in range(0, len(new), self.config.chunk):
-            self._draw_chunk(new[first : first + self.config.chunk])
-        return [self.known[_key(problem)] for problem in problems]
-
-    def _draw_chunk(self, problems: list[Problem]) -> None:
         config = self.config
+        new = [problem for problem in problems if _key(problem) not in self.known]
         sampling = Sampling(config.temperature, config.max_new_tokens, config.max_prompt_tokens)
-        seeds = [seed_for(config.seed, "solve", problem.id) for problem in problems]
-        groups = self.engine.generate(problems, config.samples, sampling, seeds)
-        scores_PG = score_groups(self.verifier, groups)
-        number = 1 + max((step for step, _ in rollout_files(config.run, SPLIT)), default=-1)
-        prompts_PG = [[content_id(problem.messages)] * config.samples for problem in problems]
-        store = RolloutStore(config.run / "rollouts", self.drawn)
-        store.write(SPLIT, number, groups, scores_PG, extra_PG={PROMPT: prompts_PG})
-        for problem, scores in zip(problems, scores_PG, strict=True):
-            self.known[_key(problem)] = Samples([s.extracted for s in scores], [s.value for s in scores])
-        rate = sum(samples.right for samples in self.known.values()) / (config.samples * len(self.known))
-        self.progress.show(len(self.known), {f"eval/solved/avg@{config.samples}": rate})
+        seeds = [seed_for(config.seed, "solve", problem.id) for problem in new]
+        drawn = self.chunks.draw(self.engine, self.verifier, new, config.samples, sampling, seeds, config.chunk)
+        for groups, scores_PG in drawn:
+            for group, scores in zip(groups, scores_PG, strict=True):
+                self.known[_key(group.problem)] = Samples([s.extracted for s in scores], [s.value for s in scores])
+            rate = avg_at_k([samples.values_G for samples in self.known.values()])
+            self.progress.show(len(self.known), {f"eval/solved/avg@{config.samples}": rate})
+        return [self.known[_key(problem)] for problem in problems]
 
 
 @contextlib.contextmanager
@@ -137,48 +140,48 @@ def open_sampler(config: SampleConfig, command: str, quiet: bool = False) -> Ite
     """
     refuse_unused(config)
     problems = load_task(config.data)  # quick to refuse, so before the model
-    for problem in problems:
-        if problem.gold is None and problem.verifier != "reasoning_gym":
-            raise DataError(f"Problem {problem.id} has no gold answer, so nobody can say how often it is solved.")
+    refuse_unlabelled(problems, *UNLABELLED)
     use_cpu(config.threads, config.onednn)
     verify = config.verify
     with (
         quiet_libraries(),
-        RunWriter(config.run, config, command, resume=True) as writer,
         Verifier(verify.extraction, verify.workers, verify.timeout_s) as verifier,
         Progress(command, quiet) as progress,
+        contextlib.ExitStack() as stack,
     ):
         engine = open_engine(config, config.model.name)
         described = describe_engine(engine, config.server)
         drawn = identity_of(engine, config, described, config.samples)
-        _same_draws(config.run, drawn)
+        _refuse_other_draws(config.run, drawn)  # before anything is written there
+        writer = stack.enter_context(RunWriter(config.run, config, command, resume=True))
+        write_atomically(config.run / DRAWN_WITH, json.dumps(drawn, indent=2))
         fitting, too_long = drop_too_long(engine, problems, config.max_prompt_tokens)
         writer.note_provenance(model=described, problems={"data": describe(fitting, too_long)})
         wanted = {_key(problem) for problem in fitting}
-        known = {key: samples for key, samples in _read(config).items() if key in wanted}
+        chunks = Chunks(config.run, SPLIT, drawn, columns={PROMPT: lambda problem: content_id(problem.messages)})
+        known = {key: samples for key, samples in _read(chunks).items() if key in wanted}
         progress.start(len(known), len(fitting))
-        yield Sampler(config, fitting, too_long, verifier, writer, engine, progress, known, drawn)
+        yield Sampler(config, fitting, too_long, verifier, writer, engine, progress, chunks, known)
 
 
 def _key(problem: Problem) -> _Key:
     return problem.id, problem.gold, content_id(problem.messages)
 
 
-def _same_draws(run: Path, now: dict[str, Any]) -> None:
-    """Note what decides the samples, or refuse to mix them with samples that were drawn otherwise."""
+def _refuse_other_draws(run: Path, now: dict[str, Any]) -> None:
+    """Refuse to mix samples with those that were drawn otherwise."""
     refuse_other(
         read_json(run / DRAWN_WITH),
         now,
         f"{run} holds samples that were drawn otherwise",
         "Choose another run directory, or delete this one to draw anew.",
     )
-    write_atomically(run / DRAWN_WITH, json.dumps(now, indent=2))
 
 
-def _read(config: SampleConfig) -> dict[_Key, Samples]:
+def _read(chunks: Chunks) -> dict[_Key, Samples]:
     """The samples on disk; those that do not say which prompt they were drawn with are nobody's."""
     known = {}
-    for _, file in rollout_files(config.run, SPLIT):
+    for file in chunks.files():
         rows = read_file(file, ["problem_id", "gold", PROMPT, "sample", "extracted", "score"]).drop_nulls(PROMPT)
         for (identity, gold, prompt), part in rows.group_by("problem_id", "gold", PROMPT, maintain_order=True):
             ordered = part.sort("sample")

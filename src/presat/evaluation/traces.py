@@ -20,10 +20,11 @@ import pyarrow.parquet as pq
 from presat.config.schema import TracesConfig
 from presat.config.unused import refuse_unused
 from presat.errors import ConfigError, DataError
-from presat.files import atomically
 from presat.models.examples import sizes, tokenised
 from presat.models.libraries import quiet_libraries
-from presat.models.loading import load_tokenizer
+from presat.models.loading import open_tokenizer
+from presat.outputs import Maker
+from presat.tasks.inputs import inputs_of
 from presat.tasks.traces import Trace, read_traces
 from presat.types import Message, Problem
 from presat.verify import Verifier, extract_boxed
@@ -31,8 +32,9 @@ from presat.verify import Verifier, extract_boxed
 CHUNK = 256
 """Rows verified and written at once."""
 SETS = ("thinking", "non_thinking")
+MAKER = Maker("presat data sft")
 _TURN = pa.struct([("content", pa.string()), ("role", pa.string())])
-_SCHEMA = pa.schema([("messages", pa.list_(_TURN)), ("answer", pa.string())])
+_SCHEMA = pa.schema([("messages", pa.list_(_TURN)), ("answer", pa.string())], MAKER.metadata)
 
 
 @dataclass(frozen=True)
@@ -65,15 +67,18 @@ def run_traces(config: TracesConfig) -> TraceSets:
     """Write both sets and return what is in them.
 
     Raises:
-        ConfigError: no source, or one that is no file of traces; a setting would do nothing.
-        DataError: a malformed row (which row, which field), no row is left, or the files cannot be written.
+        ConfigError: no source, or one that is no file of traces; a setting would do nothing; a file that would be
+            written is an input, or is there and not of this make.
+        DataError: a malformed row (which row, which field), or no row is left.
         ModelError: no tokenizer.
+        RunError: the files cannot be written.
     """
     refuse_unused(config)
     if not config.data.source or config.data.source.startswith(("lab/", "reasoning_gym/")):
         raise ConfigError(
             "`data.source` should be a file or data set of reasoning traces (`presat sft` reads lab sets by itself)."
         )
+    MAKER.check(list(_paths(config).values()), inputs_of(config.data))
     rows = _with_golds(config)
     first = next(rows, None)  # quick to refuse, so before the tokenizer
     if first is None:
@@ -82,11 +87,15 @@ def run_traces(config: TracesConfig) -> TraceSets:
         quiet_libraries(),
         Verifier(config.verify.extraction, config.verify.workers, config.verify.timeout_s) as verifier,
     ):
-        tokenizer = load_tokenizer(config.model.name, template=config.model.chat_template)
+        tokenizer = open_tokenizer(config.model)
         with _Writer(config, tokenizer) as writer:
             for chunk in _chunks(itertools.chain([first], rows)):
                 writer.add(chunk, verifier)
             return writer.result()
+
+
+def _paths(config: TracesConfig) -> dict[str, Path]:
+    return {name: config.out / f"{name}.parquet" for name in SETS}
 
 
 def _with_golds(config: TracesConfig) -> Iterator[Trace]:
@@ -105,19 +114,15 @@ class _Writer:
 
     def __init__(self, config: TracesConfig, tokenizer: Any) -> None:
         self.config, self.tokenizer = config, tokenizer
-        self.paths = {name: Path(config.out) / f"{name}.parquet" for name in SETS}
+        self.paths = _paths(config)
         self.seen: Counter[str] = Counter()
         self.tokens: dict[str, Counter[str]] = {name: Counter() for name in SETS}
 
     def __enter__(self) -> _Writer:
-        try:
-            Path(self.config.out).mkdir(parents=True, exist_ok=True)
-            with contextlib.ExitStack() as stack:
-                drafts = {name: stack.enter_context(atomically(path)) for name, path in self.paths.items()}
-                self._files = {name: stack.enter_context(pq.ParquetWriter(d, _SCHEMA)) for name, d in drafts.items()}
-                self._open = stack.pop_all()
-        except OSError as error:
-            raise DataError(f"{self.config.out} cannot be written to: {error.strerror or error}.") from error
+        with contextlib.ExitStack() as stack:
+            drafts = {name: stack.enter_context(MAKER.write(path)) for name, path in self.paths.items()}
+            self._files = {name: stack.enter_context(pq.ParquetWriter(d, _SCHEMA)) for name, d in drafts.items()}
+            self._open = stack.pop_all()
         return self
 
     def __exit__(self, *error: Any) -> None:

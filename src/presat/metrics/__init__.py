@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from presat.metrics.accuracy import avg_at_k, greedy, maj_at_k, mean_pass_at_k, pass_at_k, too_few_judged
 from presat.metrics.agreement import cohen_kappa, diversity_index
+from presat.metrics.coverage import Coverage, coverage_of
 from presat.metrics.gains import (
     Grid,
     Reading,
@@ -37,6 +38,7 @@ from presat.metrics.saturation import Saturation, default_tail, find_saturation,
 
 __all__ = [
     "NO_SCORES",
+    "Coverage",
     "Grid",
     "Interval",
     "OnlineSaturation",
@@ -47,6 +49,7 @@ __all__ = [
     "avg_at_k",
     "change_interval",
     "cohen_kappa",
+    "coverage_of",
     "default_tail",
     "diversity_index",
     "find_saturation",

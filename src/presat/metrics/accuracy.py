@@ -95,8 +95,9 @@ def maj_at_k(
             `first` takes the one seen first, as the majority-vote reward does.
 
     Returns:
-        The mean over the problems; a problem where nothing was extracted counts 0 (a vote without votes is not right),
-        one whose winner could not be judged is left out; None when no problem is left.
+        The mean over the problems; a problem where nothing was extracted counts 0 (a vote without votes is not right)
+        unless none of its samples was judged. Such a one, and one whose winner could not be judged, is left out; None
+        when no problem is left.
 
     Raises:
         DataError: shapes differ, a problem has fewer than k samples, or `ties` is unknown.
@@ -116,7 +117,7 @@ def maj_at_k(
 def _majority_score(answers: Sequence[Hashable], scores: Sequence[float | None], ties: Ties) -> float | None:
     votes = Counter(answer for answer in answers if answer is not None)
     if not votes:
-        return 0.0
+        return 0.0 if _judged(scores) else None
     most = max(votes.values())
     winners = [answer for answer, count in votes.items() if count == most]  # in order of first appearance
     if ties == "first":

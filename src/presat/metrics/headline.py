@@ -12,11 +12,13 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
+from presat.metrics.coverage import COUNTS
+
 T = TypeVar("T")
 
 NO_SCORES = frozenset(
-    ("missing", "unjudged_problems", "length", "finished", "valid_trace", "valid_given_right", "loss", "entropy", "kl",
-     "reward_std", "frac_reward_zero_std", "epoch")
+    (*COUNTS, "missing", "unjudged_problems", "length", "finished", "valid_trace", "valid_given_right", "loss",
+     "entropy", "kl", "reward_std", "frac_reward_zero_std", "epoch")
 )  # fmt: skip
 """What evaluations log beside scores."""
 _KINDS = ("avg", "score", "accuracy", "acc", "reward", "greedy", "maj", "best", "pass")
@@ -42,10 +44,14 @@ def metric_of(names: Iterable[str], kind: str) -> str | None:
     return max((name for name in names if name == kind or name.startswith(f"{kind}@")), key=k_of, default=None)
 
 
+MOST_DIGITS = 9
+"""Of k; a longer one is none."""
+
+
 def k_of(metric: str) -> int:
     """K of `avg@k`, `pass@k` and their like; 0 where there is none."""
     match = _K.fullmatch(metric)
-    return int(match.group(2)) if match else 0
+    return int(match.group(2)) if match and len(match.group(2)) <= MOST_DIGITS else 0
 
 
 def is_share(values: Iterable[float]) -> bool:

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from presat.errors import DataError
-from presat.metrics.saturation import THRESHOLD, find_saturation, smooth
+from presat.metrics.saturation import THRESHOLD, find_saturation, smooth, window_mean
 
 
 class OnlineSaturation:
@@ -38,6 +38,7 @@ class OnlineSaturation:
         find_saturation([], threshold)
         self.threshold, self.window, self.patience, self.min_reward = threshold, window, patience, min_reward
         self._rewards: list[float] = []
+        self._means: list[float] = []  # smoothed rewards, of the first steps at least
         self._scores: dict[int, float] = {}
         self._otherwise: int | None = None
 
@@ -47,6 +48,7 @@ class OnlineSaturation:
             raise DataError(f"Training steps count from 1, got {step}.")
         self._rewards.extend([math.nan] * (step - len(self._rewards)))
         self._rewards[step - 1] = float(reward)
+        del self._means[step - 1 :]
 
     def observe_score(self, step: int, score: float | None) -> None:
         """Note the held-out score of an evaluation at `step` (0 = before training); None or NaN is ignored."""
@@ -80,13 +82,13 @@ class OnlineSaturation:
     @property
     def smoothed_reward(self) -> float | None:
         """The newest smoothed reward."""
-        value = smooth(self._rewards[-self.window :], self.window)[-1] if self._rewards else math.nan
-        return None if math.isnan(value) else float(value)
+        value = self._smoothed()[-1] if self._rewards else math.nan
+        return None if math.isnan(value) else value
 
     @property
     def candidate(self) -> int | None:
         """First step within `threshold` of the best smoothed reward so far: t_sat, should nothing better come."""
-        found = find_saturation(smooth(self._rewards, self.window), self.threshold, tail=0)
+        found = find_saturation(self._smoothed(), self.threshold, tail=0)
         if found.step is None or found.max_reward is None or found.max_reward < self.min_reward:
             return None
         return found.step
@@ -123,3 +125,9 @@ class OnlineSaturation:
             f"The train reward saturated at step {t_sat} and has not risen clearly in the "
             f"{self.steps - t_sat} steps since; {held_out}."
         )
+
+    def _smoothed(self) -> list[float]:
+        """The trailing means of all steps; each is made once, so that a step costs no more late in a run."""
+        for end in range(len(self._means) + 1, len(self._rewards) + 1):
+            self._means.append(window_mean(np.array(self._rewards[max(0, end - self.window) : end])))
+        return self._means

@@ -87,13 +87,16 @@ def smooth(rewards_T: npt.ArrayLike, window: int, kind: Smoothing = "trailing") 
     if kind == "centered" and window % 2 == 0:
         raise DataError(f"A centered window needs an odd number of steps, got {window}.")
     before, after = (window - 1, 0) if kind == "trailing" else (window // 2, window // 2)
-    smoothed_T = np.full_like(curve_T, np.nan)
+    smoothed_T = np.empty_like(curve_T)
     for t in range(curve_T.size):
-        seen = curve_T[max(0, t - before) : t + after + 1]
-        seen = seen[~np.isnan(seen)]
-        if seen.size:
-            smoothed_T[t] = seen.mean()
+        smoothed_T[t] = window_mean(curve_T[max(0, t - before) : t + after + 1])
     return smoothed_T
+
+
+def window_mean(rewards_W: FloatArray) -> float:
+    """Mean of the recorded steps of one window; NaN where there is none."""
+    seen = rewards_W[~np.isnan(rewards_W)]
+    return float(seen.mean()) if seen.size else math.nan
 
 
 def find_saturation(

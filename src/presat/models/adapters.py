@@ -16,11 +16,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
 from presat.config.schema import LoraConfig
 from presat.errors import ConfigError, ModelError, RunError, nearest
 from presat.files import atomically, read_json, write_atomically
 from presat.models.hashes import RESUME_STATE, files_of, hash_path, hub_revision
-from presat.models.packaged import quiet
+from presat.models.libraries import quiet, saving
+from presat.models.pretrained import read_adapter, read_tokenizer
+from presat.text import brief
 
 ADAPTER = "adapter_config.json"
 """The file that makes a folder an adapter."""
@@ -74,14 +78,16 @@ def base_of(folder: str | Path) -> str:
     """
     try:
         base = json.loads((Path(folder) / ADAPTER).read_text(encoding="utf-8"))["base_model_name_or_path"]
-    except (OSError, ValueError, KeyError) as error:
-        raise ModelError(f"The adapter in {folder} does not say which model it belongs to ({error!r}).") from error
-    if not base:
+    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
+        raise ModelError(f"The adapter in {folder} does not say which model it belongs to ({brief(error)}).") from error
+    if not base or not isinstance(base, str):
         raise ModelError(f"The adapter in {folder} does not say which model it belongs to.")
     return base
 
 
-def merged_folder(folder: str, below: Sequence[str] | None, base: Callable[[], Any]) -> str:
+def merged_folder(
+    folder: str, below: Sequence[str] | None, base: Callable[[], Any], trust_remote_code: bool = False
+) -> str:
     """Return `folder/merged`: `base` with the adapter in `folder` added to its weights, made where it is not there.
 
     It is made anew when the adapter, or what it stands on, is no longer what it was made from: an adapter may be
@@ -93,19 +99,26 @@ def merged_folder(folder: str, below: Sequence[str] | None, base: Callable[[], A
         below: what it stands on, nearest first: folders of adapters, and of the model or its Hugging Face id. None
             where that is not to be found; `merged` does not need it.
         base: called without arguments, returns the model the adapter was trained on, in float32.
+        trust_remote_code: whether code that comes with the adapter's tokenizer may run.
 
     Raises:
-        ModelError: the adapter does not fit the model, or the folder cannot be written.
+        ModelError: the adapter does not fit the model, the folder cannot be written, or holds a `merged` of another
+            make.
     """
     from filelock import FileLock
 
     merged = Path(folder) / MERGED
     if _is_current(merged, below):
         return str(merged)
+    if merged.exists() and not (merged / MADE_FROM).is_file():
+        raise ModelError(
+            f"{merged} is where the adapter goes that is merged with its model, and presat did not make what is there, "
+            "so it is left as it is: move or delete it."
+        )
     try:
         with FileLock(merged.with_name("merged.lock")):
             if not _is_current(merged, below):
-                _merge(folder, base(), merged, below or [])
+                _merge(folder, base(), merged, below or [], trust_remote_code)
     except OSError as error:
         raise ModelError(
             f"The adapter in {folder} cannot be merged there ({error}): it needs room for a model."
@@ -121,8 +134,8 @@ def adapter_hash(folder: str, below: Sequence[str] | None) -> str:
         below: as for `merged_folder`.
     """
     merged = Path(folder) / MERGED
-    if _is_current(merged, below) and (made := read_json(merged / MADE_FROM)):  # the model below need not be read
-        facts = [made["adapter"], made["base"]]
+    if _is_current(merged, below) and (made := read_json(merged / MADE_FROM, _MadeFrom)).adapter:
+        facts = [made.adapter, made.base]  # the model below need not be read
     else:
         facts = [_content(folder), [_content(item) for item in below or ()]]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
@@ -135,18 +148,26 @@ def _is_current(merged: Path, below: Sequence[str] | None) -> bool:
     """
     if not (merged / "config.json").is_file():
         return False
-    made = read_json(merged / MADE_FROM)
-    if not made:  # an earlier version's, which is all there is where it cannot be made anew
+    made = read_json(merged / MADE_FROM, _MadeFrom)
+    if not made.adapter:  # an earlier version's, which is all there is where it cannot be made anew
         return below is None
-    if made["adapter"] != _content(str(merged.parent)):
+    if made.adapter != _content(str(merged.parent)):
         return False
-    if below is None or made["seen"] == _look(below):
+    if below is None or made.seen == _look(below):
         return True
-    if made["base"] != [_content(item) for item in below]:
+    if made.base != [_content(item) for item in below]:
         return False
     with contextlib.suppress(RunError):  # it may not be ours to write to
-        write_atomically(merged / MADE_FROM, json.dumps({**made, "seen": _look(below)}))
+        write_atomically(merged / MADE_FROM, json.dumps({**made.model_dump(), "seen": _look(below)}))
     return True
+
+
+class _MadeFrom(BaseModel):
+    """What a merged model was made from: hashes of the adapter and of what is below it, and how that looked."""
+
+    adapter: str = ""
+    base: list[str] = []
+    seen: list[Any] = []
 
 
 def _content(item: str) -> str:
@@ -167,22 +188,15 @@ def _look(below: Sequence[str]) -> list[Any]:
     return seen
 
 
-def _merge(folder: str, base: Any, merged: Path, below: Sequence[str]) -> None:
-    from peft import PeftModel
-    from safetensors import SafetensorError
-    from transformers import AutoTokenizer
-
+def _merge(folder: str, base: Any, merged: Path, below: Sequence[str], trust_remote_code: bool) -> None:
     # noted as it is before it is read: a change meanwhile shows at the next look
     made = {"adapter": _content(folder), "base": [_content(item) for item in below], "seen": _look(below)}
-    try:
-        model: Any = PeftModel.from_pretrained(base, folder)
-    except (ValueError, RuntimeError, KeyError, SafetensorError) as error:
-        detail = " ".join(str(error).split())[:300]
-        raise ModelError(f"The adapter in {folder} does not fit {base_of(folder)} ({detail}).") from error
+    model = read_adapter(base, folder, base_of(folder))
+    tokenizer = read_tokenizer(folder, folder, trust_remote_code)
     with atomically(merged) as draft:
-        with quiet():
+        with quiet(), saving(merged):
             model.merge_and_unload().save_pretrained(draft)
-        AutoTokenizer.from_pretrained(folder).save_pretrained(draft)
+        tokenizer.save_pretrained(draft)
         (draft / MADE_FROM).write_text(json.dumps(made), encoding="utf-8")
         if merged.exists():
             shutil.rmtree(merged)

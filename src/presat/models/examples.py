@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from presat.models.templates import prompt_ids, refuse_half_characters
 from presat.types import Message
 
 IGNORED = -100
@@ -29,8 +30,14 @@ def row(prompt_ids: Sequence[int], completion_ids: Sequence[int]) -> Row:
 
 
 def tokenised(messages: Sequence[Message], response: str, tokenizer: Any) -> Row:
-    """Return the example as a row: the prompt through the chat template, then the response and the end of sequence."""
-    prompt = tokenizer.apply_chat_template(list(messages), add_generation_prompt=True, return_dict=True)["input_ids"]
+    """Return the example as a row: the prompt through the chat template, then the response and the end of sequence.
+
+    Raises:
+        DataError: see `prompt_ids`; also of the response.
+        ModelError: see `prompt_ids`.
+    """
+    prompt = prompt_ids(tokenizer, messages)
+    refuse_half_characters(response, "The response of an example")
     ids = tokenizer(response, add_special_tokens=False)["input_ids"]
     return row(prompt, [*ids, tokenizer.eos_token_id])
 

@@ -12,7 +12,8 @@ from typing import Any
 from presat.errors import RunError
 
 RESUME_STATE = (
-    "rng_state*.pth",  # of every process, under every launcher: while one is there, the state is whole
+    "resume_files.json",  # what the others are (`presat.tracking.checkpoints`)
+    "rng_state*.pth",  # of every process, under every launcher
     "optimizer.pt", "optimizer.bin", "scheduler.pt", "scaler.pt",
     "pytorch_model_fsdp*",  # FSDP's own copy of the weights
     "global_step*", "latest", "zero_to_fp32.py",  # DeepSpeed

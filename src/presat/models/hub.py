@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from presat.errors import ModelError
-from presat.models.packaged import PACKAGED
+from presat.models.catalogue import PACKAGED
 from presat.tasks.hub import hub_error
 
 
@@ -31,3 +31,18 @@ def reachable(name: str) -> str:
             f"{constants.ENDPOINT} cannot be reached ({error}), and its local cache does not hold it. Check the "
             f"spelling and the network; packaged models need none: {', '.join(PACKAGED)}."
         ) from error
+
+
+def not_had(what: str, name: str, detail: str) -> ModelError:
+    """Return the error that says that a model is neither a folder nor to be had from the hub.
+
+    Args:
+        what: what was wanted of it.
+        name: the model.
+        detail: what the hub's client says.
+    """
+    return ModelError(
+        f"The {what} '{name}' is no folder here and could not be had from the Hugging Face hub. Check the spelling, "
+        "the network and, for a gated model, your token; packaged models need neither network nor token: "
+        f"{', '.join(PACKAGED)}. ({detail})"
+    )

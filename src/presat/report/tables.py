@@ -5,22 +5,38 @@ from __future__ import annotations
 import csv
 import io
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from presat.errors import RunError
+from presat.metrics.coverage import COUNTS
+from presat.outputs import Maker
 from presat.text import printable
 
 if TYPE_CHECKING:
     from presat.analysis.estimates import Change
     from presat.analysis.numbers import RunSummary, SetSummary
+    from presat.metrics import Coverage
 
 Cell = str | int | float | None
 Row = dict[str, Cell]
 
+SIGN = "presat report"
+"""What the page and the LaTeX table begin with, as the name of the program that made them."""
+REPORT = Maker(
+    "presat report",
+    re.compile(
+        rb"run,verdict,kind,status,steps,reward_first,reward_last,|"
+        rb"% presat report|% t_sat: first step with at least 0\.99 |"  # the second of earlier versions
+        rb"<!doctype html>.*?(?:<meta name=\"generator\" content=\"|<p class=\"kicker\">)presat report\b",  # likewise
+        re.DOTALL,
+    ),
+)
+"""Writes the page and the tables beside it."""
 ENDINGS = {"csv": ".csv", "latex": ".tex"}
+_RUN_BY_SPREADSHEETS = ("=", "+", "-", "@", "\t", "\n")
+"""What a text cell begins with that a spreadsheet takes for a formula, or for blank space before one."""
 KINDS = ("greedy", "pass", "maj", "valid_trace", "valid_given_right")
 
 
@@ -50,6 +66,8 @@ class Column:
         if self.key == "t_sat":
             raw, smoothed = (row[key] for key in ("t_sat", "t_sat_smoothed"))
             return "" if raw is None and smoothed is None else f"{raw or '–'} ({smoothed or '–'})"
+        if self.key == "judged_problems":  # shown where it is not all of them
+            return f"{row[self.key]} of {row['problems']}" if row[self.key] != row["problems"] else ""
         if not self.pair:
             return shown(row[self.key], self.digits)
         ends = [shown(row[f"{self.key}_{end}"], self.digits) for end in ("first", "last")]
@@ -71,13 +89,22 @@ COLUMNS = (
     Column("greedy", "greedy", pair=True),
     Column("pass", "pass@k", pair=True),
     Column("valid_trace", "valid traces", pair=True),
+    Column("judged_problems", "problems scored", None),
     Column("unjudged_problems", "left out", 0, pair=True),
 )
 
 
 def rows(summaries: Sequence[RunSummary]) -> list[Row]:
-    """One row per run and set (a run without sets has one row), everything a summary holds in flat form."""
-    return [_row(summary, item) for summary in summaries for item in (summary.sets or [None])]
+    """One row per run and set (a run without sets has one row), everything a summary holds in flat form.
+
+    A set without a score has a row that says of how many problems it has none.
+    """
+    return [
+        row
+        for summary in summaries
+        for row in [_row(summary, item) for item in (summary.sets or [None] * (not summary.unscored))]
+        + [_row(summary, None, name, covered) for name, covered in summary.unscored.items()]
+    ]
 
 
 def used_columns(table: Sequence[Row], columns: Sequence[Column] = COLUMNS) -> list[Column]:
@@ -93,12 +120,19 @@ def shown(value: Cell, digits: int | None) -> str:
 
 
 def to_csv(table: Sequence[Row]) -> str:
-    """All columns, full precision."""
+    """All columns, full precision. Text that a spreadsheet would run stands behind an apostrophe; numbers do not."""
     stream = io.StringIO()
     writer = csv.DictWriter(stream, fieldnames=list(table[0]) if table else [], lineterminator="\n")
     writer.writeheader()
-    writer.writerows(table)
+    writer.writerows({name: _inert(cell) for name, cell in row.items()} for row in table)
     return stream.getvalue()
+
+
+def _inert(cell: Cell) -> Cell:
+    if not isinstance(cell, str):
+        return cell
+    text = printable(cell)
+    return f"'{text}" if text.startswith(_RUN_BY_SPREADSHEETS) else text
 
 
 def to_latex(table: Sequence[Row], note: str = "") -> str:
@@ -107,7 +141,7 @@ def to_latex(table: Sequence[Row], note: str = "") -> str:
     head = " & ".join(_latex(column.title) for column in columns)
     body = [" & ".join(_latex(column.text(row) or "–") for column in columns) + r" \\" for row in table]
     shape = "".join("r" if column.number else "l" for column in columns)
-    lines = [f"% {note}"] if note else []
+    lines = [f"% {SIGN}", *([f"% {note}"] if note else [])]
     lines += [rf"\begin{{tabular}}{{{shape}}}", r"\toprule", rf"{head} \\", r"\midrule", *body]
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
 
@@ -124,34 +158,8 @@ def choices_note(summaries: Sequence[RunSummary]) -> str:
     )
 
 
-def write_tables(summaries: Sequence[RunSummary], page: Path, formats: Sequence[str]) -> list[Path]:
-    """Write the tables beside the page, with its name and their own ending.
-
-    Raises:
-        RunError: a file cannot be written.
-    """
-    table = rows(summaries)
-    texts = {"csv": to_csv(table), "latex": to_latex(table, choices_note(summaries))}
-    return [write_text(page.with_suffix(ENDINGS[name]), texts[name]) for name in formats]
-
-
-def write_text(path: Path, text: str) -> Path:
-    """Write a file, whole or not at all, making its folder.
-
-    Raises:
-        RunError: it cannot be written.
-    """
-    from presat.files import write_atomically
-
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RunError(f"Cannot make the folder {path.parent}: {error.strerror}. Choose another `out`.") from error
-    write_atomically(path, printable(text))
-    return path
-
-
-def _row(summary: RunSummary, item: SetSummary | None) -> Row:
+def _row(summary: RunSummary, item: SetSummary | None, unscored: str = "", covered: Coverage | None = None) -> Row:
+    covered = item.coverage if item else covered
     row: Row = {
         "run": summary.name,
         "verdict": summary.verdict.label,
@@ -166,7 +174,7 @@ def _row(summary: RunSummary, item: SetSummary | None) -> Row:
         "window": summary.choices.window,
         "reading": summary.choices.reading,
         "grid": summary.choices.grid,
-        "set": item.name if item else "",
+        "set": item.name if item else unscored,
         "metric": item.metric if item else "",
         "first_step": item.first_step if item else None,
         "last_step": item.last_step if item else None,
@@ -181,6 +189,7 @@ def _row(summary: RunSummary, item: SetSummary | None) -> Row:
     for kind in KINDS:
         found = item.change(kind) if item else None
         row.update(_ends(kind, found[1] if found else None, intervals=True))
+    row.update(zip(COUNTS, covered or (None,) * len(COUNTS), strict=True))
     left_out = item.changes.get("unjudged_problems") if item else None
     row.update(_ends("unjudged_problems", left_out if left_out and (left_out.before or left_out.after) else None))
     return row

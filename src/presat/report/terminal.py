@@ -14,7 +14,6 @@ import numpy as np
 from presat.analysis.estimates import direction
 from presat.analysis.numbers import Tone
 from presat.report.naming import wrap
-from presat.text import printable
 from presat.tracking.state import PLAIN
 
 if TYPE_CHECKING:
@@ -33,6 +32,7 @@ LEGEND = (
     "first → last: reward over the first and last {window} steps, scores at the first and last evaluation. "
     "↑ ↓ clear change, · within its 95% interval over problems (or under 0.05 without one). "
 )
+PARTIAL = "of 3/6: the score is over 3 of 6 problems. "
 T_SAT_LEGEND = (
     "t_sat: first step within 1% of the best train reward, last {tail} steps left out; "
     "in brackets on the trailing mean of {window} steps."
@@ -41,7 +41,7 @@ T_SAT_LEGEND = (
 
 def say(out: Console, text: str) -> None:
     """Print a sentence as it is: brackets are no markup, and a long path is not broken over lines."""
-    out.print(printable(text), markup=False, highlight=False, soft_wrap=True)
+    out.print(text, markup=False, emoji=False, highlight=False, soft_wrap=True)
 
 
 def sparkline(values: Iterable[float], width: int = 24, low: float | None = None, high: float | None = None) -> str:
@@ -73,7 +73,7 @@ def summary_table(summaries: Sequence[RunSummary]) -> RenderableType:
     for summary in summaries:
         ending = "" if summary.status in PLAIN else f" ({_ended(summary)})"
         sentence = f"[bold]{escape(summary.name)}[/bold]{escape(ending)}: {_verdict(summary)}."
-        lines.append(Text.from_markup(f"{sentence} {escape(summary.verdict.sentence)}"))
+        lines.append(Text.from_markup(f"{sentence} {escape(summary.verdict.sentence)}", emoji=False))
         if summary.alarms:
             names = ", ".join(alarm.name.replace("_", " ") for alarm in summary.alarms)
             lines.append(Text(f"  ! alarms: {names}"))
@@ -81,7 +81,12 @@ def summary_table(summaries: Sequence[RunSummary]) -> RenderableType:
             lines.append(Text(f"  no t_sat: {summary.t_sat_reason}"))
         lines += [Text(f"  note: {note}") for note in summary.notes]
     if measured:
-        legend = LEGEND + (T_SAT_LEGEND if any(summary.reward for summary in summaries) else "")
+        partial = any(item.coverage and item.coverage.partial for summary in summaries for item in summary.sets)
+        legend = (
+            LEGEND
+            + (PARTIAL if partial else "")
+            + (T_SAT_LEGEND if any(summary.reward for summary in summaries) else "")
+        )
         filled = legend.format(window=summaries[0].choices.window, tail=_tails(summaries))
         lines += ["", Text(filled.strip(), style="dim")]
     return Group(*lines)
@@ -107,6 +112,7 @@ def _table(summaries: Sequence[RunSummary]) -> Table:
     from rich import box
     from rich.markup import escape
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
     columns = _columns(summaries)
@@ -114,11 +120,13 @@ def _table(summaries: Sequence[RunSummary]) -> Table:
     table.add_column("\n" * (lines - 1) + "run", overflow="fold", min_width=12)
     for heading in ("train\nreward", "t_sat", *(heading for heading, _ in columns)):
         justify = "right" if heading == "t_sat" else "left"
-        table.add_column("\n" * (lines - 1 - heading.count("\n")) + heading, justify=justify, no_wrap=True)
+        above = "\n" * (lines - 1 - heading.count("\n"))
+        table.add_column(Text(above + heading), justify=justify, no_wrap=True)
     for summary in summaries:
         reward = arrow(summary.reward) if summary.reward else "none logged"
+        name = f"[bold]{escape(summary.name)}[/bold]\n{_verdict(summary)}"
         cells = [
-            f"[bold]{escape(summary.name)}[/bold]\n{_verdict(summary)}",
+            Text.from_markup(name, emoji=False),
             f"{reward}\n{sparkline(summary.rewards_T, CELL)}",
             f"{_step(summary.t_sat)}\n({_step(summary.t_sat_smoothed)})" if summary.reward else "",
         ]
@@ -165,6 +173,8 @@ def _cell(summary: RunSummary, pick: tuple[str, str], first: bool) -> str:
     if found is None:
         return ""
     text = arrow(found[1]) if item.first_step != item.last_step else short(found[1].after)
+    if not kind and (covered := item.coverage) and covered.partial:
+        text += f"\nof {covered.judged}/{covered.problems}"
     return f"{text}\n{sparkline(item.scores, CELL)}" if not kind and (first or set_name != "main") else text
 
 

@@ -11,9 +11,8 @@ from presat.analysis.summary import summarise
 from presat.config.schema import ReportConfig, WatchConfig
 from presat.config.unused import refuse_unused
 from presat.errors import ConfigError
-from presat.report.html import build_report
+from presat.report.html import build_report, report_files
 from presat.report.live import watch_run
-from presat.report.tables import ENDINGS
 from presat.report.terminal import say, summary_table
 from presat.tracking import Run, open_run
 
@@ -25,20 +24,20 @@ def report(config: ReportConfig, out: Console) -> dict[str, Any]:
     """Write the page and the tables, print the screen, and return what was written and the numbers.
 
     Raises:
-        ConfigError: no runs, or a list of labels or groups that does not fit them.
+        ConfigError: no runs, a list of labels or groups that does not fit them, or a file is there that no report made.
         RunError: a run cannot be read, or the page cannot be written.
     """
     refuse_unused(config)
     if not config.runs:
         raise ConfigError("Which runs? `presat report RUN...` takes run directories, TRL folders, verl logs or CSVs.")
     runs = [open_run(path) for path in config.runs]
+    page = config.out or _default_page(runs)
+    written = list(report_files(runs, page, config.formats).values())
     names = run_names(runs, config.labels)
     read = config.read
     choices = Choices(read.tail, read.window, read.reading, read.grid)
     summaries = [summarise(run, choices, name) for run, name in zip(runs, names, strict=True)]
-    page = config.out or _default_page(runs)
     build_report(runs, page, config.title or None, groups=config.groups, summaries=summaries, formats=config.formats)
-    written = [page.with_suffix(ENDINGS[name]) if name != "html" else page for name in config.formats]
     out.print(summary_table(summaries))
     for path in written:
         say(out, f"wrote {path}")

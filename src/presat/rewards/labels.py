@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 Totals = Mapping[str, float]
 _COUNTS = (
-    "right", "judged", "missing", "all_right", "all_wrong", "mixed", "groups",
+    "right", "judged", "missing", "all_right", "all_wrong", "mixed", "judged_groups", "groups",
     "votes", "share", "ties", "no_answer", "label_right", "label_known",
 )  # fmt: skip
 _PART = "part/"
@@ -75,7 +75,10 @@ def label_metrics(totals: Totals) -> dict[str, float]:
     metrics = {
         "labels/gold_accuracy": _ratio(totals["right"], judged),
         "labels/missing": _ratio(totals["missing"], judged + totals["missing"]),
-        **{f"labels/{kind}": _ratio(totals[kind], groups) for kind in ("all_right", "all_wrong", "mixed")},
+        **{
+            f"labels/{kind}": _ratio(totals[kind], totals["judged_groups"])
+            for kind in ("all_right", "all_wrong", "mixed")
+        },
         "labels/majority_share": _ratio(totals["share"], groups),
     }
     if totals["votes"] or totals["label_known"]:
@@ -89,7 +92,7 @@ def label_metrics(totals: Totals) -> dict[str, float]:
 
 
 def _group(scores_G: Sequence[Score]) -> dict[str, float]:
-    """Right, judged and missing responses of a group, and its kind (missing responses left out)."""
+    """Right, judged and missing responses of a group, and its kind (missing responses left out; none without any)."""
     values = [score.value for score in scores_G if score.value is not None]
     some_right, some_wrong = 1.0 in values, any(value != 1.0 for value in values)
     return {
@@ -99,6 +102,7 @@ def _group(scores_G: Sequence[Score]) -> dict[str, float]:
         "all_right": some_right and not some_wrong,
         "all_wrong": some_wrong and not some_right,
         "mixed": some_right and some_wrong,
+        "judged_groups": bool(values),
         "groups": 1,
     }
 

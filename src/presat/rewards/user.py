@@ -21,6 +21,7 @@ from typing import Any
 from presat.errors import ConfigError, PresatError, RunError, nearest
 from presat.rewards.certainty import Statistic
 from presat.rewards.outcome import Outcome
+from presat.text import brief
 from presat.types import RolloutGroup, Score
 
 ENTRY_POINTS = "presat.rewards"
@@ -140,8 +141,8 @@ class UserReward:
     def _number(self, value: Any) -> float:
         if not isinstance(value, Real) or not math.isfinite(value):
             raise RunError(
-                f"The reward {self.name} returned {value!r}; a reward is a finite number, or None where it does not "
-                "apply."
+                f"The reward {self.name} returned {brief(value)}; a reward is a finite number, or None where it does "
+                "not apply."
             )
         return float(value)
 

@@ -6,6 +6,7 @@ T response tokens.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
@@ -15,9 +16,14 @@ import torch
 from torch.distributed.tensor import DTensor
 
 from presat.errors import DataError
+from presat.models.checks import check_positions, end_tokens, positions
+from presat.models.templates import prompt_ids
 from presat.rollouts.draws import uniforms
 from presat.types import Completion, Problem, RolloutGroup, Sampling
 
+LOG = logging.getLogger("presat")
+
+_LENGTHS = "prompts and responses (lower `max_new_tokens` or `max_prompt_tokens`)"
 _DRAW_BLOCK = 64  # token positions whose uniform numbers are made at once
 _DROP_SHARE = 0.125  # finished rows leave the batch once they are this share of it
 
@@ -55,16 +61,22 @@ class BatchEngine:
         self.tokenizer = tokenizer
         self.rows = rows or self.default_rows
         self.eos_ids = _eos_ids(model, tokenizer)
+        self._warned = False
         self._prompts: dict[tuple[str, ...], tuple[int, ...]] = {}
 
     def _decoder(self) -> Decoder:
         raise NotImplementedError
 
     def encode(self, problem: Problem) -> tuple[int, ...]:
-        """Return the prompt's token ids, chat template applied; an assistant's last turn is left open to go on from."""
+        """Return the prompt's token ids, chat template applied; an assistant's last turn is left open to go on from.
+
+        Raises:
+            DataError, ModelError: see `presat.models.templates.prompt_ids`.
+        """
         key = tuple(text for m in problem.messages for text in (m["role"], m["content"]))
         if key not in self._prompts:
-            self._prompts[key] = _apply_template(self.tokenizer, problem)
+            opened = problem.messages[-1]["role"] == "assistant"
+            self._prompts[key] = tuple(prompt_ids(self.tokenizer, problem.messages, go_on=opened))
         return self._prompts[key]
 
     def generate(
@@ -96,13 +108,27 @@ class BatchEngine:
     ) -> list[Completion]:
         """Decode the given rows (row r is response r % n of prompt r // n) side by side."""
         first = rows[0] // n
+        prompts = prompts[first : rows[-1] // n + 1]
+        longest = max(len(ids) for ids in prompts)
+        check_positions(self.model, longest + sampling.max_new_tokens, _LENGTHS)
         owner_B = torch.tensor([r // n - first for r in rows])
         draws = _Draws([seeds[r // n] for r in rows], [r % n for r in rows])
         with no_gradients(self.model):
             decoder = self._decoder()
-            logits_BV = decoder.start(prompts[first : rows[-1] // n + 1], owner_B)
+            logits_BV = decoder.start(prompts, owner_B)
             tokens_BT, logprobs_BT, lengths_B, ended_B = _run(decoder, logits_BV, draws, sampling, self.eos_ids)
+        self._warn_of_positions(longest + int(lengths_B.max()))
         return self._completions(tokens_BT, logprobs_BT, lengths_B, ended_B)
+
+    def _warn_of_positions(self, length: int) -> None:
+        limit = positions(self.model)
+        if limit is not None and length > limit and not self._warned:
+            self._warned = True
+            LOG.warning(
+                "Prompts with their responses take up to %d tokens, and the model was made for %d (its "
+                "max_position_embeddings): what it writes beyond is not to be relied on. Lower max_new_tokens.",
+                length, limit,
+            )  # fmt: skip
 
     def _completions(
         self, tokens_BT: np.ndarray, logprobs_BT: np.ndarray, lengths_B: np.ndarray, ended_B: np.ndarray
@@ -202,8 +228,7 @@ def _run(
 
 def _eos_ids(model: Any, tokenizer: Any) -> tuple[int, ...]:
     """Every token that ends a response: the tokenizer's and all that the generation config names."""
-    declared = getattr(getattr(model, "generation_config", None), "eos_token_id", None)
-    ids = {declared} if isinstance(declared, int) else set(declared or ())
+    ids = set(end_tokens(model))
     if tokenizer.eos_token_id is not None:
         ids.add(tokenizer.eos_token_id)
     if not ids:
@@ -220,18 +245,3 @@ def decode(tokenizer: Any, ids: list[list[int]]) -> list[str]:
     ):  # what that does, but for all at once
         return tokenizer.backend_tokenizer.decode_batch(ids, skip_special_tokens=True)
     return tokenizer.batch_decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
-
-
-def _apply_template(tokenizer: Any, problem: Problem) -> tuple[int, ...]:
-    if not getattr(tokenizer, "chat_template", None):
-        raise DataError("The tokenizer has no chat template; add one to its folder (chat_template.jinja).")
-    messages = [dict(message) for message in problem.messages]
-    opened = messages[-1]["role"] == "assistant"
-    encoded = tokenizer.apply_chat_template(
-        messages,
-        tokenize=True,
-        return_dict=True,
-        add_generation_prompt=not opened,
-        continue_final_message=opened,
-    )
-    return tuple(int(i) for i in encoded["input_ids"])

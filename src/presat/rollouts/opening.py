@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from presat.config.schema import EvalConfig, SampleConfig, TrainConfig
-from presat.models import load_model_and_tokenizer
-from presat.models.loading import load_tokenizer, to_gpu
+from presat.models.loading import open_model, open_tokenizer, to_gpu
 from presat.rollouts import make_engine
 from presat.rollouts.batching import BatchEngine
 
@@ -23,14 +22,12 @@ def open_engine(config: EvalConfig | SampleConfig, name: str) -> BatchEngine:
         ConfigError: the engine cannot run here.
         ModelError: the model cannot be loaded, or the server does not answer.
     """
-    settings = config.model
+    settings = config.model.model_copy(update={"name": name})
     if config.engine == "server" and not (isinstance(config, EvalConfig) and config.every_checkpoint):
         from presat.rollouts.server import ServerEngine
 
-        return ServerEngine(load_tokenizer(name, template=settings.chat_template), config.server)
-    model, tokenizer = load_model_and_tokenizer(
-        name, settings.dtype, settings.attention, template=settings.chat_template
-    )
+        return ServerEngine(open_tokenizer(settings), config.server)
+    model, tokenizer = open_model(settings)
     # vLLM and a server are given the weights, and a GPU that vLLM shares has no room to spare
     sampled_here = config.engine not in ("vllm", "server")
     return live_engine(config, to_gpu(model) if sampled_here else model, tokenizer)

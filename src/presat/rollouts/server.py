@@ -25,6 +25,7 @@ from presat.config.schema import ServerConfig
 from presat.errors import ConfigError, ModelError, nearest
 from presat.rollouts.batching import BatchEngine, decode
 from presat.rollouts.weights import fingerprint, save_weights, whole_weights
+from presat.text import masked
 from presat.types import Completion, Problem, RolloutGroup, Sampling
 
 _NEUTRAL = {"top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0}
@@ -92,8 +93,8 @@ class ServerEngine(BatchEngine):
             ) from error
         except self._errors as error:
             raise ModelError(
-                f"The server {self._url} could not load the weights in {folder} ({type(error).__name__}: {error}). It "
-                "must see this folder, under this path, and serve a model of the same shape."
+                f"The server {self._url} could not load the weights in {folder} ({_told(error)}). It must see this "
+                "folder, under this path, and serve a model of the same shape."
             ) from error
 
     def _hand_over(self, folder: Path) -> None:
@@ -168,7 +169,12 @@ class ServerEngine(BatchEngine):
         try:
             return call(**arguments)
         except self._errors as error:
-            raise ModelError(f"The server {self._url} did not answer ({type(error).__name__}: {error}).") from error
+            raise ModelError(f"The server {self._url} did not answer ({_told(error)}).") from error
+
+
+def _told(error: Exception) -> str:
+    """What the client says; servers like to repeat the key they refuse."""
+    return f"{type(error).__name__}: {masked(str(error))}"
 
 
 def _import_openai() -> Any:

@@ -30,6 +30,8 @@ import torch
 
 from presat.config.schema import VllmConfig
 from presat.errors import ConfigError, DataError
+from presat.models.checks import positions
+from presat.models.pretrained import runs_own_code
 from presat.rollouts.batching import BatchEngine, decode
 from presat.rollouts.draws import seed_for
 from presat.rollouts.weights import fingerprint, whole_weights
@@ -116,7 +118,7 @@ class VllmEngine(BatchEngine):
 
     def _length(self, sampling: Sampling) -> int:
         """Most tokens of a prompt and its response."""
-        return min(sampling.max_prompt_tokens + sampling.max_new_tokens, _positions(self.model))
+        return min(sampling.max_prompt_tokens + sampling.max_new_tokens, positions(self.model) or sys.maxsize)
 
     def _served(self, length: int) -> _Served:
         config = self.model.config.to_diff_dict()
@@ -124,7 +126,8 @@ class VllmEngine(BatchEngine):
             config.pop(name, None)
         dtype = self._settings.dtype or str(self.model.dtype).removeprefix("torch.")
         shape = json.dumps(config, sort_keys=True, default=str)
-        return _serve(shape, dtype, length, self._side_by_side, self._settings.gpu_share)
+        trusted = runs_own_code(self.model, self.model.config)
+        return _serve(shape, dtype, length, self._side_by_side, self._settings.gpu_share, trusted)
 
 
 @dataclass
@@ -150,7 +153,7 @@ class _Served:
 
 
 @functools.cache
-def _serve(config: str, dtype: str, length: int, rows: int, gpu_share: float) -> _Served:
+def _serve(config: str, dtype: str, length: int, rows: int, gpu_share: float, trust_remote_code: bool) -> _Served:
     """Start vLLM, or return the one that runs already.
 
     Args:
@@ -159,6 +162,7 @@ def _serve(config: str, dtype: str, length: int, rows: int, gpu_share: float) ->
         length: most tokens of a prompt and its response.
         rows: most responses decoded side by side.
         gpu_share: share of the GPU's memory for vLLM.
+        trust_remote_code: whether code that came with the model may run; where it did for the live model, it may here.
     """
     set_threads, threads = torch.set_num_threads, torch.get_num_threads()
     gpu = torch.cuda.is_available()
@@ -166,6 +170,7 @@ def _serve(config: str, dtype: str, length: int, rows: int, gpu_share: float) ->
         (Path(folder) / "config.json").write_text(config)
         llm = _import_vllm().LLM(
             model=folder,
+            trust_remote_code=trust_remote_code,
             load_format="dummy",  # every weight comes from the live model
             skip_tokenizer_init=True,
             dtype=dtype,
@@ -206,11 +211,6 @@ def _import_vllm() -> Any:
             f"of its own (without a GPU, `make setup-vllm` makes one with {CPU_BUILD}), or set engine: auto."
         ) from error
     return vllm
-
-
-def _positions(model: Any) -> int:
-    """How many positions the model has; without a limit of its own, any number."""
-    return getattr(model.config, "max_position_embeddings", None) or sys.maxsize
 
 
 def _processes() -> int:

@@ -14,6 +14,9 @@ from typing import Any
 import torch
 from torch.distributed.tensor import DTensor
 
+from presat.files import usual_modes
+from presat.models.libraries import saving
+
 
 def whole_weights(model: Any) -> Iterator[tuple[str, torch.Tensor]]:
     """Yield name and value of every tensor of the model without adapters that does what `model` does now.
@@ -53,4 +56,7 @@ def save_weights(weights: Iterable[tuple[str, torch.Tensor]], folder: Path) -> N
 
     folder.mkdir(parents=True, exist_ok=True)
     # copies: such a file holds no two tensors of one memory, as a head tied to the embedding is
-    save_file({name: value.to("cpu", copy=True).contiguous() for name, value in weights}, folder / "model.safetensors")
+    copies = {name: value.to("cpu", copy=True).contiguous() for name, value in weights}
+    with saving(folder):
+        save_file(copies, folder / "model.safetensors")
+    usual_modes(folder)  # a server of another user reads it

@@ -2,28 +2,38 @@
 
 A stage is a picklable call with JSON-able arguments and result. A finished stage leaves a stamp of its result under
 `FOLDER/stages/`, keyed by its arguments and by everything it depends on, so an interrupted graph goes on where it was
-and a changed setting reruns exactly what it touches.
+and a changed setting reruns exactly what it touches. A stamp that is not as it was written counts as not there. One
+graph at a time runs in a folder, and its processes end with it, however it ends.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import multiprocessing
+import multiprocessing.connection
 import os
+import signal
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from presat.errors import PresatError, RunError
+from presat.errors import PresatError, RunError, UnfinishedError
 from presat.files import read_json, write_atomically
+from presat.processes import end_with_parent, ended_by_signals, how_it_ended
+from presat.tracking.lock import RunLock
 
 State = Literal["waiting", "running", "done", "kept"]
+
+GRACE_S = 5.0
+"""Seconds that processes with a stage nobody will use have to record how it ended, before they are killed."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +69,7 @@ def run_graph(
     on_tick: Callable[[Progress], None] = lambda _: None,
     tick_s: float = 0.25,
     environment: Mapping[str, str] | None = None,
+    prepare: Callable[[], None] | None = None,
 ) -> dict[str, Any]:
     """Run every stage after the ones it depends on; return results by name.
 
@@ -71,25 +82,49 @@ def run_graph(
         on_tick: called with the progress every `tick_s` seconds.
         tick_s: seconds between two looks.
         environment: variables that are set in every worker before it imports anything.
+        prepare: called when no other graph can run in the folder any more, before the first look at what is kept.
 
     Raises:
-        RunError: a stage failed or its process died; the message names the stage and its log. Finished stages keep
-            their stamps.
+        RunError: a stage failed or its process died (the message names the stage and its log), another process runs a
+            graph in the folder, or it cannot be written to. Finished stages keep their stamps.
     """
     order = _checked(stages)
-    stamps = {name: folder / "stages" / f"{name}.json" for name in order}
-    for made in (folder / "stages", folder / "logs"):
-        made.mkdir(parents=True, exist_ok=True)
     keys = _keys(order)
-    results: dict[str, Any] = {}
-    progress = Progress(dict.fromkeys(order, "waiting"))
-    for name in order:
-        kept = _read_stamp(stamps[name], keys[name])
-        if kept is not None:
-            results[name], progress.states[name] = kept["result"], "kept"
+    with _alone_in(folder):
+        if prepare is not None:
+            prepare()
+        kept = _read_stamps(folder, keys)
+        return _run(order, keys, kept, folder, workers, on_tick, tick_s, environment or {})
+
+
+@contextlib.contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f"Cannot make the folder {folder}: {error.strerror}. Choose another.") from error
+    lock = RunLock(folder)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _run(
+    order: Mapping[str, Stage],
+    keys: Mapping[str, str],
+    kept: Mapping[str, Any],
+    folder: Path,
+    workers: int,
+    on_tick: Callable[[Progress], None],
+    tick_s: float,
+    environment: Mapping[str, str],
+) -> dict[str, Any]:
+    results = dict(kept)
+    progress = Progress({name: "kept" if name in kept else "waiting" for name in order})
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(
-        workers, mp_context=context, initializer=_quiet_worker, initargs=(dict(environment or {}),)
+        workers, mp_context=context, initializer=_begin_worker, initargs=(os.getpid(), dict(environment))
     )
     running: dict[Future[Any], str] = {}
     try:
@@ -99,17 +134,27 @@ def run_graph(
             for future in finished:
                 name = running.pop(future)
                 results[name] = _result_of(future, name, folder)
-                _write_stamp(stamps[name], keys[name], results[name])
+                _write_stamp(_stamp(folder, name), keys[name], results[name])
                 progress.states[name], progress.ended[name] = "done", time.time()
             on_tick(progress)
     finally:
-        for future in running:
-            future.cancel()
-        if running:  # a failure or an interruption: do not wait for work nobody will use
-            for process in list((pool._processes or {}).values()):
-                process.terminate()
-        pool.shutdown(wait=not running, cancel_futures=True)
+        _close(pool, running)
     return results
+
+
+def _close(pool: ProcessPoolExecutor, running: Mapping[Future[Any], str]) -> None:
+    """End the processes; those with a stage that nobody will use are asked to, and killed when they take too long."""
+    processes = {process.sentinel: process for process in (pool._processes or {}).values()}
+    if running:
+        for process in processes.values():
+            process.terminate()
+    pool.shutdown(wait=not running, cancel_futures=True)
+    deadline = time.monotonic() + GRACE_S
+    while processes and (left := deadline - time.monotonic()) > 0:
+        for sentinel in multiprocessing.connection.wait(list(processes), left):
+            del processes[sentinel]  # pyright: ignore[reportArgumentType]
+    for process in processes.values():
+        process.kill()
 
 
 def _checked(stages: Sequence[Stage]) -> dict[str, Stage]:
@@ -155,23 +200,51 @@ def _start_ready(
 
 
 def _run_stage(stage: Stage, inputs: dict[str, Any], log: str) -> Any:
-    """In the worker: send everything the stage prints to its log file."""
-    with Path(log).open("a", encoding="utf-8", buffering=1) as stream:
-        saved = os.dup(1), os.dup(2)
+    """In the worker: run the stage with everything it prints, and why it failed, in its log file.
+
+    Raises:
+        PresatError: it failed. Nothing else is raised: not every exception survives the way to the parent.
+    """
+    try:
+        with ended_by_signals([signal.SIGTERM]), _printing_to(Path(log)):
+            return stage.call(inputs, **stage.arguments)
+    except KeyboardInterrupt as error:
+        raise UnfinishedError(f"its process was {how_it_ended(error)}.") from None
+    except PresatError:
+        raise
+    except OSError as error:
+        raise UnfinishedError(f"the system refused: {error}.") from error
+    except Exception as error:
+        raise RunError(f"unexpected {type(error).__name__}: {error} (a bug in presat).") from error
+
+
+@contextlib.contextmanager
+def _printing_to(log: Path) -> Iterator[None]:
+    """Send standard output and error to the end of a file, a traceback of what is raised included."""
+    saved = os.dup(1), os.dup(2)
+    with log.open("a") as stream:
         os.dup2(stream.fileno(), 1)
         os.dup2(stream.fileno(), 2)
-        try:
-            return stage.call(inputs, **stage.arguments)
-        finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
-            for number, copy in zip((1, 2), saved, strict=True):
-                os.dup2(copy, number)
-                os.close(copy)
+    try:
+        yield
+    except Exception:
+        with contextlib.suppress(OSError):  # the disk may be full, which must not hide what went wrong
+            traceback.print_exc()
+        raise
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError):
+                stream.flush()
+        for number, copy in zip((1, 2), saved, strict=True):
+            os.dup2(copy, number)
+            os.close(copy)
 
 
-def _quiet_worker(environment: dict[str, str]) -> None:
+def _begin_worker(parent: int, environment: dict[str, str]) -> None:
     """One thread a worker: the pool itself uses the cores. Set before torch is imported in the worker."""
+    end_with_parent(parent)
+    for number in (signal.SIGINT, signal.SIGHUP):  # a terminal sends them to all its processes; the parent decides
+        signal.signal(number, signal.SIG_IGN)
     os.environ.update(environment)
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = "1"
@@ -183,18 +256,47 @@ def _result_of(future: Future[Any], name: str, folder: Path) -> Any:
     try:
         return future.result()
     except BrokenProcessPool as error:
-        raise RunError(
-            f"The process of stage '{name}' died (out of memory, or killed). Its log is {log}; "
-            "run the same command again to go on from the last finished stage."
+        raise UnfinishedError(
+            f"The process of stage '{name}' died (out of memory, or killed). Its log is {log}."
         ) from error
     except PresatError as error:
         raise type(error)(f"Stage '{name}' failed: {error} Its log is {log}.") from error
 
 
-def _read_stamp(path: Path, key: str) -> dict[str, Any] | None:
-    stamp = read_json(path)
-    return stamp if stamp.get("key") == key else None
+def _stamp(folder: Path, name: str) -> Path:
+    return folder / "stages" / f"{name}.json"
+
+
+def _read_stamps(folder: Path, keys: Mapping[str, str]) -> dict[str, Any]:
+    """Return the results of the stages that are finished.
+
+    Raises:
+        RunError: stamps or logs could not be written.
+    """
+    for made in (folder / "stages", folder / "logs"):
+        try:
+            made.mkdir(exist_ok=True)
+        except OSError as error:
+            raise RunError(f"Cannot make the folder {made}: {error.strerror}. Make room for it.") from error
+    results = {}
+    for name, key in keys.items():
+        path = _stamp(folder, name)
+        if path.is_dir():
+            raise RunError(f"{path} is a folder where the record of a stage belongs. Remove it.")
+        try:
+            stamp = read_json(path)
+        except RunError:  # damaged: the stage runs again and writes it anew
+            continue
+        if "result" in stamp and stamp == _stamped(key, stamp["result"]):
+            results[name] = stamp["result"]
+    return results
 
 
 def _write_stamp(path: Path, key: str, result: Any) -> None:
-    write_atomically(path, json.dumps({"key": key, "result": result}))
+    write_atomically(path, json.dumps(_stamped(key, result)))
+
+
+def _stamped(key: str, result: Any) -> dict[str, Any]:
+    """A stage's stamp: what it belongs to, its result, and a sum that tells whether the result is as it was written."""
+    text = json.dumps([key, result])
+    return {"key": key, "result": result, "sum": hashlib.sha256(text.encode()).hexdigest()}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from presat.tasks.files import save_problems
 from presat.tasks.load import load_problems, load_task
+from presat.tasks.saving import save_problems
 
 __all__ = ["load_problems", "load_task", "save_problems"]

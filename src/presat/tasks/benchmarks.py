@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from presat.errors import ConfigError, DataError, nearest
+from presat.files import expanded
 from presat.types import Problem
 
 FOLDER_VARIABLE = "PRESAT_BENCHMARKS"
@@ -176,7 +177,18 @@ def benchmark_problems(
 def _look(item: Benchmark, folder: str | Path | None) -> tuple[str | Path | None, Path | None]:
     """The folder a benchmark is looked for in and its file there, None where there is none."""
     given = folder or os.environ.get(FOLDER_VARIABLE)
-    return given, benchmark_file(item, Path(given).expanduser()) if given else None
+    return given, benchmark_file(item, expanded(given)) if given else None
+
+
+def named_file(name: str, folder: str | Path | None = None) -> Path | None:
+    """Return the file that `benchmark_problems` reads; None where the benchmark is made, or comes from a hub.
+
+    Raises:
+        ConfigError, DataError: as `benchmark_problems`.
+    """
+    if name not in BENCHMARKS:
+        raise ConfigError(f"There is no benchmark '{name}'.{nearest(name, BENCHMARKS)}")
+    return _look(BENCHMARKS[name], folder)[1]
 
 
 def _absent(item: Benchmark, place: str | Path, reason: str) -> str:

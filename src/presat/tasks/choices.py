@@ -11,8 +11,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from presat.errors import DataError
+from presat.tasks.cells import field_names
 from presat.tasks.prompts import chat
 from presat.tasks.rows import content_id
+from presat.text import brief
 from presat.types import Problem
 
 _GPQA = ("Correct Answer", "Incorrect Answer 1", "Incorrect Answer 2", "Incorrect Answer 3")
@@ -47,7 +49,7 @@ def problem_of_choices(
         (name for name in ("Question", "question") if isinstance(row.get(name), str) and row[name].strip()), None
     )
     if name is None:
-        raise DataError(f"{where}: no question among the fields {', '.join(row)}.")
+        raise DataError(f"{where}: no question among the fields {field_names(row)}.")
     question = row[name].strip()
     options, right = _shuffled(row, question, where, seed) if is_shuffled(row) else _listed(row, where)
     lettered = "\n".join(f"{chr(ord('A') + index)}) {option}" for index, option in enumerate(options))
@@ -62,7 +64,7 @@ def _shuffled(row: Mapping[str, Any], question: str, where: str, seed: int) -> t
     options = []
     for name in _GPQA:
         if not isinstance(row[name], str) or not row[name].strip():
-            raise DataError(f"{where}: field '{name}' should be text; it is {row[name]!r:.80}.")
+            raise DataError(f"{where}: field '{name}' should be text; it is {brief(row[name], 80)}.")
         options.append(row[name].strip())
     order = random.Random(f"choices/{seed}/{question}").sample(range(len(options)), len(options))
     return [options[index] for index in order], order.index(0)
@@ -85,5 +87,7 @@ def _listed(row: Mapping[str, Any], where: str) -> tuple[list[str], int]:
     else:
         index = value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < len(options) else None
     if index is None:
-        raise DataError(f"{where}: field '{gold}' should name one of the {len(options)} options; it is {value!r:.80}.")
+        raise DataError(
+            f"{where}: field '{gold}' should name one of the {len(options)} options; it is {brief(value, 80)}."
+        )
     return options, index

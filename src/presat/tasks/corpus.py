@@ -12,8 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from presat.errors import ConfigError, DataError
-from presat.tasks.files import SUFFIXES, open_dataset, read_dataset, read_file, refuse_parts, source_files
+from presat.tasks.cells import field_names, sound
+from presat.tasks.files import open_dataset, refuse_parts, source_files
+from presat.tasks.readers import SUFFIXES, read_dataset, read_file
 from presat.tasks.rows import Row
+from presat.text import brief
 
 PLAIN = ".txt"
 
@@ -121,9 +124,10 @@ def _file(path: Path, column: str) -> Part:
 
 def _lines(path: Path) -> Iterator[str]:
     try:
-        with path.open(encoding="utf-8") as lines:
-            for line in lines:
+        with path.open(encoding="utf-8-sig") as lines:
+            for number, line in enumerate(lines, start=1):
                 if line.strip():
+                    sound({"text": line}, f"{path}, line {number}")
                     yield line.rstrip("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path} cannot be read as UTF-8 text: {error}.") from error
@@ -132,9 +136,9 @@ def _lines(path: Path) -> Iterator[str]:
 def _column(rows: Iterator[tuple[str, Row]], column: str) -> Iterator[str]:
     for where, row in rows:
         if column not in row:
-            raise DataError(f"{where}: there is no field '{column}' (it has {', '.join(row)}): set `data.text`.")
+            raise DataError(f"{where}: there is no field '{column}' (it has {field_names(row)}): set `data.text`.")
         text = row[column]
         if text is not None and not isinstance(text, str):
-            raise DataError(f"{where}: field '{column}' should be text; it is {text!r:.60}. Set `data.text`.")
+            raise DataError(f"{where}: field '{column}' should be text; it is {brief(text, 80)}. Set `data.text`.")
         if text:
             yield text

@@ -1,34 +1,31 @@
-"""Reading and writing files of problems: parquet, JSONL, CSV, folders of them, and Hugging Face datasets."""
+"""Reading files of problems: parquet, JSONL, CSV, folders of them, and Hugging Face datasets."""
 
 from __future__ import annotations
 
 import contextlib
-import csv
 import logging
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from presat.errors import ConfigError, DataError, nearest
-from presat.files import atomically, json_lines
+from presat.files import expanded
+from presat.tasks.cells import sound
 from presat.tasks.choices import is_choices, is_shuffled, problem_of_choices
 from presat.tasks.hub import hub_error
-from presat.tasks.rows import EXTRA_COLUMN, Row, is_verl, problem_of_plain, problem_of_verl, repeats_of, row_of
+from presat.tasks.readers import SUFFIXES, path_of, read_dataset, read_file, refuse_special
+from presat.tasks.rows import Row, is_verl, problem_of_plain, problem_of_verl
+from presat.tasks.turns import count_unshown, warn_of_left_out
+from presat.text import printable
 from presat.types import Problem
 
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-SUFFIXES = (".parquet", ".jsonl", ".csv")
 _KNOWN = "a path here, lab/NAME, reasoning_gym/TASK or a Hugging Face dataset that can be loaded"
 _OTHER_SUFFIXES = (".json", ".txt", ".tsv", ".arrow", ".gz", ".zst", ".yaml")
 """Names that end so are meant as files, not as dataset ids."""
 MOST_BESIDE = 5
 """Most files or folders a message names of those that are there."""
-LONGEST_FIELD = 2**27
-"""Most characters of one field of a CSV file (Python's own limit, 2**17, is less than some traces and documents)."""
 
 
 def load_file_problems(
@@ -64,88 +61,24 @@ def load_file_problems(
     """
     problems = []
     used: set[str] = set() if honoured is None else honoured
+    left_out: Counter[str] = Counter()
     for where, row in read_rows(source, split, subset):
+        count_unshown(row, left_out)
         if is_verl(row):
             if columns:
                 raise ConfigError(f"{where} is in the verl format, where `columns` means nothing: leave it out.")
-            problems.append(problem_of_verl(row, where, domain))
+            problems.append(problem_of_verl(row, where, domain, left_out))
         elif not columns and is_choices(row):
             problems.append(problem_of_choices(row, where, domain, system, choice_seed))
             used |= {"system", "choice_seed"} if is_shuffled(row) else {"system"}
         else:
-            problems.append(problem_of_plain(row, where, columns or {}, domain, system))
+            problems.append(problem_of_plain(row, where, columns or {}, domain, system, left_out))
             used.add("system")
+        sound({"gold": problems[-1].gold}, where)  # it may have been JSON within text
     if not problems:
         raise DataError(f"{source} holds no rows.")
+    warn_of_left_out(source, left_out)
     return _identified(problems, unique)
-
-
-def save_problems(problems: Sequence[Problem], path: str | Path) -> Path:
-    """Write problems as parquet in the verl record format, so that loading gives the same problems back.
-
-    Columns they were loaded with are kept where all problems share them; what the format has no place for goes into
-    `extra_info`, or into one more column, `presat` (see `EXTRA_COLUMN`). Mappings with other keys in every row get the
-    keys of all in their column, and are kept as they are in that one. A problem that stood several times in its source
-    (`repeats`) is written as often.
-
-    Raises:
-        DataError: nothing to write, metadata that cannot be stored, a column `repeats` of another meaning, or no write
-            access.
-    """
-    import pyarrow.parquet as pq
-
-    if not problems:
-        raise DataError(f"There are no problems to write to {path}.")
-    repeats = [repeats_of(problem) for problem in problems]
-    order = [place for turn in range(max(repeats)) for place, n in enumerate(repeats) if turn < n]
-    rows = [row_of(problems[place], index=place) for place in order]
-    table = _table(rows)
-    if table is None and (uneven := _uneven(rows)):
-        table = _table([row_of(problems[place], index=place, aside=uneven) for place in order], uneven)
-    if table is None:
-        table = _table([row_of(problems[place], plain=True, index=place) for place in order])
-    assert table is not None  # noqa: S101  (plain rows have the same columns of the same types)
-    path = Path(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with atomically(path) as draft:
-            pq.write_table(table, draft)
-    except OSError as error:
-        raise DataError(f"{path} cannot be written: {error.strerror or error}.") from error
-    return path
-
-
-def _table(rows: Sequence[Row], aside: Collection[str] = ()) -> pa.Table | None:
-    """The rows as a table, or None where a table would not give the same rows back.
-
-    The columns `aside` are kept elsewhere too, so that they may come back with more keys.
-    """
-    import pyarrow as pa
-
-    names = dict.fromkeys(name for row in rows for name in row)
-    columns: dict[str, pa.Array] = {}
-    for name in names:
-        values = [row.get(name) for row in rows]
-        try:
-            columns[name] = pa.array(values)
-        except pa.ArrowException:  # values of different kinds
-            return None
-        everywhere = name == EXTRA_COLUMN or all(name in row for row in rows)
-        # mappings with different keys would come back with the keys of all, and parquet has no empty ones
-        same = name in aside or columns[name].to_pylist() == values
-        if not everywhere or not same or "struct<>" in str(columns[name].type):
-            return None
-    return pa.table(columns)
-
-
-def _uneven(rows: Sequence[Row]) -> set[str]:
-    """Columns of all rows that hold mappings, whose keys are not the same everywhere."""
-    keys = {
-        name: {frozenset(row[name]) for row in rows if row[name] is not None}
-        for name in rows[0]
-        if all(isinstance(row.get(name, ""), Mapping | None) for row in rows)
-    }
-    return {name for name, different in keys.items() if len(different) > 1}
 
 
 def read_rows(source: str, split: str = "train", subset: str | None = None) -> Iterator[tuple[str, Row]]:
@@ -182,7 +115,7 @@ def source_files(source: str, suffixes: Sequence[str] = SUFFIXES) -> list[Path] 
     Raises:
         DataError: a path to nothing, or an empty folder.
     """
-    path = Path(source).expanduser()
+    path = path_of(source)
     meant_as_path = source.startswith((".", "/", "~")) or path.suffix in (*SUFFIXES, *_OTHER_SUFFIXES)
     if path.is_file():
         return [path]
@@ -194,78 +127,22 @@ def source_files(source: str, suffixes: Sequence[str] = SUFFIXES) -> list[Path] 
             raise DataError(
                 f"The folder {path} is empty; it should hold {', '.join(suffixes)} files or a saved dataset."
             )
+        for file in files:
+            refuse_special(file)
         return files or None
+    refuse_special(path)
     if meant_as_path or ("/" in source and path.parent.is_dir()):
         beside = sorted(path.parent.iterdir()) if path.parent.is_dir() else []
         files = [item.name for item in beside if item.suffix in suffixes]
         hint = nearest(path.name, [*files, *(item.name for item in beside if item.is_dir())])
-        raise DataError(
-            f"There is no file {source}.{hint if hint.startswith(' Did') else nearest('', files, MOST_BESIDE)}"
-        )
+        hint = hint if hint.startswith(" Did") else nearest("", files, MOST_BESIDE)
+        raise DataError(f"There is no file {printable(source)}.{printable(hint)}")
     return None
 
 
 def _is_saved(folder: Path) -> bool:
     """Whether `save_to_disk` of the library datasets wrote the folder."""
     return (folder / "state.json").is_file() or (folder / "dataset_dict.json").is_file()
-
-
-def read_file(path: Path, column: str | None = None) -> Iterator[tuple[str, Row]]:
-    """Yield (where, row) for every row of a file; of a parquet file only `column`, where it is given and there.
-
-    Raises:
-        DataError: of no known kind, cannot be read, or a malformed row.
-    """
-    readers = {".parquet": lambda path: _read_parquet(path, column), ".jsonl": _read_jsonl, ".csv": _read_csv}
-    if path.suffix not in readers:
-        raise DataError(f"{path} is of no known kind; known are {', '.join(SUFFIXES)}.")
-    try:
-        for number, row in enumerate(readers[path.suffix](path), start=1):
-            yield f"{path}, row {number}", row
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror or error}.") from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not UTF-8 text: {error}.") from error
-
-
-def _read_parquet(path: Path, column: str | None) -> Iterator[Row]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        file = pq.ParquetFile(path)
-        wanted = [column] if column in file.schema_arrow.names else None
-        for batch in file.iter_batches(batch_size=1024, columns=wanted):
-            yield from batch.to_pylist(maps_as_pydicts="strict")  # maps would be lists of pairs
-    except pa.ArrowException as error:
-        raise DataError(f"{path} is not a parquet file, or a damaged one: {error}") from error
-    except KeyError as error:  # what pyarrow raises of a map that has a key twice
-        raise DataError(f"{path} holds a map with a key that stands there twice: {error.args[0]}") from error
-
-
-def _read_jsonl(path: Path) -> Iterator[Row]:
-    with path.open("rb") as lines:
-        for line in json_lines(lines):
-            if line.row is None:
-                ending = " The file ends within this line: is it whole?" if line.torn else ""
-                raise DataError(f"{path}, line {line.number}: {line.fault}.{ending}")
-            yield line.row
-
-
-def _read_csv(path: Path) -> Iterator[Row]:
-    csv.field_size_limit(LONGEST_FIELD)
-    with path.open(encoding="utf-8-sig", newline="") as lines:
-        reader = csv.DictReader(lines)
-        number = 0
-        try:
-            for number, row in enumerate(reader, start=1):
-                if None in row or None in row.values():
-                    raise DataError(
-                        f"{path}, row {number}: has not the {len(reader.fieldnames or ())} fields of the header."
-                    )
-                yield row
-        except csv.Error as error:
-            raise DataError(f"{path}, row {number + 1}: is not CSV ({error}).") from error
 
 
 def open_dataset(
@@ -281,11 +158,12 @@ def open_dataset(
     import datasets
     from datasets.exceptions import DatasetGenerationError, DatasetsError
 
-    folder = Path(source).expanduser()
+    folder = expanded(source)
     try:
         if folder.is_dir() and _is_saved(folder):
             data: Any = datasets.load_from_disk(str(folder))
         elif folder.is_dir():
+            _refuse_pattern(folder)
             with _silent("datasets", "huggingface_hub"):  # what is wrong they print, and raise it too
                 data = datasets.load_dataset(str(folder), subset, split=split)
         else:
@@ -294,12 +172,33 @@ def open_dataset(
             if split not in data:
                 raise DataError(f"{source} has no split '{split}'.{nearest(split, map(str, data))}")
             data = data[split]
-    except (OSError, ValueError, RuntimeError, DatasetsError) as error:
+    except (
+        OSError,
+        ValueError,
+        RuntimeError,
+        TypeError,
+        LookupError,
+        AttributeError,
+        DatasetsError,
+    ) as error:  # damaged records too
         told = error.__cause__ if isinstance(error, DatasetGenerationError) else None  # it says no more than that
         if folder.is_dir():
             raise DataError(_not_loaded(folder, told or error, suffixes)) from error
         raise DataError(f"{source} is not {_KNOWN}: {told or error}") from error
     return data
+
+
+def _refuse_pattern(folder: Path) -> None:
+    """Refuse a folder of folders whose name the library datasets reads as a pattern, which others may fit too.
+
+    Raises:
+        DataError: the name holds signs of one.
+    """
+    if any(sign in str(folder.absolute()) for sign in ("*", "?", "[", "::")):
+        raise DataError(
+            f"{folder} cannot be loaded as a dataset: the library datasets takes `*`, `?`, `[` and `::` in the name of "
+            "a folder for a pattern. Rename it, or name one of the folders in it that hold the files."
+        )
 
 
 def _from_hub(source: str, split: str, subset: str | None) -> Any:
@@ -341,9 +240,13 @@ def _not_loaded(folder: Path, error: BaseException, suffixes: Sequence[str]) -> 
 
 @contextlib.contextmanager
 def _silent(*names: str) -> Iterator[None]:
-    """Keep these libraries from logging."""
+    """Keep these libraries from logging, and from drawing progress bars."""
+    import datasets
+
     loggers = [logging.getLogger(name) for name in names]
     levels = [logger.level for logger in loggers]
+    bars = datasets.is_progress_bar_enabled()
+    datasets.disable_progress_bars()
     try:
         for logger in loggers:
             logger.setLevel(logging.CRITICAL)
@@ -351,12 +254,8 @@ def _silent(*names: str) -> Iterator[None]:
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
-
-
-def read_dataset(source: str, data: Any) -> Iterator[tuple[str, Row]]:
-    """Yield (where, row) for every row of an opened dataset, whose texts stay on the disk."""
-    for number, row in enumerate(data, start=1):
-        yield f"{source}, row {number}", row
+        if bars:
+            datasets.enable_progress_bars()
 
 
 def _identified(problems: Sequence[Problem], unique: bool | None) -> list[Problem]:
@@ -367,13 +266,17 @@ def _identified(problems: Sequence[Problem], unique: bool | None) -> list[Proble
         unique = len(set(times.values())) == 1
     seen: set[Any] = set()
     taken: Counter[str] = Counter()
+    names: set[str] = set()
     kept: list[Problem] = []
     for problem, key in zip(problems, keys, strict=True):
         if unique and key in seen:
             continue
         seen.add(key)
-        taken[problem.id] += 1
         metadata = {**problem.metadata, "repeats": times[key]} if unique and times[key] > 1 else problem.metadata
-        name = problem.id if taken[problem.id] == 1 else f"{problem.id}#{taken[problem.id]}"
+        name = problem.id
+        while name in names:
+            taken[problem.id] += 1
+            name = f"{problem.id}#{1 + taken[problem.id]}"
+        names.add(name)
         kept.append(replace(problem, id=name, metadata=metadata))
     return kept

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from presat.errors import ConfigError, nearest
 from presat.tasks.prompts import with_prompt
+from presat.tasks.readers import path_of
 from presat.tasks.subsets import cut, sampled
 from presat.types import Problem
 
@@ -48,7 +49,7 @@ def _load(name: str, options: dict[str, Any]) -> list[Problem]:
         raise ConfigError("No data source is given; set `data.source`, for instance to lab/chains or a .parquet file.")
     if options.get("count") is not None and options["count"] < 1:
         raise ConfigError(f"count should be at least 1; it is {options['count']}.")
-    family, _, task = ("", "", "") if Path(name).is_file() else name.partition("/")
+    family, _, task = ("", "", "") if path_of(name).is_file() else name.partition("/")
     if family == "lab" and task:
         from presat.tasks.lab import lab_problems
 

@@ -9,15 +9,20 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from numbers import Number
 from typing import Any
 
 from presat.errors import ConfigError, DataError, nearest
+from presat.tasks.cells import field_names, sound
 from presat.tasks.gym import gym_names
 from presat.tasks.prompts import chat
+from presat.tasks.turns import read_turns
+from presat.text import brief
 from presat.types import Message, Problem
 
 Row = Mapping[str, Any]
@@ -29,7 +34,7 @@ QUESTION_COLUMNS = ("question", "problem", "query", "instruction", "input", "pro
 ANSWER_COLUMNS = ("answer", "gold", "ground_truth", "final_answer", "target", "solution")
 ROLES = ("question", "answer", "id")
 """What a column of a question / answer table can be named as."""
-_FINAL = re.compile(r"^####[ \t]*(\S.*?)\s*\Z", re.MULTILINE)
+_FINAL = re.compile(r"####[ \t]*(?=\S)")
 _SCIENTIFIC = re.compile(r"([+-]?[\d.]+)[eE]([+-]?\d+)")
 _SCIENCE = ("scp", "gpqa", "supergpqa", "scibench", "mmlu-sci", "mmlu_sci", "science")
 
@@ -42,7 +47,7 @@ def unwrap_gold(text: str) -> str:
     if text.lstrip().startswith("["):
         try:
             items = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             return text
         if isinstance(items, list) and len(items) == 1 and isinstance(items[0], str):
             return items[0].strip()
@@ -51,8 +56,10 @@ def unwrap_gold(text: str) -> str:
 
 def final_answer(text: str) -> str:
     """Return the answer in the last line, `#### 72`, of a worked solution as GSM8K writes it; other text as it is."""
-    found = _FINAL.search(text)
-    return found[1] if found else text
+    whole = text.rstrip()
+    last = whole[whole.rfind("\n") + 1 :]
+    found = _FINAL.match(last)
+    return last[found.end() :] if found else text
 
 
 def extra_info(metadata: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -65,9 +72,14 @@ def _mapping(value: Any) -> Mapping[str, Any] | None:
     if isinstance(value, str):
         try:
             value = json.loads(value if value.strip() else "{}")
-        except ValueError:
+        except (ValueError, RecursionError):
             return None
     return value if isinstance(value, Mapping) else None
+
+
+def is_labelled(problem: Problem) -> bool:
+    """Whether a response to a problem can be judged: it has a gold answer, or a scorer that needs none."""
+    return problem.gold is not None or problem.verifier == "reasoning_gym"
 
 
 def original_gold(problem: Problem) -> str | None:
@@ -113,8 +125,8 @@ def repeats_of(problem: Problem) -> int:
         count = 0
     if count < 1:
         raise DataError(
-            f"Problem {problem.id}: field 'repeats' says how often to write a problem; it is {value!r:.60}. Rename the "
-            "column if it means something else."
+            f"Problem {problem.id}: field 'repeats' says how often to write a problem; it is {brief(value, 60)}. "
+            "Rename the column if it means something else."
         )
     return count
 
@@ -130,21 +142,25 @@ def is_verl(row: Row) -> bool:
     return "reward_model" in row and "prompt" in row
 
 
-def problem_of_verl(row: Row, where: str, domain: str = "") -> Problem:
-    """Turn a verl row into a problem; `where` names the row in errors.
+def problem_of_verl(row: Row, where: str, domain: str = "", left_out: Counter[str] | None = None) -> Problem:
+    """Turn a verl row into a problem; `where` names the row in errors, `left_out` is that of `read_turns`.
 
     Raises:
         DataError: a needed field is missing or of the wrong kind.
     """
-    messages = _messages(row["prompt"], where, "prompt")
+    messages = read_turns(row["prompt"], where, "prompt", left_out)
     reward_model = row["reward_model"]
     if not isinstance(reward_model, Mapping) or "ground_truth" not in reward_model:
         raise DataError(
-            f"{where}: field 'reward_model' should be a mapping with 'ground_truth'; it is {reward_model!r}."
+            f"{where}: field 'reward_model' should be a mapping with 'ground_truth'; it is {brief(reward_model)}."
         )
     metadata = {name: value for name, value in row.items() if name not in ("prompt", EXTRA_COLUMN)}
     if isinstance(row.get("extra_info"), str) and _mapping(row["extra_info"]) is None:
-        raise DataError(f"{where}: field 'extra_info' is a string but not a JSON object: {row['extra_info'][:80]!r}.")
+        raise DataError(
+            f"{where}: field 'extra_info' is a string but not a JSON object: {brief(row['extra_info'], 80)}."
+        )
+    if isinstance(row.get("extra_info"), str):
+        sound({"extra_info": extra_info(row)}, where)
     gold = _gold(reward_model["ground_truth"], where, "reward_model.ground_truth")
     record = row.get(EXTRA_COLUMN) or extra_info(row).get(EXTRA_COLUMN)
     if record:
@@ -155,7 +171,12 @@ def problem_of_verl(row: Row, where: str, domain: str = "") -> Problem:
 
 
 def problem_of_plain(
-    row: Row, where: str, columns: Mapping[str, str], domain: str = "", system: str | None = None
+    row: Row,
+    where: str,
+    columns: Mapping[str, str],
+    domain: str = "",
+    system: str | None = None,
+    left_out: Counter[str] | None = None,
 ) -> Problem:
     """Turn a row with a question column (text, or chat turns) and perhaps an answer column into a problem.
 
@@ -167,6 +188,7 @@ def problem_of_plain(
         columns: which column is the `question`, the `answer` and the `id`; usual names are found by themselves.
         domain: decides the prompt; `math` when empty.
         system: system message in place of the domain's.
+        left_out: that of `read_turns`.
 
     Raises:
         ConfigError: `columns` names something else.
@@ -183,18 +205,18 @@ def problem_of_plain(
         (n for n in ("messages", *QUESTION_COLUMNS) if row.get(n) is not None), None
     )
     if question is None:
-        raise DataError(f"{where}: no question among the fields {', '.join(row)}; name it with columns.question.")
+        raise DataError(f"{where}: no question among the fields {field_names(row)}; name it with columns.question.")
     answer = names.get("answer") or next((n for n in ANSWER_COLUMNS if n in row and n != question), None)
     value = row[question]
     if isinstance(value, str) and value.strip():
         messages = chat(value, domain, system)
     elif isinstance(value, list):
-        messages = _messages(value, where, question)
+        messages = read_turns(value, where, question, left_out)
     else:
-        raise DataError(f"{where}: field '{question}' should hold the question; it is {value!r}.")
+        raise DataError(f"{where}: field '{question}' should hold the question; it is {brief(value)}.")
     gold = None if answer is None else _gold(row[answer], where, answer)
     final = final_answer(gold) if gold else gold
-    identity = str(row[names["id"]]) if "id" in names else content_id(messages)
+    identity = _identity(row[names["id"]], where, names["id"]) if "id" in names else content_id(messages)
     used = (question, answer) if final == gold else (question,)
     metadata = {name: item for name, item in row.items() if name not in used}
     return Problem(identity, messages, final, domain, _domain_of(metadata, domain)[1], metadata)
@@ -261,30 +283,28 @@ def _restored(read: Problem, record: Any, gold: Any, where: str) -> Problem:
         gold = known["gold"] if gold == known["gold"] else read.gold
         metadata = known.get("metadata", {**read.metadata, **known.get("aside", {})})
         return replace(read, **names, gold=gold, metadata=metadata)
-    except (TypeError, ValueError, KeyError, AttributeError) as error:
+    except (TypeError, ValueError, KeyError, AttributeError, RecursionError) as error:
         raise DataError(f"{where}: field '{EXTRA_COLUMN}' is not what presat writes there.") from error
 
 
-def _messages(value: Any, where: str, field: str) -> tuple[Message, ...]:
-    turns: list[Message] = []
-    for turn in value if isinstance(value, list) else [value]:
-        role = turn.get("role") if isinstance(turn, Mapping) else None
-        content = turn.get("content") if isinstance(turn, Mapping) else None
-        if not isinstance(role, str) or not isinstance(content, str):
-            raise DataError(
-                f"{where}: field '{field}' should be a list of {{role, content}} turns; it holds {turn!r:.80}."
-            )
-        turns.append({"role": role, "content": content})
-    if not turns:
-        raise DataError(f"{where}: field '{field}' holds no turns.")
-    return tuple(turns)
+def _identity(value: Any, where: str, field: str) -> str:
+    """The id of a row as text, refused where it is none."""
+    if not isinstance(value, str | Number) or value != value or not str(value).strip():
+        raise DataError(f"{where}: field '{field}' should hold the problem's id; it is {brief(value, 80)}.")
+    return str(value)
 
 
 def _gold(value: Any, where: str, field: str) -> str | None:
     """The answer as `answer_text` has it, refused where it is none."""
     one = value[0] if isinstance(value, list) and len(value) == 1 else value
+    if isinstance(one, bool):  # a column that says whether a claim holds, or some other flag: only its author knows
+        raise DataError(
+            f"{where}: field '{field}' is {str(one).lower()}: write the answer as text, as it should be boxed."
+        )
     if one is not None and not isinstance(one, str | Number):
-        raise DataError(f"{where}: field '{field}' should hold an answer, as text or a number; it is {one!r:.80}.")
+        raise DataError(f"{where}: field '{field}' should hold an answer, as text or a number; it is {brief(one, 80)}.")
+    if isinstance(one, float) and math.isinf(one):
+        raise DataError(f"{where}: field '{field}' is infinite, which no answer is as a number: write it as text.")
     return answer_text(one)
 
 

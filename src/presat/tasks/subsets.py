@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from presat.errors import ConfigError, DataError, nearest
 from presat.tasks.rows import extra_info
+from presat.text import brief
 from presat.types import Problem
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ LOG = logging.getLogger("presat")
 
 COUNT_COLUMN = "solve"
 """Column the filter writes: {right, samples, model, extraction}."""
+MOST_SAMPLES = 1_000_000
+"""Most samples of a problem that a count is believed to be out of: there is a bin for each."""
 
 
 def usable(solve_counts_P: Sequence[int], samples: int = 16) -> list[int]:
@@ -111,8 +114,9 @@ def solve_counts_of(problems: Sequence[Problem], column: str, samples: int) -> t
     counts, totals = [], set()
     for problem in problems:
         value, total = _count_of(problem, column, samples)
-        if not 0 <= value <= total:
-            raise DataError(f"Problem {problem.id}: field '{column}' says {value} right of {total} samples.")
+        if not 0 <= value <= total <= MOST_SAMPLES:
+            said = f"{brief(value, 40)} right of {brief(total, 40)} samples"
+            raise DataError(f"Problem {problem.id}: field '{column}' says {said}, which cannot be.")
         counts.append(value)
         totals.add(total)
     if len(totals) > 1:
@@ -136,9 +140,11 @@ def _count_of(problem: Problem, column: str, samples: int) -> tuple[int, int]:
         value = value[key]
     count, total = _whole(value), _whole(out_of)
     if count is None:
-        raise DataError(f"Problem {problem.id}: field '{column}' should hold a solve count; it is {value!r}.")
+        raise DataError(f"Problem {problem.id}: field '{column}' should hold a solve count; it is {brief(value)}.")
     if total is None:
-        raise DataError(f"Problem {problem.id}: field '{column}' should say of how many `samples`; it says {out_of!r}.")
+        raise DataError(
+            f"Problem {problem.id}: field '{column}' should say of how many `samples`; it says {brief(out_of)}."
+        )
     return count, total
 
 

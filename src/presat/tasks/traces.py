@@ -12,16 +12,20 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from numbers import Number
 from typing import TYPE_CHECKING, Any
 
 from presat.errors import ConfigError, DataError, nearest
+from presat.tasks.cells import field_names
 from presat.tasks.files import read_rows
 from presat.tasks.prompts import styled
 from presat.tasks.rows import Row, answer_text, final_answer
 from presat.tasks.subsets import draw_places, sampled
+from presat.tasks.turns import read_turns, warn_of_left_out
+from presat.text import brief
 from presat.types import Message
 
 if TYPE_CHECKING:
@@ -38,7 +42,6 @@ COLUMNS: dict[str, tuple[str, ...]] = {
 _BEGIN = re.compile(r"\s*(?:<think>|<\|begin_of_thought\|>)")
 _END = re.compile(r"</think>|<\|end_of_thought\|>")
 _MARKERS = re.compile(r"</?think>|<\|(?:begin|end)_of_(?:thought|solution)\|>")
-_ROLES = {"human": "user", "user": "user", "gpt": "assistant", "assistant": "assistant", "system": "system"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,11 +106,13 @@ def _read_traces(
         places = draw_places(sum(1 for _ in _rows(data, only)), data.source, data.count or 0, data.seed)
         chosen = set(places)
         rows = (row for place, row in enumerate(rows) if place in chosen)
+    left_out: Counter[str] = Counter()
     for where, row in itertools.islice(rows, data.count):
-        trace = read_trace(row, data.columns, where, thinking, gold)
+        trace = read_trace(row, data.columns, where, thinking, gold, left_out)
         if data.prompt:
             trace = replace(trace, prompt=styled(trace.prompt, data.prompt, data.domain))
         yield where, trace
+    warn_of_left_out(data.source, left_out)
 
 
 def _rows(data: TaskConfig, only: Mapping[str, str]) -> Iterator[tuple[str, Row]]:
@@ -121,7 +126,12 @@ def _rows(data: TaskConfig, only: Mapping[str, str]) -> Iterator[tuple[str, Row]
 
 
 def read_trace(
-    row: Mapping[str, Any], columns: Mapping[str, str], where: str, thinking: bool = True, gold: bool = True
+    row: Mapping[str, Any],
+    columns: Mapping[str, str],
+    where: str,
+    thinking: bool = True,
+    gold: bool = True,
+    left_out: Counter[str] | None = None,
 ) -> Trace:
     """Read one row.
 
@@ -131,6 +141,7 @@ def read_trace(
         where: names the row in errors.
         thinking: whether columns must hold a trace (it may be empty).
         gold: whether to read the gold answer.
+        left_out: that of `read_turns`.
 
     Raises:
         ConfigError: `columns` names what there is not.
@@ -138,7 +149,7 @@ def read_trace(
     """
     names = _names(row, columns, where)
     if "messages" in names:
-        prompt, response = _from_chat(row[names["messages"]], f"{where}, field '{names['messages']}'")
+        prompt, response = _from_chat(row[names["messages"]], where, names["messages"], left_out)
         trace, solution = _split(response)
         # beside a chat, a column `solution` is the reference; other names are the response's, which would verify itself
         answer = names.get("answer") or columns.get("solution") or ("solution" if "solution" in row else None)
@@ -171,7 +182,7 @@ def _from_columns(
     missing += ["trace"] if thinking and "trace" not in names and not own else []
     if missing:
         raise DataError(
-            f"{where}: no {missing[0]} among the fields {', '.join(row)}; name it with `data.columns`: "
+            f"{where}: no {missing[0]} among the fields {field_names(row)}; name it with `data.columns`: "
             f"{{{missing[0]}: NAME}}."
         )
     if not question:
@@ -193,24 +204,18 @@ def _names(row: Mapping[str, Any], columns: Mapping[str, str], where: str) -> di
     return {role: name for role, name in {**found, **columns}.items() if name is not None}
 
 
-def _from_chat(turns: Any, where: str) -> tuple[tuple[Message, ...], str]:
+def _from_chat(turns: Any, where: str, field: str, left_out: Counter[str] | None) -> tuple[tuple[Message, ...], str]:
     """The prompt's turns and the response of a chat written as {role, content} or {from, value}."""
-    read: list[Message] = []
-    for turn in turns if isinstance(turns, Sequence) and not isinstance(turns, str) else [turns]:
-        role = turn.get("role", turn.get("from")) if isinstance(turn, Mapping) else None
-        content = turn.get("content", turn.get("value")) if isinstance(turn, Mapping) else None
-        if role not in _ROLES or not isinstance(content, str):
-            raise DataError(f"{where}: should be a list of chat turns; it holds {turn!r:.80}.")
-        read.append(Message(role=_ROLES[role], content=content))
-    if len(read) < 2 or read[-1]["role"] != "assistant":
-        raise DataError(f"{where}: the last turn should be the assistant's response, after at least one other.")
-    return tuple(read[:-1]), read[-1]["content"]
+    *prompt, response = read_turns(turns, where, field, left_out, sharegpt=True)
+    if not prompt or response["role"] != "assistant":
+        raise DataError(f"{where}: field '{field}': the last turn should be the assistant's response, after another.")
+    return tuple(prompt), response["content"]
 
 
 def _text(row: Mapping[str, Any], name: str | None, where: str) -> str:
     value = row[name] if name is not None else None
     if value is not None and not isinstance(value, str):
-        raise DataError(f"{where}: field '{name}' should be text; it is {value!r:.60}.")
+        raise DataError(f"{where}: field '{name}' should be text; it is {brief(value, 60)}.")
     return (value or "").strip()
 
 
@@ -218,7 +223,7 @@ def _gold(row: Mapping[str, Any], name: str | None, where: str) -> str | None:
     value = row[name] if name is not None else None
     if value is None:
         return None
-    if not isinstance(value, str | Number):
-        raise DataError(f"{where}: field '{name}' should hold the answer; it is {value!r:.60}.")
+    if isinstance(value, bool) or not isinstance(value, str | Number):
+        raise DataError(f"{where}: field '{name}' should hold the answer; it is {brief(value, 60)}.")
     text = answer_text(value.strip() if isinstance(value, str) else value)
     return final_answer(text) if text else None

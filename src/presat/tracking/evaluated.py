@@ -11,16 +11,31 @@ import itertools
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
-from presat.files import read_json, write_atomically
+from pydantic import StringConstraints
+
+from presat.files import read_json, read_lines, write_atomically
 from presat.tracking.identity import NAME, differences, refuse_other
 
 if TYPE_CHECKING:
     from presat.tracking.run import Run
 
 EVALUATED = "evaluated.json"
+METRICS = "metrics.jsonl"
 EVAL_PREFIX = "eval/"
+_Step = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,15}$")]
+_Evaluations = dict[str, dict[_Step, dict[str, Any]]]
+"""By set and step: what decided the results."""
+
+
+def read_recorded(run: Path) -> _Evaluations:
+    """Return what is recorded in a run directory, by set and step.
+
+    Raises:
+        RunError: it cannot be read, or is no such record.
+    """
+    return read_json(run / EVALUATED, _Evaluations)
 
 
 class Comparable(NamedTuple):
@@ -50,7 +65,7 @@ def comparable_scores(run: Run, metric: str | None, now: Mapping[str, Any], unti
         RunError: the record cannot be read.
     """
     label = (metric or "").removeprefix(EVAL_PREFIX).rpartition("/")[0]
-    noted = read_json(run.path / EVALUATED).get(label, {})
+    noted = read_recorded(run.path).get(label, {})
     values = run.values.get(metric or "", {})
     evaluated = {step for name, series in run.values.items() if name.startswith(EVAL_PREFIX) for step in series}
     scores, otherwise, how = [], None, ""
@@ -70,13 +85,34 @@ def scores_like_the_last(run: Run) -> Comparable | None:
         RunError: the record cannot be read.
     """
     found = run.held_out()
-    own = read_json(run.path / EVALUATED).get(found[0], {}) if found and run.path.is_dir() else {}
+    own = read_recorded(run.path).get(found[0], {}) if found and run.path.is_dir() else {}
     steps = [step for step in map(int, own) if any(step in series for series in run.values.values())]
     if found is None or not steps:
         return None
     last = own[str(max(steps))]
     now = {key: value for key, value in last.items() if key != "model"}
-    return comparable_scores(run, f"{EVAL_PREFIX}{found[0]}/avg@{last['samples']}", now, max(steps))
+    return comparable_scores(run, f"{EVAL_PREFIX}{found[0]}/avg@{last.get('samples')}", now, max(steps))
+
+
+def known_results(run: Path, step: int, label: str, identity: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the line that an evaluation has left in the log; None where this very one is not there whole.
+
+    Args:
+        run: the run directory, which may not be there yet.
+        step: where it would be logged.
+        label: the set.
+        identity: what decides the results; a record that says less of it is not taken for the same.
+
+    Raises:
+        RunError: the record or the log cannot be read.
+    """
+    before = read_recorded(run).get(label, {}).get(str(step))
+    if before is None or not identity.keys() <= before.keys() or differences(before, identity):
+        return None
+    rows = read_lines(run / METRICS)[0] if (run / METRICS).is_file() else []
+    of_set = f"{EVAL_PREFIX}{label}"
+    found = [row for row in rows if row.get("step") == step and any(n.rpartition("/")[0] == of_set for n in row)]
+    return found[-1] if found else None
 
 
 def forget_after(run: Path, step: int) -> None:
@@ -85,7 +121,7 @@ def forget_after(run: Path, step: int) -> None:
     Raises:
         RunError: the record cannot be read or written.
     """
-    known = read_json(run / EVALUATED)
+    known = read_recorded(run)
     kept = {label: {at: item for at, item in own.items() if int(at) <= step} for label, own in known.items()}
     if kept != known:
         write_atomically(run / EVALUATED, json.dumps(kept, indent=2))
@@ -94,7 +130,7 @@ def forget_after(run: Path, step: int) -> None:
 def changes(run: Path) -> list[str]:
     """Say of each set where the way it was evaluated changed between two steps; the model is another at each."""
     said = []
-    for label, own in read_json(run / EVALUATED).items():
+    for label, own in read_recorded(run).items():
         steps = sorted(own, key=int)
         for earlier, later in itertools.pairwise(steps):
             before = {key: value for key, value in own[earlier].items() if key != "model"}
@@ -119,7 +155,7 @@ def refuse_another(run: Path, step: int, label: str, model: str, identity: Mappi
     Raises:
         RunError: what differs, and what to do; or the record cannot be read.
     """
-    before = read_json(run / EVALUATED).get(label, {}).get(str(step))
+    before = read_recorded(run).get(label, {}).get(str(step))
     if before is None:
         return
     refuse_other(
@@ -153,6 +189,6 @@ def note_trained(run: Path, step: int, label: str, identity: Mapping[str, Any]) 
     Raises:
         RunError: the record cannot be written.
     """
-    known = read_json(run / EVALUATED)
+    known = read_recorded(run)
     known.setdefault(label, {})[str(step)] = dict(identity)
     write_atomically(run / EVALUATED, json.dumps(known, indent=2))

@@ -16,14 +16,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
-import yaml
-
 from presat.errors import RunError
-from presat.files import json_lines
+from presat.files import Faults, json_lines
 from presat.tracking.open import open_run
-from presat.tracking.readers.rows import Values, collect_rows
+from presat.tracking.readers.rows import LARGEST, Rows
 from presat.tracking.run import Run
-from presat.tracking.state import STATUS, run_state
+from presat.tracking.settings import saved_settings
+from presat.tracking.state import ENDED, STATUS, run_state
 from presat.tracking.writer import CONFIG, METRICS
 
 PACE = 10.0
@@ -66,26 +65,25 @@ class OurRun:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._values: Values = {}
-        self._notes: list[str] = []
+        self._rows, self._faults = Rows(METRICS), Faults()
         self._config: dict[str, Any] = {}
         self._config_time = -1
         self._times: deque[tuple[int, float]] = deque(maxlen=RECENT)
         self._offset, self._lines, self._inode = 0, 0, -1
 
     def refresh(self) -> Run:
-        """Read the lines that were added, and the status."""
-        self._read_lines()
+        """Read the status, and the lines that were added."""
+        state = run_state(self.path)  # first: of a run that has ended every line is there
+        self._read_lines(state.status in ENDED)
         self._read_config()
-        state = run_state(self.path)
         return Run(
             self.path,
             "presat",
-            self._values,
+            self._rows.values,
             self._config,
             status=state.status,
             status_reason=state.reason,
-            notes=self._notes,
+            notes=[*self._faults.notes(METRICS), *self._rows.notes()],
         )
 
     @property
@@ -93,12 +91,12 @@ class OurRun:
         """Mean over the last steps, by the times in the log."""
         return _pace(self._times)
 
-    def _read_lines(self) -> None:
+    def _read_lines(self, ended: bool) -> None:
         file = self.path / METRICS
         try:
             facts = file.stat()
             if facts.st_ino != self._inode or facts.st_size < self._offset:
-                self._values, self._notes = {}, []
+                self._rows, self._faults = Rows(METRICS), Faults()
                 self._offset, self._lines, self._inode = 0, 0, facts.st_ino
                 self._times.clear()
             with file.open("rb") as stream:
@@ -108,27 +106,30 @@ class OurRun:
             return
         except OSError as error:
             raise RunError(f"Cannot read {file}: {error.strerror}.") from error
-        whole = raw[: raw.rfind(b"\n") + 1]  # a line that is still being written waits for the next look
-        lines = list(json_lines(io.BytesIO(whole), first=self._lines + 1))
+        self._faults.torn = False
+        whole = raw if ended else raw[: raw.rfind(b"\n") + 1]  # a line that is being written waits for the next look
+        for line in json_lines(io.BytesIO(whole), first=self._lines + 1):
+            if line.torn:
+                whole = whole[: whole.rfind(b"\n") + 1]
+            if line.row is None:
+                self._faults.add(line)
+            else:
+                self._rows.add(line.row, line.number)
+                self._note_time(line.row)
         self._offset += len(whole)
         self._lines += whole.count(b"\n")
-        rows = [line.row for line in lines if line.row is not None]
-        values, notes = collect_rows(rows, METRICS)
-        notes += [line.note(METRICS) for line in lines if line.row is None]
-        for name, series in values.items():
-            self._values.setdefault(name, {}).update(series)
-        self._notes += [note for note in notes if note not in self._notes]
-        for row in rows:
-            if isinstance(row.get("time"), int | float) and isinstance(row.get("step"), int):
-                self._times.append((row["step"], float(row["time"])))
+
+    def _note_time(self, row: dict[str, Any]) -> None:
+        step, at = row.get("step"), row.get("time")
+        if isinstance(step, int) and isinstance(at, int | float) and abs(at) < LARGEST:
+            self._times.append((step, float(at)))
 
     def _read_config(self) -> None:
         file = self.path / CONFIG
-        with contextlib.suppress(OSError, yaml.YAMLError):  # the configuration only adds detail to the view
+        with contextlib.suppress(OSError, RunError):  # the configuration only adds detail to the view
             changed = file.stat().st_mtime_ns
             if changed != self._config_time:
-                data = yaml.safe_load(file.read_text(encoding="utf-8"))
-                self._config = data if isinstance(data, dict) else {}
+                self._config = saved_settings(file)
                 self._config_time = changed
 
 
@@ -150,7 +151,7 @@ class OtherRun:
 
     def _open(self) -> None:
         began = time.monotonic()
-        self._run = open_run(self.path)
+        self._run = open_run(self.path, growing=True)
         ended = time.monotonic()
         self._next = ended + PACE * (ended - began)
         steps = self._run.values.get("reward", {})

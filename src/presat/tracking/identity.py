@@ -71,7 +71,10 @@ def draw_identity(
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """Return in words what of two identities differs (`seed 0, now 1`), as far as both say it."""
     found = []
+    other_set = "set" in before and "set" in now and before["set"] != now["set"]
     for key in (key for key in now if key in before and key != NAME):
+        if key == "problems" and other_set:
+            continue  # those of the set whose prompts fit
         if key + _HASH in before and key + _HASH in now:
             continue  # a name, and what it names is known
         old, new = _value(key, before), _value(key, now)

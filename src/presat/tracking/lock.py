@@ -67,7 +67,10 @@ def is_locked(folder: Path) -> bool | None:
 
 
 def _holder(folder: Path) -> str:
-    holder = read_json(folder / HOLDER_NAME)
+    try:
+        holder = read_json(folder / HOLDER_NAME)
+    except RunError:  # whoever holds it, the folder is held
+        holder = {}
     if not holder:
         return "another process"
     return f"process {holder.get('pid')} on {holder.get('host')} (since {holder.get('since')})"

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import math
 from pathlib import Path
 
 from presat.errors import RunError
-from presat.files import read_lines
+from presat.files import Faults, log_lines
+from presat.text import printable
 from presat.tracking.readers import dumps, table, trl, verl
 from presat.tracking.readers.ours import read_presat
 from presat.tracking.run import Run
@@ -24,12 +26,13 @@ _FILES = (
 )
 
 
-def open_run(path: Path | str) -> Run:
+def open_run(path: Path | str, growing: bool = False) -> Run:
     """Open a saved run, whoever wrote it.
 
     Args:
         path: a run directory of ours; a TRL output folder or its `trainer_state.json`; a verl console log, file log or
             folder of dumped responses, or a folder with these in it; a CSV with a `step` and a `reward` column.
+        growing: it may be written to right now: a last line without its end is left to the next look, silently.
 
     Raises:
         RunError: nothing is there, or nothing that presat reads; the message lists what was looked for.
@@ -44,7 +47,9 @@ def open_run(path: Path | str) -> Run:
             raise RunError(f"There is no run at {path}. Check the path.")
         looked_for = _FOLDERS if path.is_dir() else _FILES
         raise RunError(f"{path} holds no run that presat reads. Looked for: {looked_for}.")
-    run.notes.extend(_reward_notes(run))
+    if not growing:
+        run.notes.extend(run.torn)
+    run.notes = [printable(note) for note in (*run.notes, *_reward_notes(run))]
     return run
 
 
@@ -94,6 +99,7 @@ def _open_verl_folder(path: Path) -> Run | None:
         values.update(part.values)
         frames.update(part.rollout_frames)
         merged.notes.extend(part.notes)
+        merged.torn.extend(part.torn)
     merged.values, merged.rollout_frames = values, frames
     return merged
 
@@ -104,9 +110,8 @@ def _json_kind(path: Path) -> str:
         return ""
     if not path.stat().st_size:
         return "flat" if path.name == METRICS else ""
-    rows, _ = read_lines(path)
-    first = rows[0] if rows else {}
-    if isinstance(first.get("data"), dict):
+    first = next((line.row for line in log_lines(path, Faults()) if line.row), {})
+    if "data" in first and not isinstance(first["data"], int | float):
         return "verl"
     if all(name in first for name in dumps.NEEDED):
         return "dump"
@@ -115,12 +120,14 @@ def _json_kind(path: Path) -> str:
 
 def _reward_notes(run: Run) -> list[str]:
     """Say which steps have no reward, and where every k-th step was logged."""
-    steps = [step for step in sorted(run.values.get("reward", {})) if step >= 1]
-    if not steps or len(steps) == steps[-1]:
+    logged = {step: value for step, value in run.values.get("reward", {}).items() if step >= 1}
+    last = max(logged, default=0)
+    steps = sorted(step for step, value in logged.items() if not math.isnan(value))
+    if not logged or len(steps) == last:
         return []
     gaps = {later - earlier for earlier, later in itertools.pairwise(steps)}
-    if len(gaps) == 1:
+    if len(gaps) == 1 and len(steps) == len(logged):
         return [
             f"The reward was logged every {gaps.pop()} steps from step {steps[0]} on; t_sat can only be one of these."
         ]
-    return [f"{steps[-1] - len(steps)} of {steps[-1]} steps have no logged reward; they count as missing, not as zero."]
+    return [f"{last - len(steps)} of {last} steps have no logged reward; they count as missing, not as zero."]

@@ -7,9 +7,11 @@ import time
 from collections.abc import Mapping
 from typing import Self
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as RichProgress
+
+from presat.console import make_console
+from presat.text import printable
 
 LOG_EVERY_S = 60.0
 """Seconds between two plain lines."""
@@ -19,18 +21,18 @@ class Progress:
     """Steps done, time left, and the newest numbers; silent when `quiet`."""
 
     def __init__(self, title: str, quiet: bool = False) -> None:
-        console = Console(stderr=True)
+        console = make_console(stderr=True)
         self._title, self._total = title, 0
         self._plain = not quiet and not console.is_terminal
         self._began = self._said = time.monotonic()
         self._first = 0
         self._bar = RichProgress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[numbers]}"),
+            TextColumn("{task.fields[numbers]}", markup=False),
             console=console,
             disable=quiet or self._plain,
             transient=True,
@@ -69,7 +71,8 @@ class Progress:
         done = step - self._first
         left = (self._said - self._began) / done * (self._total - step) if done > 0 else 0.0
         ending = f", about {left / 60:.0f} min left" if done > 0 else ""
-        print(f"{self._title}: {step} of {self._total}{ending}  {numbers}".rstrip(), file=sys.stderr, flush=True)
+        line = f"{self._title}: {step} of {self._total}{ending}  {numbers}".rstrip()
+        print(printable(line), file=sys.stderr, flush=True)
 
     def __enter__(self) -> Self:
         return self

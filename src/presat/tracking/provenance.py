@@ -13,9 +13,13 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel, ConfigDict
+
+from presat.files import read_json
 from presat.models.adapters import adapter_hash, is_adapter
 from presat.models.hashes import RESUME_STATE, hash_path, hub_revision
 from presat.models.loading import stands_on
+from presat.text import masked_words
 from presat.types import Problem
 
 PACKAGES = (
@@ -23,8 +27,19 @@ PACKAGES = (
     "polars", "math-verify", "reasoning-gym", "vllm",
 )  # fmt: skip
 
+PROVENANCE = "provenance.json"
 DECIDES = "verify.extraction"
 """The setting that says how answers are read."""
+
+
+def read_provenance(run: Path) -> dict[str, Any]:
+    """Return what `provenance.json` of a run directory says; empty where there is none.
+
+    Raises:
+        RunError: it is damaged: what presat reads of it is there in another shape.
+    """
+    read_json(run / PROVENANCE, _ProvenanceFile)
+    return read_json(run / PROVENANCE)  # as it is written, to be written so again
 
 
 def collect(config: Mapping[str, Any], command: str) -> dict[str, Any]:
@@ -38,7 +53,7 @@ def collect(config: Mapping[str, Any], command: str) -> dict[str, Any]:
     extractions = dict(_find(config, "extraction"))
     return {
         "command": command,
-        "command_line": list(sys.argv),
+        "command_line": masked_words(sys.argv),
         "versions": versions(),
         "git": git_state(Path(__file__).parent),
         "machine": machine(),
@@ -130,3 +145,36 @@ def _git(folder: Path, *arguments: str) -> str | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout.strip()
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="allow")
+
+
+class _Git(_Part):
+    commit: str | None = None
+
+
+class _Machine(_Part):
+    gpus: list[str] | None = None
+
+
+class _Model(_Part):
+    note: str | None = None
+
+
+class _ProvenanceFile(_Part):
+    """What is read of `provenance.json`; the rest is kept as it is."""
+
+    command: str = ""
+    command_line: list[Any] | None = None
+    started: str | None = None
+    versions: dict[str, Any] | None = None
+    git: _Git | None = None
+    machine: _Machine | None = None
+    seeds: dict[str, Any] | None = None
+    extraction: str | None = None
+    other_extractions: dict[str, Any] | None = None
+    model: _Model | None = None
+    notes: list[str] | None = None
+    resumed: list[Any] = []

@@ -10,15 +10,16 @@ Files are scanned, not read: a reader gets the columns it asks for, and those th
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote
 
 from presat.errors import RunError
-from presat.files import atomically
+from presat.files import atomically, parse_json
+from presat.text import brief
 from presat.types import Completion, Message, Problem, RolloutGroup, Score
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ ROW_GROUP = 1024
 """Rows that are stored, and read, together: few enough that a reader holds little of the texts at a time."""
 DRAWN = "presat"
 """Key of the file's metadata that says, as JSON, how its responses were drawn."""
+LONGEST_NAME = 128
+"""Most bytes of a set's name in the names of its files; a file system takes 255 in all, a draft's ending among them."""
 GROUP = ("step", "set", "problem_id", "seed")
 """Columns that are the same for the responses of one group, and for no others; a step may hold a problem twice."""
 _FILE = re.compile(r"(?:(?P<set>.*)-)?step_(?P<step>\d+)\.parquet", re.DOTALL)
@@ -73,11 +76,11 @@ def make_frame(columns: Mapping[str, Sequence[Any]]) -> pl.DataFrame:
 def rollout_files(run: Path, split: str, set_name: str | None = None) -> list[tuple[int, Path]]:
     """Step and path of every file of saved responses of a split, in step order; of those that may hold a set's."""
     found = ((_FILE.fullmatch(file.name), file) for file in (run / "rollouts" / split).glob("*.parquet"))
-    names = None if set_name is None else {set_name, _old_name(set_name)}
+    names = None if set_name is None else {_file_name(set_name), _old_name(set_name)}
     return sorted(
         (int(match["step"]), file)
         for match, file in found
-        if match and (names is None or unquote(match["set"] or "") in names)
+        if match and (names is None or (match["set"] or "") in names)
     )
 
 
@@ -95,7 +98,7 @@ class RolloutStore:
 
     def path(self, split: str, step: int, set_name: str = "") -> Path:
         """Where the responses of one step are kept; no two sets share a file."""
-        return self._path(split, step, _SPECIAL.sub(lambda match: _percent(match[0]), set_name))
+        return self._path(split, step, _file_name(set_name))
 
     def write(
         self,
@@ -152,7 +155,9 @@ class RolloutStore:
     def _forget_old_name(self, split: str, step: int, set_name: str) -> None:
         """Delete the evaluation that was just written anew where an old run keeps it, in a file named otherwise."""
         old = self._path(split, step, _old_name(set_name))
-        if old != self.path(split, step, set_name) and old.is_file() and read_file(old, ["set"], set_name).height:
+        if old == self.path(split, step, set_name) or old not in old.parent.iterdir():  # it may be too long to ask for
+            return
+        if read_file(old, ["set"], set_name).height:
             old.unlink()
 
 
@@ -181,11 +186,27 @@ def scan_file(file: Path) -> pl.LazyFrame:
     import polars as pl
 
     try:  # a path is a name and no pattern: `[`, `*`, `~` and `a=1` stand for themselves
+        if file.is_dir():
+            raise IsADirectoryError(f"{file.name} is a folder")
         frame = pl.scan_parquet(file.absolute(), glob=False, hive_partitioning=False)
-        frame.collect_schema()
+        found = frame.collect_schema()
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         raise _unreadable(file, error) from error
+    for name, kind in (schema() | {"valid_trace": pl.Boolean()}).items():
+        if name in found and not _serves(found[name], kind):
+            raise _unreadable(file, f"its column `{name}` should hold {kind}, not {found[name]}")
     return frame
+
+
+def _serves(found: pl.DataType, kind: pl.DataType) -> bool:
+    """Whether a column of a file can be read as one of the schema: all null, of its kind, or of a like number."""
+    import polars as pl
+
+    if found == kind or found == pl.Null():
+        return True
+    if isinstance(kind, pl.List):
+        return isinstance(found, pl.List) and (kind.inner == found.inner or found.inner in (pl.Int64(), pl.Null()))
+    return kind.is_numeric() and found.is_numeric()
 
 
 def choose(
@@ -223,9 +244,12 @@ def drawn_with(file: Path) -> dict[str, Any]:
 
     try:
         with file.open("rb") as opened:
-            return json.loads(pl.read_parquet_metadata(opened).get(DRAWN, "{}"))
+            facts = parse_json(pl.read_parquet_metadata(opened).get(DRAWN, "{}"))
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError) as error:
         raise _unreadable(file, error) from error
+    if not isinstance(facts, dict):
+        raise _unreadable(file, f"how they were drawn is to be a JSON object, not {brief(facts)}")
+    return facts
 
 
 def saved_problem(row: Mapping[str, Any]) -> Problem:
@@ -242,11 +266,16 @@ def saved_problem(row: Mapping[str, Any]) -> Problem:
     lacking = [name for name in ("messages", "verifier") if row.get(name) is None]
     if lacking:
         raise RunError(
-            f"The saved responses to problem {row.get('problem_id')} do not say its {' and '.join(lacking)}, so the "
-            "problem cannot be made from them. Load the problem from its source."
+            f"The saved responses to problem {brief(row.get('problem_id'))} do not say its {' and '.join(lacking)}, so "
+            "the problem cannot be made from them. Load the problem from its source."
         )
     messages = tuple(Message(role=turn["role"], content=turn["content"]) for turn in row["messages"])
-    metadata = json.loads(row.get("metadata") or "{}")
+    try:
+        metadata = parse_json(row.get("metadata") or "{}")
+    except ValueError as error:
+        raise RunError(
+            f"The metadata saved with the responses to problem {brief(row.get('problem_id'))} are no JSON ({error})."
+        ) from error
     return Problem(row["problem_id"], messages, row["gold"], row.get("domain") or "", row["verifier"], metadata)
 
 
@@ -311,8 +340,13 @@ def _storable(metadata: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
         yield name, value
 
 
-def _percent(text: str) -> str:
-    return "".join(f"%{byte:02X}" for byte in text.encode())
+def _file_name(set_name: str) -> str:
+    """What the files of a set begin with, no two sets alike: a long name is cut, and its hash says whose it is."""
+    name = _SPECIAL.sub(lambda match: "".join(f"%{byte:02X}" for byte in match[0].encode()), set_name)
+    raw = name.encode()
+    if len(raw) <= LONGEST_NAME:
+        return name
+    return f"{raw[:LONGEST_NAME].decode(errors='ignore')}%{hashlib.sha256(raw).hexdigest()[:16]}"
 
 
 def _old_name(set_name: str) -> str:
@@ -320,5 +354,6 @@ def _old_name(set_name: str) -> str:
     return re.sub(r"[^\w.@+-]+", "_", set_name)
 
 
-def _unreadable(file: Path, error: BaseException) -> RunError:
-    return RunError(f"The saved responses in {file} cannot be read ({error}). Delete the file to do without.")
+def _unreadable(file: Path, error: BaseException | str) -> RunError:
+    reason = brief(str(error)).strip("'\"")
+    return RunError(f"The saved responses in {file} cannot be read ({reason}). Delete the file to do without.")

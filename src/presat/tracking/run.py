@@ -41,6 +41,9 @@ class Run:
         status: one of `presat.tracking.state.Status`, or `unknown`.
         status_reason: why it ended, where recorded.
         notes: things worth saying about the reading, one sentence each.
+        rollout_frames: saved responses by split, where they are not in files of ours.
+        torn: what is to be said of a last line without its end. Whoever reads a log that is being written waits for
+            the end; else it is among the notes.
     """
 
     path: Path
@@ -52,6 +55,8 @@ class Run:
     status_reason: str = ""
     notes: list[str] = field(default_factory=list)
     rollout_frames: Mapping[str, pl.DataFrame] = field(default_factory=dict)
+    torn: list[str] = field(default_factory=list)
+    _sets: tuple[int, dict[str, list[str]]] = field(default=(0, {}), init=False, repr=False, compare=False)
 
     @property
     def name(self) -> str:
@@ -86,11 +91,14 @@ class Run:
 
     def eval_metrics(self) -> dict[str, list[str]]:
         """Metrics of every evaluation set: `eval/SET/METRIC`; a set's name may hold slashes, a metric's may not."""
-        found: dict[str, list[str]] = {}
-        for name in self.names():
-            if name.startswith(EVAL_PREFIX) and name.count("/") >= 2:
-                set_name, metric = name.removeprefix(EVAL_PREFIX).rsplit("/", 1)
-                found.setdefault(set_name, []).append(metric)
+        metrics, found = self._sets
+        if metrics != len(self.values):  # of thousands of sets each asks for its own; a followed run gains metrics
+            found = {}
+            for name in self.names():
+                if name.startswith(EVAL_PREFIX) and name.count("/") >= 2:
+                    set_name, metric = name.removeprefix(EVAL_PREFIX).rsplit("/", 1)
+                    found.setdefault(set_name, []).append(metric)
+            self._sets = len(self.values), found
         return found
 
     def eval_sets(self) -> list[str]:

@@ -12,7 +12,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
+from pydantic import BaseModel, ConfigDict
+
 from presat.files import read_json
+from presat.text import printable
 from presat.tracking.lock import is_locked
 
 STATUS = "status.json"
@@ -47,12 +50,12 @@ def run_state(run: Path, held: bool = False) -> RunState:
     Raises:
         RunError: `status.json` is damaged.
     """
-    data, before = read_json(run / STATUS), None
-    while data.get("status") == "running" and (held or is_locked(run) is False):
+    data, before = read_json(run / STATUS, _StatusFile), None
+    while data.status == "running" and (held or is_locked(run) is False):
         if held or data == before:  # else it may have ended, or be gone on with, between the two looks
             return RunState("interrupted", "the process that ran it is gone")
-        data, before = read_json(run / STATUS), data
-    return RunState(data.get("status", UNKNOWN), data.get("reason", ""))
+        data, before = read_json(run / STATUS, _StatusFile), data
+    return RunState(printable(data.status), printable(data.reason))
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,5 +83,21 @@ def stop_of(run: Path) -> Stop | None:
     Raises:
         RunError: `status.json` is damaged.
     """
-    data = read_json(run / STATUS).get("stop")
-    return Stop(data["step"], data["reason"], data["settings"]) if data else None
+    found = read_json(run / STATUS, _StatusFile).stop
+    return None if found is None else Stop(found.step, found.reason, found.settings)
+
+
+class _StopPart(BaseModel):
+    step: int
+    reason: str
+    settings: dict[str, Any]
+
+
+class _StatusFile(BaseModel):
+    """What is read of `status.json`; two are equal where all else is equal too."""
+
+    model_config = ConfigDict(extra="allow")
+
+    status: str = UNKNOWN
+    reason: str = ""
+    stop: _StopPart | None = None

@@ -11,30 +11,35 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import math
 import os
-import shutil
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self, SupportsFloat
 
-import yaml
-
-from presat.errors import RunError
-from presat.files import mend_last_line, read_json, read_lines, remove_leftovers, write_atomically
-from presat.tracking.evaluated import EVALUATED, forget_after
+from presat.config.yamls import dump_yaml
+from presat.errors import RunError, UnfinishedError
+from presat.files import keep_lines, mend_last_line, remove, remove_leftovers, write_atomically
+from presat.processes import at_the_last, held_back, how_it_ended
+from presat.text import masked
+from presat.tracking.evaluated import EVALUATED, METRICS, forget_after
 from presat.tracking.lock import RunLock
-from presat.tracking.provenance import collect
+from presat.tracking.provenance import PROVENANCE, collect, read_provenance
 from presat.tracking.responses import rollout_files
+from presat.tracking.settings import Changes, changes, saved_settings, worth_saying
 from presat.tracking.state import STATUS, Status, Stop, run_state, stop_of
 
-CONFIG, PROVENANCE, METRICS = "config.yaml", "provenance.json", "metrics.jsonl"
+CONFIG = "config.yaml"
 OURS = (
-    CONFIG, PROVENANCE, METRICS, STATUS, EVALUATED, "rollouts", "checkpoints", "sft_examples", "logs", "report.html",
+    CONFIG, PROVENANCE, METRICS, STATUS, EVALUATED, "rollouts", "checkpoints", "sft_examples", "report.html",
 )  # fmt: skip
 SYNC_S = 1.0
+LOG = logging.getLogger("presat")
+TORN = "The last line of %s was torn (the run was killed while writing it) and is cut off."
+UNREAD = "%d lines of %s cannot be read. They stay as they are; whatever they logged is not known."
 
 
 class Dumpable(Protocol):
@@ -55,9 +60,13 @@ class RunWriter:
         resume: go on with the run that is there. Its log is mended; call `truncate_after` with the checkpoint's step.
         overwrite: delete the run that is there (its own files only) and start afresh.
 
+    Attributes:
+        path: the run directory.
+        changed: settings of a resumed run that are others than they were.
+
     Raises:
         RunError: the directory is busy, cannot be written, holds a run and neither `resume` nor `overwrite` is set, or
-            holds a run of another command.
+            holds a run of another command, or a `config.yaml` that is no run's.
     """
 
     def __init__(
@@ -78,9 +87,11 @@ class RunWriter:
             raise RunError(
                 f"Cannot make the run directory {self.path}: {error.strerror}. Choose one you may write to."
             ) from error
+        self.changed: Changes = {}
+        defaults = {} if isinstance(config, Mapping) else type(config)().model_dump(mode="json")
         self._lock = RunLock(self.path)
         try:
-            self._prepare(settings, command, resume, overwrite)
+            self._prepare(settings, defaults, command, resume, overwrite)
             self._file = (self.path / METRICS).open("ab")
         except OSError as error:
             self._lock.release()
@@ -91,8 +102,15 @@ class RunWriter:
         self._synced = time.monotonic()
         self._closed = False
 
-    def _prepare(self, settings: dict[str, Any], command: str, resume: bool, overwrite: bool) -> None:
-        earlier = read_json(self.path / PROVENANCE)
+    def _prepare(
+        self, settings: dict[str, Any], defaults: dict[str, Any], command: str, resume: bool, overwrite: bool
+    ) -> None:
+        earlier = read_provenance(self.path)
+        if not earlier and not _holds_run(self.path) and (self.path / CONFIG).exists():
+            raise RunError(
+                f"{self.path} has a {CONFIG} that belongs to no run ({PROVENANCE} is not beside it), and a run would "
+                "write its own there. Choose another run directory, or move the file."
+            )
         if _holds_run(self.path) and not resume:
             if not overwrite:
                 raise RunError(
@@ -101,7 +119,7 @@ class RunWriter:
                 )
             earlier = {}
             for name in OURS:
-                _remove(self.path / name)
+                remove(self.path / name)
         elif not resume:
             earlier = {}
         elif earlier.get("command", command) != command:
@@ -111,25 +129,29 @@ class RunWriter:
             )
         for folder in (self.path, *self.path.glob("rollouts/*")):
             remove_leftovers(folder)
-        mend_last_line(self.path / METRICS)
+        if mend_last_line(self.path / METRICS):
+            LOG.warning(TORN, self.path / METRICS)
         provenance = {"started": _now(), **collect(settings, command)}
-        self._before = (_read_yaml(self.path / CONFIG), earlier) if earlier else None
-        if earlier:
-            changed = _changes(_read_yaml(self.path / CONFIG), settings)
-            again = {**provenance, "changed_settings": changed}
-            provenance = {**earlier, "resumed": [*earlier.get("resumed", []), again]}
+        self._before = (saved_settings(self.path / CONFIG), earlier) if earlier else None
+        self._again: dict[str, Any] = {}
+        if self._before:
+            self.changed = worth_saying(changes(self._before[0], settings), defaults)
+            self._again = {**provenance, "changed_settings": self.changed}
+            before = earlier.get("resumed")
+            provenance = {**earlier, "resumed": [*(before if isinstance(before, list) else []), self._again]}
         self._provenance = provenance
         self._started = provenance["started"]
         self._stop = stop_of(self.path) if earlier else None
-        write_atomically(self.path / CONFIG, yaml.safe_dump(settings, sort_keys=False, allow_unicode=True))
-        self._write_provenance()
+        self._write_provenance()  # before the configuration, which is nobody's without
+        write_atomically(self.path / CONFIG, dump_yaml(settings))
         self._write_status("running", "")
 
     def append(self, step: int, metrics: Mapping[str, SupportsFloat | None]) -> None:
         """Add one line to metrics.jsonl. A value that is None or not finite is written as null and read as NaN.
 
         Raises:
-            RunError: the line cannot be written (a full disk, for instance), or the writer is closed.
+            UnfinishedError: the line cannot be written (a full disk, for instance).
+            RunError: the writer is closed.
         """
         if self._closed:
             raise RunError(f"The run in {self.path} is closed; nothing more can be logged to it.")
@@ -142,9 +164,7 @@ class RunWriter:
                 os.fsync(self._file.fileno())
                 self._synced = time.monotonic()
         except OSError as error:
-            raise RunError(
-                f"Cannot write {self.path / METRICS}: {error.strerror}. Free some space and resume."
-            ) from error
+            raise UnfinishedError(f"Cannot write {self.path / METRICS}: {error.strerror}. Free some space.") from error
 
     def note_provenance(self, **facts: Any) -> None:
         """Add JSON-able facts to provenance.json, for instance `data={...: hash_problems(...)}`."""
@@ -155,19 +175,29 @@ class RunWriter:
         """Forget everything logged after `step`: metric lines and saved responses, of training and of evaluations.
 
         A resumed run calls this with the step of the checkpoint it starts from, so that nothing is logged twice. A
-        decision to stop at a later step is forgotten with it: the run comes to it once more.
+        decision to stop at a later step is forgotten with it: the run comes to it once more. Lines that cannot be read
+        stay where they stand before others that stay, and are said.
+
+        Raises:
+            RunError: the log or a file of responses cannot be changed.
         """
         if self._stop is not None and self._stop.step > step:
             self.note_stop(None)
+        if self._again:
+            self._again["from_step"] = max(step, 0)
+            self._write_provenance()
         self._file.close()
-        rows, _ = read_lines(self.path / METRICS)
-        kept = [json.dumps(row) for row in rows if row.get("step", 0) <= step]
-        write_atomically(self.path / METRICS, "".join(line + "\n" for line in kept))
-        self._file = (self.path / METRICS).open("ab")
-        for split in ("train", "eval"):
-            for saved_at, file in rollout_files(self.path, split):
-                if saved_at > step:
-                    file.unlink()
+        try:
+            unread = keep_lines(self.path / METRICS, lambda row: not _later(row, step))
+            self._file = (self.path / METRICS).open("ab")
+            for split in ("train", "eval"):
+                for saved_at, file in rollout_files(self.path, split):
+                    if saved_at > step:
+                        file.unlink()
+        except OSError as error:
+            raise RunError(f"Cannot cut the log of {self.path} at step {step}: {error}. Check your rights.") from error
+        if unread:
+            LOG.warning(UNREAD, unread, self.path / METRICS)
         forget_after(self.path, step)
 
     def note_stop(self, stop: Stop | None) -> None:
@@ -180,7 +210,7 @@ class RunWriter:
         """Put configuration and provenance back as they were: the resumed run had no step left to train."""
         if self._before:
             config, self._provenance = self._before
-            write_atomically(self.path / CONFIG, yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
+            write_atomically(self.path / CONFIG, dump_yaml(config))
             self._write_provenance()
 
     def finish(self, status: Status = "finished", reason: str = "") -> None:
@@ -191,22 +221,27 @@ class RunWriter:
         with contextlib.suppress(OSError):  # a line that could not be written was reported when it was appended
             self._file.close()
         try:
-            self._write_status(status, reason)
+            self._write_status(status, masked(reason))
         finally:
             self._lock.release()
 
     def __enter__(self) -> Self:
+        at_the_last(self._interrupted)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if error is None:
-            self.finish()
-        elif isinstance(error, KeyboardInterrupt):
-            self.finish("interrupted", "interrupted from the keyboard")
-        else:
-            self.finish("failed", f"{type(error).__name__}: {error}")
+        with held_back():
+            if error is None:
+                self.finish()
+            elif isinstance(error, KeyboardInterrupt):
+                self._interrupted(how_it_ended(error))
+            else:
+                self.finish("failed", f"{type(error).__name__}: {error}")
+
+    def _interrupted(self, how: str) -> None:
+        self.finish("interrupted", how)
 
     def _write_provenance(self) -> None:
         write_atomically(self.path / PROVENANCE, json.dumps(self._provenance, indent=2, default=str))
@@ -225,14 +260,10 @@ def _holds_run(path: Path) -> bool:
     return (metrics.is_file() and metrics.stat().st_size > 0) or any((path / "checkpoints").glob("*"))
 
 
-def _remove(path: Path) -> None:
-    try:
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
-    except OSError as error:
-        raise RunError(f"Cannot delete {path}: {error.strerror}.") from error
+def _later(row: Mapping[str, Any], step: int) -> bool:
+    """Whether a logged line is of a later step; one without a step that is a number is of none."""
+    at = row.get("step")
+    return isinstance(at, int | float) and at > step
 
 
 def _number(value: SupportsFloat | None) -> float | int | None:
@@ -242,23 +273,6 @@ def _number(value: SupportsFloat | None) -> float | int | None:
         return int(value)
     number = float(value)
     return number if math.isfinite(number) else None
-
-
-def _read_yaml(path: Path) -> dict[str, Any]:
-    data = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    return data if isinstance(data, dict) else {}
-
-
-def _changes(before: Mapping[str, Any], after: Mapping[str, Any], prefix: str = "") -> dict[str, list[Any]]:
-    """Settings that differ, by dotted name: [before, after]."""
-    found: dict[str, list[Any]] = {}
-    for name in [*before, *(name for name in after if name not in before)]:
-        old, new = before.get(name), after.get(name)
-        if isinstance(old, Mapping) and isinstance(new, Mapping):
-            found.update(_changes(old, new, f"{prefix}{name}."))
-        elif old != new:
-            found[f"{prefix}{name}"] = [old, new]
-    return found
 
 
 def _now() -> str:

@@ -29,13 +29,13 @@ from presat.rewards import Outcome, Verifiable, judge, make_reward, needs_of
 from presat.rewards.labels import count_labels, label_metrics, true_scores
 from presat.rewards.policy import PolicyScorer
 from presat.rollouts import seed_for
-from presat.tasks.rows import is_verl, problem_of_plain, problem_of_verl
+from presat.tasks.rows import is_labelled, is_verl, problem_of_plain, problem_of_verl
 from presat.types import Completion, Problem, Reward, RolloutGroup, Score
 from presat.verify import Mode, Verifier
 
 LOG = logging.getLogger("presat")
-EVERYBODY = 2**31
-"""Votes in a stock trainer: the responses that train are all there are, and all of them vote."""
+EVERYBODY = 2**16
+"""Votes in a stock trainer, the most that `votes` takes: the responses that train are all there are, and all vote."""
 _ARGUMENTS = ("prompt", "completion", "completion_ids", "trainer_state", "log_extra", "log_metric", "environments")
 
 
@@ -151,7 +151,7 @@ class TRLReward:
         else:
             columns = {"question": "prompt", "answer": self.answer}
             problem = problem_of_plain(row, where, columns, self.domain)
-        if problem.gold is None and problem.verifier != "reasoning_gym" and isinstance(self.reward, Verifiable):
+        if not is_labelled(problem) and isinstance(self.reward, Verifiable):
             raise DataError(
                 f"{where} has no answer, which the verifiable reward needs; its columns are {', '.join(row)}. "
                 "Name the answer's column: TRLReward(..., answer=COLUMN)."

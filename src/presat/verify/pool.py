@@ -81,7 +81,7 @@ def _start() -> _Worker:
     try:
         process = subprocess.Popen(  # noqa: S603  (our own module, run by our own interpreter)
             # -P: a file in the working directory that is called like a library must not stand in for it
-            [sys.executable, "-P", "-m", "presat.verify.worker", str(theirs.fileno())],
+            [sys.executable, "-P", "-m", "presat.verify.worker", str(theirs.fileno()), str(os.getpid())],
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
             env=environment,

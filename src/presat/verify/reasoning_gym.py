@@ -14,6 +14,8 @@ _WRAPPER = re.compile(
     r"\\(?:text(?:bf|it|rm|sf|sc|tt|normal)?|math(?:rm|bf|it|sf|tt)|boldsymbol|bm|emph|mbox|underline|operatorname)"
     r"\s*\{([^{}]*)\}"
 )
+_DEPTH = 8
+"""Most commands within commands that are read."""
 _SPACING = re.compile(r"\\[,;:! ]|\\q?quad\b|~")
 _TUPLES = ("arc_agi", "rearc")
 """Tasks whose scorers compare their `output` as tuples, which JSON and parquet turn into lists."""
@@ -28,8 +30,10 @@ def plain(answer: str) -> str:
     text = answer.strip()
     if "\\" in text or "$" in text:
         text = _SPACING.sub(" ", _ARROW.sub("→", text.replace("$", "")))
-        while (unwrapped := _WRAPPER.sub(r"\1", text)) != text:
-            text = unwrapped
+        for _ in range(_DEPTH):  # answers are hostile text: one that nests for ever is not read for ever
+            text, replaced = _WRAPPER.subn(r"\1", text)
+            if not replaced:
+                break
     return text.strip()
 
 

@@ -18,7 +18,9 @@ from typing import Any, Literal, get_args
 from presat.answers.boxes import extract_boxed
 from presat.answers.formats import Format, read_answer
 from presat.errors import ConfigError, VerifierError, nearest
-from presat.tasks.rows import extra_info
+from presat.tasks.cells import sound
+from presat.tasks.rows import extra_info, is_labelled
+from presat.text import brief
 from presat.types import Problem, Score
 from presat.verify import lab
 from presat.verify.choice import read_choice
@@ -85,6 +87,7 @@ class Verifier:
         """Judge responses, in order; equal answers to equal golds are judged once.
 
         Raises:
+            DataError: a gold answer that is no text (half of a character in it).
             VerifierError: a problem names an unknown verifier, or one that is broken or cannot be started.
         """
         with self._lock:
@@ -143,9 +146,10 @@ class Verifier:
             )
         answer = self._stated(problem, text)
         whole = self.mode == "any" and problem.verifier == "math"
-        if problem.gold is None and problem.verifier != "reasoning_gym":
+        if not is_labelled(problem):
             return Score(None, answer, NO_GOLD)
         gold = problem.gold or ""
+        sound({"gold": gold}, f"problem {brief(problem.id)}")
         if not whole and not answer:
             return Score(0.0, answer, NO_ANSWER[self.mode] if answer is None else EMPTY_ANSWER)
         if problem.verifier == "lab":

@@ -1,9 +1,9 @@
 """The process that runs Math-Verify and Reasoning Gym on one item at a time, to be killed when it takes too long.
 
-Started as `python -m presat.verify.worker FD` with one end of a socket pair. It imports neither torch nor the main
-program. For each item it reports that it has taken it, then, with everything imported, that it has begun (the parent's
-clock starts there), then the verdict; what an item raises makes that item missing, what breaks every item of its kind
-is reported as `broken`.
+Started as `python -m presat.verify.worker FD PARENT` with one end of a socket pair and the parent's process number. It
+imports neither torch nor the main program. For each item it reports that it has taken it, then, with everything
+imported, that it has begun (the parent's clock starts there), then the verdict; what an item raises makes that item
+missing, what breaks every item of its kind is reported as `broken`.
 Replies are JSON: a process that has read hostile text sends nothing that could run in the parent.
 """
 
@@ -19,6 +19,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from presat.errors import VerifierError
+from presat.processes import end_with_parent
 from presat.verify.pool import MEMORY
 
 MEMORY_BYTES = 4 * 2**30
@@ -104,7 +105,8 @@ def serve(connection: Connection) -> None:
 
 
 def main() -> None:
-    """Entry point: serve the socket whose descriptor is the first argument."""
+    """Entry point: serve the socket in the first argument, as long as the process in the second lives."""
+    end_with_parent(int(sys.argv[2]))
     connection = Connection(int(sys.argv[1]))
     quiet = os.open(os.devnull, os.O_WRONLY)
     for stream in (1, 2):  # nothing a library prints may reach the parent's terminal

@@ -8,6 +8,7 @@ import io
 import itertools
 import json
 import re
+import shutil
 from pathlib import Path
 
 import polars as pl
@@ -29,6 +30,7 @@ from presat.training import run_train
 from presat.training.grpo import callbacks
 from presat.training.grpo.callbacks import Evaluator
 from presat.training.grpo.schedule import plan_batches
+from presat.training.runtime.session import open_session
 from presat.verify import score
 
 
@@ -57,6 +59,11 @@ def test_a_run_leaves_a_whole_directory(unbroken):
         rows[1]
     )
     assert all(row["learning_rate"] == 1e-3 for row in rows[1:])
+
+
+def test_checkpoints_do_not_grow_with_the_log(unbroken):
+    for file in (unbroken.run / "checkpoints").glob("*/trainer_state.json"):
+        assert json.loads(file.read_text())["log_history"] == []
 
 
 def test_responses_are_kept_with_their_rewards(unbroken):
@@ -157,7 +164,7 @@ def test_a_killed_run_resumes_to_the_same_weights(unbroken, toy_model, tmp_path)
     assert status(config.run)["status"] == "finished"
 
 
-def test_a_finished_run_resumes_to_nothing(toy_config):
+def test_a_finished_run_resumes_to_nothing(toy_config, caplog):
     toy_config.steps, toy_config.eval.sets = 2, []
     run_train(toy_config, quiet=True)
     before = weights(toy_config.run, 2)
@@ -166,11 +173,91 @@ def test_a_finished_run_resumes_to_nothing(toy_config):
     other = {"resume": True, "steps": 1, "optim": toy_config.optim.model_copy(update={"lr": 1e-5})}
     run_train(toy_config.model_copy(update=other), quiet=True)
     assert [(toy_config.run / name).read_text() for name in ("config.yaml", "provenance.json")] == records
+    assert "has done 2 steps of 1: nothing is left to do. To train on, resume it with more steps." in caplog.text
     run_train(toy_config.model_copy(update={"resume": True}), quiet=True)
     assert status(toy_config.run)["status"] == "finished"
     assert all(torch.equal(w, before[name]) for name, w in weights(toy_config.run, 2).items())
     with pytest.raises(RunError, match="already holds a run"):
         run_train(toy_config, quiet=True)
+
+
+def test_a_resumed_run_without_a_checkpoint_says_what_it_loses(toy_config, caplog):
+    again = toy_config.model_copy(update={"resume": True, "steps": 2})
+    with RunWriter(toy_config.run, again, "train") as writer:
+        for step in (1, 2, 3):
+            writer.append(step, {"reward": 0.5})
+    with open_session(again, "train", quiet=True):
+        pass
+    assert "There is no checkpoint in" in caplog.text
+    assert "what it logged (3 lines) and its responses are removed" in caplog.text
+    elsewhere = again.model_copy(update={"run": toy_config.run.with_name("elsewhere")})
+    with open_session(elsewhere, "train", quiet=True):
+        pass
+    assert f"There is nothing to go on with in {elsewhere.run}" in caplog.text
+
+
+STATE = ("optimizer.pt", "scheduler.pt", "rng_state.pth", "trainer_state.json")
+SAVED = (*STATE, "model.safetensors", "config.json", "tokenizer.json", "tokenizer_config.json", "training_args.bin")
+
+
+@pytest.fixture
+def goes_on(unbroken, tmp_path):
+    """The finished run in a folder of the test's own, to be gone on with for a step."""
+    shutil.copytree(unbroken.run, tmp_path / "run")
+    return unbroken.model_copy(update={"run": tmp_path / "run", "steps": 8, "resume": True})
+
+
+def everything(run: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in run.rglob("*") if path.is_file() and not path.name.startswith(".")}
+
+
+@pytest.mark.parametrize("name", SAVED)
+def test_a_damaged_checkpoint_is_refused_in_one_sentence_and_the_run_left_as_it_is(goes_on, name):
+    """Cut short it has another size; of the same size it cannot be read; without it there is no checkpoint."""
+    file = goes_on.run / "checkpoints" / "step_7" / name
+    whole = file.read_bytes()
+    for content, fault in (
+        (whole[: len(whole) // 2], "has .* bytes and was saved with"),
+        (bytes(len(whole)), "is damaged"),
+        (None, "is missing"),
+    ):
+        if name == "training_args.bin" and fault == "is damaged":
+            continue  # nobody opens it
+        file.unlink() if content is None else file.write_bytes(content)
+        before = everything(goes_on.run)
+        with pytest.raises(
+            RunError, match=rf"cannot go on from \S*step_7: {name} {fault}.*goes on from step_6\.$"
+        ) as refusal:
+            run_train(goes_on, quiet=True)
+        assert "weights_only" not in str(refusal.value)
+        assert everything(goes_on.run) == before
+
+
+def test_another_number_of_processes_is_said(goes_on, monkeypatch, caplog):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with open_session(goes_on, "train", quiet=True) as run:
+        assert run.done == 7
+    assert "step_7 is of 1 processes and gone on with by 2: random numbers (dropout) begin anew" in caplog.text
+
+
+class Payload:
+    """What unpickles to the writing of a file."""
+
+    def __init__(self, place: Path) -> None:
+        self.place = place
+
+    def __reduce__(self):
+        return Path.touch, (self.place,)
+
+
+@pytest.mark.parametrize("name", ["optimizer.pt", "scheduler.pt", "rng_state.pth"])
+def test_a_checkpoint_runs_no_code(goes_on, name, tmp_path):
+    folder = goes_on.run / "checkpoints" / "step_7"
+    torch.save({"state": Payload(tmp_path / "ran")}, folder / name)
+    (folder / "resume_files.json").unlink()
+    with pytest.raises(RunError, match=f"{name} is damaged"):
+        run_train(goes_on, quiet=True)
+    assert not (tmp_path / "ran").exists()
 
 
 def test_a_saturated_run_stops_and_says_why(unbroken, toy_config):
@@ -250,7 +337,9 @@ def test_a_stopped_run_stays_stopped_until_the_settings_that_stopped_it_are_chan
     run_train(rising.model_copy(update={"resume": True, "stop": never}), quiet=True)
     assert (lines(rising.run)[-1]["step"], status(rising.run)["status"]) == (12, "finished")
     assert "stop" not in status(rising.run)
-    assert caplog.text == ""
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{rising.run} goes on with other settings than it had: stop.when 'saturated' -> 'never'."
+    ]
 
 
 def test_a_stopped_run_goes_on_under_a_longer_patience(rising):
@@ -435,12 +524,16 @@ def test_batches_that_split_a_group_are_refused(toy_config):
     assert not toy_config.run.exists()
 
 
-def test_a_resumed_run_takes_the_learning_rate_it_is_given(toy_config):
+def test_a_resumed_run_takes_the_learning_rate_it_is_given(toy_config, caplog):
     toy_config.steps, toy_config.eval.sets = 2, []
     run_train(toy_config, quiet=True)
+    assert caplog.text == ""
     lower = toy_config.optim.model_copy(update={"lr": 1e-5})
     run_train(toy_config.model_copy(update={"resume": True, "steps": 3, "optim": lower}), quiet=True)
     assert [row["learning_rate"] for row in lines(toy_config.run)] == [1e-3, 1e-3, 1e-5]
+    said = "the run had other settings: optim.lr 0.001 -> 1e-05, steps 2 -> 3."
+    assert said.replace("the run had", "goes on with").replace("settings:", "settings than it had:") in caplog.text
+    assert [note for note in open_run(toy_config.run).notes if "settings" in note] == [f"From step 3 on {said}"]
 
 
 def test_what_is_logged_does_not_depend_on_the_micro_batch(toy_model, tmp_path):

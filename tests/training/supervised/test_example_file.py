@@ -100,6 +100,7 @@ def test_a_run_from_the_disk_is_the_run_from_memory_to_the_bit(toy_model, tmp_pa
         kept, too_long = in_memory(config)
         rows = Held(kept)
         rows.counts = sizes(kept, too_long)
+        rows.longest = lambda: max(len(item.input_ids) for item in kept)
         return rows
 
     monkeypatch.setattr(fitting, "as_dataset", copied)

@@ -21,7 +21,7 @@ from presat.config.schema import (
     SupervisedOptimConfig,
     TaskConfig,
 )
-from presat.errors import ConfigError, DataError, RunError
+from presat.errors import ConfigError, DataError, RunError, UnfinishedError
 from presat.models import load_model_and_tokenizer
 from presat.models.examples import tokenised
 from presat.models.lab import VOCABULARY, lab_tokenizer
@@ -211,9 +211,9 @@ GOOD = {"question": "1", "trace": "1", "solution": "1"}
         ({**GOOD, "question": 5}, r"row 3: field 'question' should be text; it is 5"),
         ("{", r"line 3.*not JSON"),
         ("[1]", r"line 3.*should be a JSON object"),
-        ({"messages": "hello"}, r"row 3, field 'messages': should be a list of chat turns"),
-        ({"messages": [TURN, {"role": "assistant"}]}, r"row 3, field 'messages': should be a list of chat turns"),
-        ({"messages": [TURN]}, r"row 3, field 'messages': the last turn should be the assistant's"),
+        ({"messages": "hello"}, r"row 3: field 'messages' should be a list of {role"),
+        ({"messages": [TURN, {"role": "assistant"}]}, r"row 3: field 'messages' should be a list of {role"),
+        ({"messages": [TURN]}, r"row 3: field 'messages': the last turn should be the assistant's"),
         ({"messages": [TURN, {"role": "assistant", "content": "2"}]}, r"row 3: there is no reasoning.* no <think>"),
     ],
 )
@@ -353,11 +353,16 @@ def test_a_killed_run_resumes_to_the_same_weights(verb, sft_run, cpt_run, toy_mo
     (run_sft if verb == "sft" else run_cpt)(config.model_copy(update={"resume": True}), quiet=True)
     assert not half_written.exists()
     assert largest_gap(config.run, unbroken.run) == 0.0
-    rows, expected = without_clock(lines(config.run)), without_clock(lines(unbroken.run))
-    for row in (*rows, *expected):
-        row.pop("num_tokens", None)  # TRL counts the tokens of this process only
-    assert rows == expected
+    assert without_clock(lines(config.run)) == without_clock(lines(unbroken.run))
+    counts = [row["num_tokens"] for row in lines(config.run)[1:]]  # over all processes that trained
+    assert counts == sorted(counts)
     assert status(config.run)["status"] == "finished"
+
+
+def test_checkpoints_do_not_grow_with_the_log(sft_run, cpt_run):
+    for config in (sft_run, cpt_run):
+        for checkpoint in list_checkpoints(config.run / "checkpoints"):
+            assert json.loads((checkpoint / "trainer_state.json").read_text())["log_history"] == []
 
 
 def test_a_finished_run_resumes_to_nothing(cpt_run, sft_run):
@@ -391,7 +396,7 @@ def test_a_resumed_run_takes_the_learning_rate_it_is_given(toy_model, tmp_path):
 def test_a_loss_that_is_not_a_number_stops_before_the_update(toy_model, tmp_path):
     config = sft(toy_model, tmp_path / "run", optim=SupervisedOptimConfig(lr=1e30, warmup=0.0), save_every=1)
     with pytest.raises(
-        RunError, match=r"The (loss|gradient norm) became nan at step 2; the update was not made.*--resume"
+        UnfinishedError, match=r"The (loss|gradient norm) became nan at step 2; the update was not made"
     ):
         run_sft(config, quiet=True)
     assert [p.name for p in (config.run / "checkpoints").iterdir()] == ["step_1"]

@@ -12,11 +12,9 @@ from presat.config.schema.base import (
     LoraConfig,
     ModelConfig,
     ServerConfig,
-    Settings,
     TaskConfig,
     VerifyConfig,
     VllmConfig,
-    YamlMapping,
 )
 from presat.config.schema.data import (
     CorruptConfig,
@@ -26,6 +24,7 @@ from presat.config.schema.data import (
     SubsetConfig,
     TracesConfig,
 )
+from presat.config.schema.kinds import Settings, YamlMapping
 from presat.config.schema.tools import (
     DemoConfig,
     EvalConfig,

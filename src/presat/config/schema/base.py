@@ -1,52 +1,28 @@
-"""What every configuration shares: where problems come from, how answers are checked, which model."""
+"""What configurations share: where problems come from, how answers are checked, which model, who draws."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field
-from tyro.constructors import PrimitiveConstructorSpec
+from pydantic import Field
 
-
-def _read_mapping(words: list[str]) -> dict[str, Any]:
-    try:
-        value = yaml.safe_load(words[0])
-    except yaml.YAMLError as error:
-        raise ValueError(f"not valid YAML: {words[0]}") from error
-    if not isinstance(value, dict):
-        raise ValueError(f"expected something like '{{difficulty: 3}}', got {words[0]}")  # noqa: TRY004 (tyro reads it)
-    return value
-
-
-# Free-form settings: on the command line one YAML mapping, for instance --data.options '{difficulty: 3}'.
-YamlMapping = Annotated[
-    dict[str, Any],
-    PrimitiveConstructorSpec(
-        nargs=1,
-        metavar="YAML",
-        instance_from_str=_read_mapping,
-        is_instance=lambda value: isinstance(value, dict),
-        str_from_instance=lambda value: [yaml.safe_dump(value, default_flow_style=True).strip()],
-    ),
-]
-
-
-class Settings(BaseModel):
-    """Base of every configuration: unknown keys are errors, values are checked on assignment."""
-
-    model_config = ConfigDict(extra="forbid", validate_assignment=True, use_attribute_docstrings=True)
-
-
-Threads = Annotated[int, Field(ge=0, description="CPU threads; 0 leaves torch's choice.")]
-OneDnn = Annotated[
-    bool,
-    Field(
-        description="On a CPU: float32 matrices are multiplied by oneDNN. Half the time on AMD processors for models "
-        "of 0.1B parameters or more; results differ in their last digits."
-    ),
-]
+from presat.config.schema.kinds import (
+    AnyPath,
+    OneDnn,
+    Problems,
+    Rows,
+    Seconds,
+    Seed,
+    Settings,
+    Temperature,
+    Threads,
+    Tokens,
+    Url,
+    Word,
+    Workers,
+    YamlMapping,
+)
 
 
 def set_label(name: str, source: str) -> str:
@@ -62,12 +38,12 @@ class TaskConfig(Settings):
     dataset id."""
     name: str = ""
     """What its metrics are logged under (`eval/NAME/avg@16`); the source's last part when empty."""
-    count: int | None = Field(default=None, ge=1)
+    count: Problems | None = None
     """How many problems to take or to make; None takes all of a file, and makes 100 of what is made on the spot."""
-    seed: int = 0
+    seed: Seed = 0
     """Seed of procedural problems, of random choices among rows, and of the letters of multiple-choice options. A
     source with none of these refuses it."""
-    split: str = "train"
+    split: Word = "train"
     """Split of a Hugging Face dataset, or of the lab. Files refuse it."""
     columns: dict[str, str] = Field(default_factory=dict)
     """For JSONL, CSV and plain datasets: which column is the `question`, the `answer`, and, if any, the `id`. The lab,
@@ -101,9 +77,9 @@ class VerifyConfig(Settings):
     """Where the answer stands in a response. `boxed`: the last box. `tag`: `<answer>72</answer>`. `hash`: `#### 72`.
     `line`: `Answer: 72`, `The answer is 72.` `auto`: the first of these that the response uses. `any`: Math-Verify's
     own reading of the whole response, and its own verdict (the paper's release)."""
-    workers: int = Field(default=1, ge=1)
+    workers: Workers = 1
     """Killable worker processes for Math-Verify."""
-    timeout_s: float = Field(default=5.0, gt=0)
+    timeout_s: Seconds = 5.0
     """Seconds a worker may spend on one answer, counted from when it starts; then the score is missing, not wrong."""
 
 
@@ -115,38 +91,41 @@ class ModelConfig(Settings):
     dtype: Literal["float32", "bfloat16"] = "float32"
     """Type of the weights in memory. Leave it at `float32` to train every weight: `bfloat16` rounds away most updates
     of the size AdamW makes at these learning rates. For evaluation, and under adapters, `bfloat16` is fine."""
-    attention: str = "sdpa"
+    attention: Word = "sdpa"
     """Attention implementation: `sdpa`, `eager`, `flash_attention_2`."""
     chat_template: str = ""
     """A Jinja file, or a model whose chat template to use: for base models, which have none. It is saved with what is
     trained; empty keeps the model's own."""
+    trust_remote_code: bool = False
+    """Run the code that the model's folder or Hugging Face id brings along (`auto_map` in its files). Such a model is
+    refused where this is off; read its code first. Stands in the provenance and the report of every run."""
 
 
 class LoraConfig(Settings):
     """Low-rank adapters (LoRA, arXiv:2106.09685) in place of training every weight."""
 
-    rank: int = Field(default=0, ge=0)
+    rank: int = Field(default=0, ge=0, le=2**16)
     """Rank of the adapters; 0 trains every weight."""
-    alpha: int = Field(default=32, ge=1)
+    alpha: int = Field(default=32, ge=1, le=2**20)
     """An adapter's update is scaled by alpha / rank."""
     dropout: float = Field(default=0.0, ge=0, lt=1)
     """Dropout before the adapters, in CPT and SFT; RL trains without."""
-    targets: list[str] = Field(default_factory=list)
+    targets: list[Word] = Field(default_factory=list)
     """Linear layers that get adapters (`q_proj`, ...); all of the transformer blocks when empty."""
 
 
 class ServerConfig(Settings):
     """A server that speaks the OpenAI completions protocol. Its key, if it needs one, is read from OPENAI_API_KEY."""
 
-    url: str = "http://localhost:8000/v1"
-    """Where it is."""
+    url: Url = "http://localhost:8000/v1"
+    """Where it is: without user name, password or key."""
     model: str = ""
     """What the server calls the model; the only one it has when empty."""
-    concurrent: int = Field(default=32, ge=1)
+    concurrent: int = Field(default=32, ge=1, le=2**12)
     """Most problems asked about at the same time."""
-    timeout_s: float = Field(default=3600.0, gt=0)
+    timeout_s: Seconds = 3600.0
     """Longest wait for the responses to one problem."""
-    weights: Path | None = None
+    weights: AnyPath | None = None
     """For `train`: folder for new weights, which the server must see under the same path; `RUN/weights` when None."""
 
 
@@ -165,7 +144,7 @@ class EngineConfig(Settings):
     engine: Literal["auto", "small", "transformers", "vllm", "server"] = "auto"
     """Rollout engine. `auto`: our small-model decoder (`small`) where it runs the model, else `transformers`. `vllm`:
     inside the process. `server`: one that has the weights. See vllm.md."""
-    rows: int | None = Field(default=None, ge=1)
+    rows: Rows | None = None
     """Most responses a process decodes side by side: fewer need less memory. None: 64 with `transformers`, else 256. A
     server decides by itself."""
     vllm: VllmConfig = Field(default_factory=VllmConfig)
@@ -177,11 +156,11 @@ class EngineConfig(Settings):
 class DrawConfig(EngineConfig):
     """How a verb that only samples draws its responses: shared by `eval` and the data verbs."""
 
-    temperature: float = Field(default=1.0, ge=0)
+    temperature: Temperature = 1.0
     """Sampling temperature."""
-    max_prompt_tokens: int = Field(default=2048, ge=1)
+    max_prompt_tokens: Tokens = 2048
     """Longer prompts are dropped, and counted."""
-    max_new_tokens: int = Field(default=2048, ge=1)
+    max_new_tokens: Tokens = 2048
     """Response length limit in tokens."""
     verify: VerifyConfig = Field(default_factory=VerifyConfig)
     """How answers are checked."""

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, Field, model_validator
 from tyro.conf import Positional
 
-from presat.config.schema.base import DrawConfig, ModelConfig, Settings, TaskConfig, VerifyConfig
+from presat.config.schema.base import DrawConfig, ModelConfig, TaskConfig, VerifyConfig
+from presat.config.schema.kinds import (
+    AnyPath,
+    Problems,
+    Samples,
+    Seed,
+    Settings,
+    Share,
+    Tokens,
+    Word,
+)
 
 
 def _is_parquet(path: Path) -> Path:
@@ -17,7 +27,7 @@ def _is_parquet(path: Path) -> Path:
     return path
 
 
-ParquetFile = Annotated[Path, AfterValidator(_is_parquet)]
+ParquetFile = Annotated[AnyPath, AfterValidator(_is_parquet)]
 
 
 class SampleConfig(DrawConfig):
@@ -27,28 +37,28 @@ class SampleConfig(DrawConfig):
     """The problems."""
     model: ModelConfig = Field(default_factory=ModelConfig)
     """The model that will be trained."""
-    run: Path = Path("runs/data")
+    run: AnyPath = Path("runs/data")
     """Run directory of the samples. Started again, the verb goes on with the samples that are there."""
     out: ParquetFile = Path("problems.parquet")
     """The file to write, in the verl record format."""
-    samples: int = Field(default=16, ge=1)
+    samples: Samples = 16
     """Responses per problem."""
-    chunk: int = Field(default=32, ge=1)
+    chunk: Problems = 32
     """Problems sampled between two saves; at most these are lost when the verb is killed."""
-    seed: int = 0
+    seed: Seed = 0
     """Seed of the draws."""
 
 
 class FilterConfig(SampleConfig):
     """The model-aware filter: problems the model solves sometimes (the paper's)."""
 
-    run: Path = Path("runs/data-filter")
+    run: AnyPath = Path("runs/data-filter")
     """Run directory of the samples. Started again, the verb goes on with the samples that are there."""
     out: ParquetFile = Path("filtered.parquet")
     """The file to write, in the verl record format, with the counts in the column `solve`."""
-    lowest: int = Field(default=1, ge=0)
+    lowest: int = Field(default=1, ge=0, le=2**16)
     """Problems solved less often are dropped."""
-    highest: int | None = Field(default=None, ge=0)
+    highest: Annotated[int, Field(ge=0, le=2**16)] | None = None
     """Problems solved more often are dropped; None is `samples` - 1."""
 
     @model_validator(mode="after")
@@ -62,15 +72,15 @@ class FilterConfig(SampleConfig):
 class CorruptConfig(SampleConfig):
     """Label noise: the most frequent incorrect answer becomes the gold answer (section 3)."""
 
-    run: Path = Path("runs/data-corrupt")
+    run: AnyPath = Path("runs/data-corrupt")
     """Run directory of the samples. Started again, also for another gamma, the verb goes on with what is there."""
     out: ParquetFile = Path("noisy.parquet")
     """The file to write, in the verl record format; the true answers stay as `original_ground_truth`."""
-    samples: int = Field(default=96, ge=1)
+    samples: Samples = 96
     """Responses per problem."""
-    gamma: float = Field(default=0.7, ge=0, le=1)
+    gamma: Share = 0.7
     """Share of the problems to corrupt."""
-    seed: int = 0
+    seed: Seed = 0
     """Seed of the draws and of which problems are corrupted; those of a lower gamma are among those of a higher."""
 
 
@@ -81,18 +91,18 @@ class SubsetConfig(Settings):
     """Problems with solve counts: what `presat data filter` wrote, or a published file."""
     out: ParquetFile = Path("subset.parquet")
     """The file to write, in the verl record format."""
-    n: int = Field(default=8, ge=1)
+    n: Problems = 8
     """N, how many problems."""
-    batch: int = Field(default=64, ge=0)
+    batch: int = Field(default=64, ge=0, le=10**7)
     """Fewer problems than this are each written `batch / n` times; 0 writes each once."""
-    counts: str = "solve"
+    counts: Word = "solve"
     """Column of the solve counts; `difficulty.MODEL` in the published files."""
-    samples: int = Field(default=16, ge=2)
+    samples: int = Field(default=16, ge=2, le=2**16)
     """What a bare count is out of; the column `solve` says so itself."""
     balance: str = ""
     """Column, or key of `extra_info`, whose values get equal shares, while they last: `source_dataset` for the paper's
     Graph sets."""
-    seed: int = 0
+    seed: Seed = 0
     """Seed of the choice."""
 
 
@@ -106,9 +116,9 @@ class TracesConfig(Settings):
     """Only rows whose columns have these values, for instance `{domain: math}`."""
     model: ModelConfig = Field(default_factory=ModelConfig)
     """The model to be fine-tuned; only its tokenizer is loaded."""
-    out: Path = Path("sft")
+    out: AnyPath = Path("sft")
     """Folder to write `thinking.parquet` and `non_thinking.parquet` to."""
-    max_length: int = Field(default=8192, ge=2)
+    max_length: Annotated[Tokens, Field(ge=2)] = 8192
     """Prompts whose thinking example has more tokens are left out of both sets."""
     require_answer: bool = False
     """Leave out rows without a gold answer too; otherwise they are kept, and counted."""
@@ -119,6 +129,7 @@ class TracesConfig(Settings):
 class InspectConfig(TaskConfig):
     """Look into a data source without training anything."""
 
+    saved: ClassVar[bool] = False
     source: Positional[str] = ""
     """The source: a file, a folder, `lab/NAME`, `reasoning_gym/TASK`, `benchmark/NAME` or a Hugging Face dataset id."""
     verify: VerifyConfig = Field(default_factory=VerifyConfig)

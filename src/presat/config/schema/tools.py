@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
 from tyro.conf import Positional
 
-from presat.config.schema.base import (
-    DrawConfig,
-    ModelConfig,
+from presat.config.schema.base import DrawConfig, ModelConfig, TaskConfig, _distinct
+from presat.config.schema.kinds import (
+    AnyPath,
+    Problems,
+    Samples,
+    Seed,
     Settings,
-    TaskConfig,
-    _distinct,
+    Share,
+    Steps,
+    StepsOrZero,
+    Weight,
+    Word,
+    Workers,
 )
 from presat.config.schema.training import CptConfig, SftConfig, TrainConfig
 
@@ -21,32 +28,32 @@ from presat.config.schema.training import CptConfig, SftConfig, TrainConfig
 class EvalConfig(DrawConfig):
     """How good a model or a checkpoint is, on named problem sets."""
 
-    run: Path = Path("runs/eval")
+    run: AnyPath = Path("runs/eval")
     """Run directory; results are appended to the ones that are there."""
     model: ModelConfig = Field(default_factory=ModelConfig)
     """The model; a checkpoint (`runs/NAME/checkpoints/step_N`) is logged at its step."""
     sets: list[TaskConfig] = Field(default_factory=list)
     """Problem sets."""
-    benchmarks: list[str] = Field(default_factory=list)
+    benchmarks: list[Word] = Field(default_factory=list)
     """The paper's benchmarks besides: names (`math500`, `gpqa_diamond`), all that a training domain is evaluated on
     (`math`), or a part of those (`math/in_domain`, `math/out_of_domain`)."""
-    folder: Path | None = None
+    folder: AnyPath | None = None
     """Folder with the benchmarks' files; the environment variable PRESAT_BENCHMARKS when None."""
     skip_missing: bool = False
     """Leave out benchmarks that are in no folder and cannot be had otherwise, and say which; else they are an error."""
     prompt: Literal["", "plain", "thinking", "think_opened"] = ""
     """Prompt of the benchmarks, as `data.prompt`; the files' own when empty."""
-    count: int | None = Field(default=None, ge=1)
+    count: Problems | None = None
     """Problems of each benchmark, chosen at random, the same for every `seed`; all when None."""
     every_checkpoint: bool = False
     """Evaluate every checkpoint of the run directory that `model.name` is, not the newest alone."""
-    samples: int = Field(default=16, ge=1)
+    samples: Samples = 16
     """Responses per problem for avg@k, pass@k and maj@k."""
     greedy: bool = True
     """Also decode greedily once per problem."""
     save_rollouts: bool = True
     """Keep every response under `rollouts/eval`."""
-    seed: int = 0
+    seed: Seed = 0
     """Seed of the responses; a training run's seed repeats the evaluation of that run. Which problems there are, their
     order and the letters of their options go by each set's own seed, which is 0 for `benchmarks`."""
 
@@ -59,29 +66,29 @@ class EvalConfig(DrawConfig):
 class DemoConfig(Settings):
     """The whole pipeline on tiny models made on the spot; the `demo` preset holds the recipe."""
 
-    out: Path = Path("runs/demo")
+    out: AnyPath = Path("runs/demo")
     """Folder for the run directories and `report.html`."""
-    seed: int = 20
+    seed: Seed = 20
     """Seed of everything: models, data, training and sampling."""
-    workers: int = Field(default=2, ge=1)
+    workers: Workers = 2
     """Processes side by side, one thread each."""
     fresh: bool = False
     """Start over; otherwise the finished stages of an interrupted demo are kept."""
-    min_recall: float = 0.95
+    min_recall: Share = 0.95
     """A base model that recalls less than this share is made again from another seed (and the report says so)."""
     short: TaskConfig = Field(default_factory=TaskConfig)
     """Short training chains that Thinking SFT is checked on."""
-    min_valid: float = 0.75
+    min_valid: Share = 0.75
     """Thinking SFT is made again with one epoch more while fewer of its traces on the short chains are valid."""
-    max_epochs: int = 8
+    max_epochs: int = Field(default=8, ge=1, le=1000)
     """Most epochs of Thinking SFT."""
     thinking_gate: Literal["think", "none"] = "think"
     """Format gate of the Thinking models' reward, as the paper has it after Thinking SFT."""
     candidates: TaskConfig = Field(default_factory=TaskConfig)
     """Problems from which each model's training problems are chosen by its own solve@16."""
-    train_problems: int = Field(default=8, ge=1)
+    train_problems: Problems = 8
     """N, training problems."""
-    train_mean: float = 0.3
+    train_mean: Share = 0.3
     """Mean solve rate of the chosen problems, so that all models start RL from about the same reward."""
     base: CptConfig = Field(default_factory=CptConfig)
     """Pre-training from scratch."""
@@ -104,9 +111,9 @@ class DemoConfig(Settings):
 class ReadingConfig(Settings):
     """Choices the paper leaves open in reading a run (section 4.1); named wherever a number depends on them."""
 
-    tail: int | None = Field(default=None, ge=0)
+    tail: StepsOrZero | None = None
     """Steps at the end that t_sat is not searched in; None takes the paper's 50, or 10% of a run shorter than 496."""
-    window: int = Field(default=5, ge=1)
+    window: Steps = 5
     """Steps of the trailing mean for the smoothed t_sat, and for the reward `first` and `last`."""
     reading: Literal["interpolate", "previous", "nearest"] = "interpolate"
     """How a held-out score is read at a step between two evaluations."""
@@ -117,30 +124,32 @@ class ReadingConfig(Settings):
 class WatchConfig(Settings):
     """Live terminal view of a run, ours or another trainer's."""
 
+    saved: ClassVar[bool] = False
     run: Positional[str] = ""
     """Run directory, TRL output folder, verl log, or CSV. It may appear after the watching starts."""
     once: bool = False
     """Show the run as it is now and return."""
-    refresh_s: float = Field(default=1.0, gt=0)
+    refresh_s: float = Field(default=1.0, ge=0.01, le=24 * 3600)
     """Seconds between two looks at the files."""
-    window: int | None = Field(default=None, ge=1)
+    window: Steps | None = None
     """Steps of the trailing mean that saturation is judged on; None takes the run's own `stop.window`, else 5."""
-    patience: int | None = Field(default=None, ge=1)
+    patience: Steps | None = None
     """Steps that must follow t_sat; None takes the run's own `stop.patience`, else the tail for its planned length."""
-    min_reward: float | None = None
+    min_reward: Weight | None = None
     """Not saturated while the smoothed reward is below this; None takes the run's own `stop.min_reward`, else any."""
 
 
 class ReportConfig(Settings):
     """One self-contained page, and tables, for one run or many."""
 
-    runs: Positional[list[str]] = Field(default_factory=list)
+    saved: ClassVar[bool] = False
+    runs: Positional[list[Word]] = Field(default_factory=list)
     """Runs of any kind `open_run` reads."""
-    labels: list[str] = Field(default_factory=list)
+    labels: list[Word] = Field(default_factory=list)
     """What the runs are called, in their order; the shortest paths that tell them apart when empty."""
-    groups: list[str] = Field(default_factory=list)
+    groups: list[Word] = Field(default_factory=list)
     """A group for each run, in their order: runs of one group (seeds of one setting) are also averaged."""
-    out: Path | None = None
+    out: AnyPath | None = None
     """The page. None: `report.html` in the run's own folder for one run of ours, else in the current folder."""
     formats: list[Literal["html", "csv", "latex"]] = Field(default_factory=lambda: ["html", "csv", "latex"])
     """What to write; the tables go beside the page, with its name."""

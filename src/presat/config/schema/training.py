@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from presat.config.schema.base import (
-    EngineConfig,
-    LoraConfig,
-    ModelConfig,
+from presat.config.schema.base import EngineConfig, LoraConfig, ModelConfig, TaskConfig, VerifyConfig, _distinct
+from presat.config.schema.kinds import (
+    AnyPath,
     OneDnn,
+    Rows,
+    Samples,
+    Seed,
     Settings,
-    TaskConfig,
+    Share,
+    Steps,
+    StepsOrZero,
+    Temperature,
     Threads,
-    VerifyConfig,
+    Tokens,
+    Weight,
+    Word,
     YamlMapping,
-    _distinct,
 )
 
 Gate = Literal["none", "boxed", "think", "think_opened", "single_box"]
@@ -30,9 +36,9 @@ VOTES = ("majority_vote", "soft_majority_vote")
 class RewardPart(Settings):
     """One part of a weighted sum of rewards."""
 
-    source: str = "verifiable"
+    source: Word = "verifiable"
     """Any reward but `weighted_sum`."""
-    weight: float = 1.0
+    weight: Weight = 1.0
     """What its values are multiplied by; a part of weight 0 is only logged."""
     name: str = ""
     """What it is logged under (`rewards/NAME/mean`); the source's own name when empty."""
@@ -45,13 +51,13 @@ class RewardPart(Settings):
 class RewardConfig(Settings):
     """What the policy is rewarded for."""
 
-    source: str = "verifiable"
+    source: Word = "verifiable"
     """`verifiable`, `majority_vote`, `soft_majority_vote`, `self_certainty`, `negative_entropy`, `random`,
     `format_only`, `weighted_sum` of `parts`, or your own: `package.module:name` or the name of an entry point."""
     gate: Gate = "none"
     """Format gate: what fails it earns 0, or less where the reward may be negative (`think`: `<think>...</think>` and a
     box after it; `think_opened`: the prompt opened `<think>`; `single_box`: exactly one box and nothing after it)."""
-    votes: int = Field(default=16, ge=1)
+    votes: Samples = 16
     """Votes: responses per prompt that vote (at least the group size); the first `group_size` train."""
     options: YamlMapping = Field(default_factory=dict)
     """Further options of the source, for instance `{last: 0.25}` of `negative_entropy`."""
@@ -86,15 +92,15 @@ class EvalSettings(Settings):
     """Held-out and out-of-distribution problem sets."""
     skip_missing: bool = False
     """Leave out benchmarks that are in no folder and cannot be had otherwise, and say which; else they are an error."""
-    samples: int = Field(default=16, ge=1)
+    samples: Samples = 16
     """Responses per problem for avg@k, pass@k and maj@k."""
     greedy: bool = True
     """Also decode greedily once per problem."""
-    every: int = Field(default=25, ge=0)
+    every: StepsOrZero = 25
     """Evaluate every this many steps, and at step 0 and at the end."""
-    temperature: float = Field(default=1.0, ge=0)
+    temperature: Temperature = 1.0
     """Sampling temperature."""
-    max_new_tokens: int | None = Field(default=None, ge=1)
+    max_new_tokens: Tokens | None = None
     """Response length limit in tokens; the training limit when None."""
     save_rollouts: bool = True
     """Keep every evaluated response under `rollouts/eval`."""
@@ -110,11 +116,11 @@ class StopConfig(Settings):
 
     when: Literal["never", "saturated"] = "never"
     """`saturated`: stop when the smoothed reward is flat near its maximum and the held-out score is flat too."""
-    patience: int = Field(default=50, ge=1)
+    patience: Steps = 50
     """Steps without a new best reward (and without a new best held-out score) before stopping."""
-    window: int = Field(default=5, ge=1)
+    window: Steps = 5
     """Steps of the moving average the reward is judged on."""
-    min_reward: float = 0.0
+    min_reward: Weight = 0.0
     """Never call a run saturated below this smoothed reward."""
 
     @property
@@ -128,16 +134,16 @@ class OptimConfig(Settings):
 
     lr: float = Field(default=1e-6, gt=0)
     """Learning rate, constant, no warm-up (section 3)."""
-    weight_decay: float = Field(default=0.01, ge=0)
+    weight_decay: float = Field(default=0.01, ge=0, le=1e6)
     """AdamW weight decay; the paper does not say, this is its framework's default."""
-    max_grad_norm: float = Field(default=1.0, ge=0)
+    max_grad_norm: float = Field(default=1.0, ge=0, le=1e9)
     """Gradient clipping; the paper does not say, this is its framework's default."""
 
 
 class TrainConfig(EngineConfig):
     """GRPO, exactly the paper's objective (section 3)."""
 
-    run: Path = Path("runs/train")
+    run: AnyPath = Path("runs/train")
     """Run directory."""
     model: ModelConfig = Field(default_factory=ModelConfig)
     """The policy before RL; also the KL reference."""
@@ -159,40 +165,40 @@ class TrainConfig(EngineConfig):
     """Compute activations again in the backward pass instead of keeping them: less memory, about a third more time."""
     stop: StopConfig = Field(default_factory=StopConfig)
     """Early stop."""
-    steps: int = Field(default=496, ge=1)
+    steps: Steps = 496
     """T, policy updates."""
-    prompts_per_step: int = Field(default=64, ge=1)
+    prompts_per_step: Rows = 64
     """Prompts a step, over all processes."""
-    group_size: int = 8
+    group_size: Samples = 8
     """G, responses a prompt."""
-    micro_batch: int = Field(default=8, ge=1)
+    micro_batch: Rows = 8
     """Responses per forward-backward pass and process. Votes and advantages always see the whole group."""
     advantage: Literal["grpo", "grpo_pos", "grpo_neg"] = "grpo"
     """`grpo`: (r - mean) / std of the group, tokens weighted by 1/|o|. Baselines of appendix E: `grpo_pos`: r - 0, only
     right responses push; `grpo_neg`: r - 1, only wrong ones; both without the 1/|o| weights."""
-    beta: float = Field(default=0.001, ge=0)
+    beta: float = Field(default=0.001, ge=0, le=1e6)
     """KL coefficient (k3 estimator)."""
-    epsilon: float = Field(default=0.2, gt=0)
+    epsilon: float = Field(default=0.2, gt=0, le=1e6)
     """Clip range of the probability ratio."""
-    temperature: float = Field(default=1.0, gt=0)
+    temperature: Annotated[Temperature, Field(gt=0)] = 1.0
     """Sampling temperature."""
-    max_prompt_tokens: int = Field(default=2048, ge=1)
+    max_prompt_tokens: Tokens = 2048
     """Longer prompts are dropped, and counted."""
-    max_new_tokens: int = Field(default=2048, ge=1)
+    max_new_tokens: Tokens = 2048
     """Response length limit in tokens."""
-    save_every: int = Field(default=50, ge=0)
+    save_every: StepsOrZero = 50
     """Checkpoint every this many steps, and at the end."""
-    keep_checkpoints: int = Field(default=2, ge=0)
+    keep_checkpoints: StepsOrZero = 2
     """Newest checkpoints kept with optimiser state, to resume from; 0 keeps that of all."""
     keep_weights: bool = True
     """Keep the weights of older checkpoints, to evaluate them; otherwise they are deleted."""
-    save_rollouts_every: int = Field(default=1, ge=0)
+    save_rollouts_every: StepsOrZero = 1
     """Keep the training responses of every this many steps; 0 keeps none."""
     threads: Threads = 0
     onednn: OneDnn = False
-    seed: int = 0
+    seed: Seed = 0
     """Seed of the schedule, the rollouts and the update."""
-    report_to: list[str] = Field(default_factory=list)
+    report_to: list[Word] = Field(default_factory=list)
     """TRL trackers besides our own log: `trackio`, `wandb`, `tensorboard`, `mlflow`."""
     resume: bool = False
     """Go on from the newest complete checkpoint of the run directory."""
@@ -211,15 +217,15 @@ class CorpusConfig(Settings):
 
     source: str = ""
     """`lab/base`, `lab/cpt`, a .jsonl, .parquet, .csv or .txt file, a folder of them, or a Hugging Face dataset id."""
-    text: str = "text"
+    text: Word = "text"
     """Column that holds a document; in a .txt file every line is one."""
     subset: str = ""
     """Configuration of a Hugging Face dataset that has several (`4plus` of `nvidia/Nemotron-CC-Math-v1`)."""
-    seed: int = 0
+    seed: Seed = 0
     """Seed of procedural documents, and of which sequences of a file are held out."""
-    held_out_rows: int = Field(default=64, ge=0)
+    held_out_rows: int = Field(default=64, ge=0, le=2**20)
     """Sequences set aside to measure bits per token before and after."""
-    weights: dict[str, float] = Field(default_factory=dict)
+    weights: dict[str, Annotated[float, Field(ge=0, le=1e6)]] = Field(default_factory=dict)
     """Lab corpora: share of each kind of document; the corpus's own when empty."""
 
 
@@ -232,13 +238,13 @@ class SupervisedOptimConfig(Settings):
     """Peak learning rate, of both halves when the optimiser is Muon."""
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
     """Shape of the decay after warm-up."""
-    warmup: float = Field(default=0.05, ge=0, le=1)
+    warmup: Share = 0.05
     """Share of the steps with linear warm-up."""
-    final_lr: float = Field(default=0.0, ge=0, le=1)
+    final_lr: Share = 0.0
     """Learning rate at the end, as a share of the peak."""
-    weight_decay: float = Field(default=0.01, ge=0)
+    weight_decay: float = Field(default=0.01, ge=0, le=1e6)
     """Decoupled weight decay."""
-    max_grad_norm: float = Field(default=1.0, ge=0)
+    max_grad_norm: float = Field(default=1.0, ge=0, le=1e9)
     """Gradient clipping."""
 
 
@@ -255,21 +261,21 @@ class SupervisedConfig(Settings):
     """Forward and backward passes under bfloat16 autocast, the weights kept as `model.dtype`: for GPUs."""
     gradient_checkpointing: bool = False
     """Compute activations again in the backward pass instead of keeping them: less memory, about a third more time."""
-    micro_batch: int = Field(default=8, ge=1)
+    micro_batch: Rows = 8
     """Most sequences per forward-backward pass and process; the next lower number that divides `batch` is taken."""
-    save_every: int = Field(default=0, ge=0)
+    save_every: StepsOrZero = 0
     """Checkpoint every this many steps; 0 saves at the end only."""
-    keep_checkpoints: int = Field(default=2, ge=0)
+    keep_checkpoints: StepsOrZero = 2
     """Newest checkpoints kept with optimiser state, to resume from; 0 keeps that of all."""
     keep_weights: bool = True
     """Keep the weights of older checkpoints; otherwise they are deleted."""
-    log_every: int = Field(default=10, ge=1)
+    log_every: Steps = 10
     """Steps between two log lines."""
     threads: Threads = 0
     onednn: OneDnn = False
-    seed: int = 0
+    seed: Seed = 0
     """Seed of the order of the data and of training."""
-    report_to: list[str] = Field(default_factory=list)
+    report_to: list[Word] = Field(default_factory=list)
     """TRL trackers besides our own log: `trackio`, `wandb`, `tensorboard`, `mlflow`."""
     resume: bool = False
     """Go on from the newest complete checkpoint of the run directory."""
@@ -278,15 +284,15 @@ class SupervisedConfig(Settings):
 class CptConfig(SupervisedConfig):
     """Continual pre-training on plain text (section 4, appendix B)."""
 
-    run: Path = Path("runs/cpt")
+    run: AnyPath = Path("runs/cpt")
     """Run directory; the trained model is its last `checkpoints/step_N`."""
     data: CorpusConfig = Field(default_factory=CorpusConfig)
     """The text."""
-    sequence_length: int = Field(default=2048, ge=2)
+    sequence_length: Annotated[Tokens, Field(ge=2)] = 2048
     """Tokens a sequence; documents are joined by the end-of-sequence token and cut into such sequences."""
-    batch: int = Field(default=128, ge=1)
+    batch: Rows = 128
     """Sequences a step, over all processes."""
-    steps: int | None = Field(default=None, ge=1)
+    steps: Steps | None = None
     """Steps; None is one epoch (a procedural corpus has no end, so it needs a number)."""
 
 
@@ -300,7 +306,7 @@ class PackConfig(CptConfig):
 class SftConfig(SupervisedConfig):
     """Supervised fine-tuning on reasoning traces or on solutions alone (section 4, appendix B)."""
 
-    run: Path = Path("runs/sft")
+    run: AnyPath = Path("runs/sft")
     """Run directory; the trained model is its last `checkpoints/step_N`."""
     data: TaskConfig = Field(default_factory=TaskConfig)
     """`lab/NAME`, or a file or data set of traces: columns `question`, `trace`, `solution`, or `messages`, and what
@@ -308,9 +314,9 @@ class SftConfig(SupervisedConfig):
     """
     thinking: bool = True
     """Train on `<think>` trace `</think>` and the solution; otherwise on the solution alone, same prompts."""
-    max_length: int = Field(default=8192, ge=2)
+    max_length: Annotated[Tokens, Field(ge=2)] = 8192
     """Longer examples (in tokens) are dropped, and counted."""
-    batch: int = Field(default=16, ge=1)
+    batch: Rows = 16
     """Examples a step, over all processes."""
-    epochs: float = Field(default=3.0, gt=0)
+    epochs: float = Field(default=3.0, gt=0, le=1e6)
     """Passes over the data."""

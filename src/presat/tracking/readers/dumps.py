@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from presat.errors import RunError
-from presat.files import read_lines
+from presat.files import Faults, log_lines
+from presat.text import brief, listed, printable
+from presat.tracking.readers.rows import LARGEST, whole_step
 from presat.tracking.responses import make_frame
 from presat.tracking.run import Run
 
@@ -26,7 +28,8 @@ NEEDED = ("input", "output", "score")
 
 def dump_files(folder: Path) -> list[Path]:
     """The files of a dump folder in step order; empty when it is none."""
-    return sorted((file for file in folder.glob("*.jsonl") if file.stem.isdigit()), key=lambda file: int(file.stem))
+    found = (file for file in folder.glob("*.jsonl") if file.stem.isdecimal() and file.is_file())
+    return sorted(found, key=lambda file: int(file.stem))
 
 
 def read_dumps(path: Path) -> Run:
@@ -39,17 +42,20 @@ def read_dumps(path: Path) -> Run:
     folder = path if path.is_dir() else path.parent
     rows, notes = [], []
     for file in files:
-        lines, more = read_lines(file)
-        notes += more
-        rows += [_row(line, file, number) for number, line in enumerate(lines, start=1)]
+        faults = Faults()
+        rows += [_row(line.row or {}, file, line.number) for line in log_lines(file, faults)]
+        notes += faults.notes(file.name)
     if not rows:
         raise RunError(f"{path} holds no responses.")
     validation = any(row["step"] == 0 for row in rows) or "val" in folder.name.lower()
-    set_name = folder.name if validation else ""
+    set_name = printable(folder.name) if validation else ""
     for row in rows:
         row["set"] = set_name
     _number_samples(rows)
     judged = validation and {row["score"] for row in rows} <= {0.0, 1.0}
+    unread = sum(row.get("acc") is not None and _number(row["acc"]) is None for row in rows)
+    if unread:
+        notes.append(f"{unread} of {len(rows)} responses have an `acc` that is no number: it says nothing of them.")
     if not judged and not any("acc" in row for row in rows):
         notes.append("No `acc` says which responses are right, so the scores count as rewards only.")
     split = "eval" if validation else "train"
@@ -65,11 +71,20 @@ def read_dumps(path: Path) -> Run:
 def _row(line: dict[str, Any], file: Path, number: int) -> dict[str, Any]:
     for name in NEEDED:
         if name not in line:
-            raise RunError(f"{file}, line {number}: a response needs the field `{name}`; found {', '.join(line)}.")
-    step = line.get("step", int(file.stem) if file.stem.isdigit() else None)
-    if not isinstance(step, int) or not isinstance(line["score"], int | float):
-        raise RunError(f"{file}, line {number}: `step` must be a whole number and `score` a number.")
-    return {**line, "step": step, "score": float(line["score"])}
+            raise RunError(f"{file}, line {number}: a response needs the field `{name}`; found {listed(list(line))}.")
+    given = line.get("step", int(file.stem) if file.stem.isdecimal() else None)
+    step, score = whole_step(given, str(file), number), _number(line["score"])
+    if step is None or score is None:
+        what, value = ("`step` must be a whole number from 0 on", given)
+        if step is not None:
+            what, value = ("`score` must be a number", line["score"])
+        raise RunError(f"{file}, line {number}: {what}, not {brief(value)}.")
+    return {**line, "step": step, "score": score}
+
+
+def _number(value: Any) -> float | None:
+    """A score as a float; None where it is no number that can be averaged."""
+    return float(value) if isinstance(value, int | float) and -LARGEST < value < LARGEST else None
 
 
 def _number_samples(rows: list[dict[str, Any]]) -> None:
@@ -99,10 +114,8 @@ def _values(rows: list[dict[str, Any]], set_name: str, judged: bool) -> dict[str
 
 def _verdict(row: dict[str, Any], judged: bool) -> float | None:
     """Whether a response is right: its `acc`, or its score where that is a verdict; else not known."""
-    accuracy = row.get("acc")
-    if isinstance(accuracy, int | float):
-        return float(accuracy)
-    return row["score"] if judged else None
+    accuracy = _number(row.get("acc"))
+    return row["score"] if accuracy is None and judged else accuracy
 
 
 def _whole(text: str) -> str:

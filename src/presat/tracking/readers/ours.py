@@ -6,15 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from presat.errors import RunError
-from presat.files import read_json, read_lines
+from presat.files import Faults, log_lines
 from presat.tracking.evaluated import changes
-from presat.tracking.readers.rows import collect_rows
+from presat.tracking.provenance import read_provenance
+from presat.tracking.readers.rows import Rows
 from presat.tracking.run import Run
+from presat.tracking.settings import resumed_notes, saved_settings
 from presat.tracking.state import run_state
-from presat.tracking.writer import CONFIG, METRICS, PROVENANCE
+from presat.tracking.writer import CONFIG, METRICS
 
 
 def read_presat(path: Path) -> Run:
@@ -23,34 +22,24 @@ def read_presat(path: Path) -> Run:
     Raises:
         RunError: one of its files is damaged beyond a torn last line.
     """
-    rows, notes = read_lines(path / METRICS) if (path / METRICS).is_file() else ([], [])
-    values, more = collect_rows(rows, METRICS)
-    state, provenance = run_state(path), read_json(path / PROVENANCE)
+    rows, faults = Rows(METRICS), Faults()
+    if (path / METRICS).exists():
+        for line in log_lines(path / METRICS, faults):
+            rows.add(line.row or {}, line.number)
+    state, provenance = run_state(path), read_provenance(path)
     return Run(
         path=path,
         kind="presat",
-        values=values,
-        config=_read_config(path / CONFIG),
+        values=rows.values,
+        config=saved_settings(path / CONFIG),
         provenance=provenance,
         status=state.status,
         status_reason=state.reason,
-        notes=notes + more + _notes(provenance) + changes(path),
+        notes=[*faults.notes(METRICS), *rows.notes(), *_notes(provenance), *resumed_notes(provenance), *changes(path)],
     )
 
 
 def _notes(provenance: Mapping[str, Any]) -> list[str]:
     """What is to be said beside any score of the run: 4-bit weights of its model, a setting that costs accuracy."""
-    model, own = provenance.get("model"), provenance.get("notes")
-    note = model.get("note") if isinstance(model, Mapping) else None
-    said = [note, *own] if isinstance(own, list) else [note]
-    return [item for item in said if isinstance(item, str)]
-
-
-def _read_config(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        return {}
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise RunError(f"{path} is not valid YAML: {error}") from error
-    return data if isinstance(data, dict) else {}
+    note = (provenance.get("model") or {}).get("note")
+    return [*([note] if note else []), *(provenance.get("notes") or [])]

@@ -8,13 +8,16 @@ read too: `RUN - METRIC` is METRIC, and their `__MIN` and `__MAX` columns are le
 from __future__ import annotations
 
 import csv
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from presat.errors import RunError
-from presat.files import read_lines
+from presat.files import Faults, log_lines
+from presat.text import brief, listed
 from presat.tracking.readers.names import column_name, rename
-from presat.tracking.readers.rows import collect_rows
+from presat.tracking.readers.rows import Rows, torn_note
 from presat.tracking.run import Run
 
 STEP_NAMES = ("step", "global_step", "_step", "training/global_step")
@@ -25,21 +28,28 @@ def read_csv(path: Path) -> Run:
     """Read a CSV.
 
     Raises:
-        RunError: no step column, two columns of one metric, or a cell that is not a number (row and column named).
+        RunError: no step column, two columns of one metric, a row with more cells than the header, or a cell that is
+            not a number (row and column named).
     """
+    torn: list[str] = []
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            header = file.readline()
+            delimiter = max(",;\t", key=file.readline().count)
             file.seek(0)
-            delimiter = max(",;\t", key=header.count)
-            reader = csv.DictReader(file, delimiter=delimiter)
-            columns = _columns(path, [name for name in reader.fieldnames or [] if name])
-            rows = [
-                _cells(path, number, row, columns) for number, row in enumerate(reader, start=2) if any(row.values())
-            ]
+            reader = csv.reader(_whole_lines(file, path.name, torn), delimiter=delimiter, strict=True)
+            header = next(reader, [])
+            columns, notes = _columns(path, header, torn)
+            rows, short = Rows(path.name, {ours: name for name, ours in columns.items()}), 0
+            for number, cells in _numbered(path, reader):
+                if any(cell.strip() for cell in cells):
+                    short += len(cells) < len(header)
+                    rows.add(_row(path, number, header, cells, columns), number)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise RunError(f"Cannot read {path} as CSV: {error}.") from error
-    return _table_run(path, rows, [])
+    if short:
+        lines = "1 row has" if short == 1 else f"{short} rows have"
+        notes.append(f"{lines} fewer cells than the header of {path.name}: those that lack count as not measured.")
+    return Run(path=path, kind="csv", values=rename(rows.values), notes=[*notes, *rows.notes()], torn=torn)
 
 
 def read_json_lines(path: Path) -> Run:
@@ -48,49 +58,84 @@ def read_json_lines(path: Path) -> Run:
     Raises:
         RunError: the file cannot be read, or no line has a step.
     """
-    lines, notes = read_lines(path)
-    columns = _columns(path, sorted({name for line in lines for name in line}))
-    rows = [{columns[name]: value for name, value in line.items() if name in columns} for line in lines]
-    return _table_run(path, rows, notes)
+    faults = Faults()
+    lines = list(log_lines(path, faults))
+    columns, notes = _columns(path, sorted({name for line in lines for name in line.row or ()}))
+    rows = Rows(path.name, {ours: name for name, ours in columns.items()})
+    for line in lines:
+        rows.add({columns[name]: value for name, value in (line.row or {}).items() if name in columns}, line.number)
+    notes = [*faults.notes(path.name), *notes, *rows.notes()]
+    return Run(path=path, kind="csv", values=rename(rows.values), notes=notes)
 
 
-def _table_run(path: Path, rows: list[dict[str, Any]], notes: list[str]) -> Run:
-    values, more = collect_rows(rows, path.name)
-    return Run(path=path, kind="csv", values=rename(values), notes=notes + more)
+def _numbered(path: Path, reader: Any) -> Iterator[tuple[int, list[str]]]:
+    """The rows that the `csv` module reads, each with the number of its line."""
+    while True:
+        try:
+            cells = next(reader, None)
+        except csv.Error as error:
+            raise RunError(f"{path}, row {reader.line_num}, cannot be read as CSV: {error}.") from error
+        if cells is None:
+            return
+        yield reader.line_num, cells
 
 
-def _columns(path: Path, names: list[str]) -> dict[str, str]:
-    """Our name of every column that is read."""
+def _whole_lines(file: Iterable[str], name: str, torn: list[str]) -> Iterator[str]:
+    """The lines of a table; a last one without its end may lack half of a number, so `torn` says of it instead."""
+    for line in file:
+        if line.endswith(("\n", "\r")):
+            yield line
+        else:
+            torn.append(torn_note(name))
+
+
+def _columns(path: Path, names: Sequence[str], torn: Sequence[str] = ()) -> tuple[dict[str, str], list[str]]:
+    """Our name of every column that is read, and notes on columns that are not."""
     found: dict[str, str] = {}
-    for name in names:
+    taken: set[str] = set()
+    unread = []
+    for name in filter(None, names):
         if name.endswith(_EXTREMES):
             continue
         metric = name.rsplit(" - ", 1)[-1].strip()
         ours = "step" if metric.lower() in STEP_NAMES else column_name(metric)
-        if ours in found.values():
-            if ours == "step":
-                continue
-            raise RunError(f"{path} has several columns of '{ours}'. Keep one run a file.")
-        found[name] = ours
-    if "step" not in found.values():
-        raise RunError(f"{path} has no `step` column. Its columns: {', '.join(names) or 'none'}.")
-    return found
-
-
-def _cells(path: Path, number: int, row: dict[str, str | None], columns: dict[str, str]) -> dict[str, Any]:
-    cells: dict[str, Any] = {}
-    for name, ours in columns.items():
-        raw = (row.get(name) or "").strip()
-        if not raw:
+        if ours in taken and (ours != "step" or name in found):
+            raise RunError(f"{path} has several columns of {brief(ours)}. Keep one run a file, and each column once.")
+        if ours in taken:
+            unread.append(name)
             continue
+        found[name] = ours
+        taken.add(ours)
+    if "step" not in taken:
+        columns = listed([*filter(None, names)]) or "none"
+        raise RunError(" ".join([f"{path} has no `step` column. Its columns: {columns}.", *torn]))
+    notes = [f"Several columns of {path.name} count steps; left out: {listed(unread)}."] if unread else []
+    nameless = sum(not name for name in names)
+    if nameless:
+        notes.append(f"{nameless} column{'s' * (nameless > 1)} of {path.name} without a name: left out.")
+    return found, notes
+
+
+def _row(path: Path, number: int, header: list[str], cells: list[str], columns: dict[str, str]) -> dict[str, Any]:
+    """The numbers of one row by our names; `number` is that of its line."""
+    if any(cell.strip() for cell in cells[len(header) :]):
+        raise RunError(
+            f"{path}, row {number}, has {len(cells)} cells, and the header {len(header)}: is a comma in one of them a "
+            "decimal comma, or part of a text?"
+        )
+    row: dict[str, Any] = {}
+    for name, cell in zip(header, cells, strict=False):
+        ours, raw = columns.get(name), cell.strip()
+        if not raw or ours is None:
+            continue
+        where = f"{path}, row {number}, column `{listed([name])}`"
         try:
             value = float(raw)
         except ValueError:
-            raise RunError(f"{path}, row {number}, column `{name}`: '{raw}' is not a number.") from None
-        if ours == "step":
-            if not value.is_integer():
-                raise RunError(f"{path}, row {number}, column `{name}`: a step must be a whole number, not {raw}.")
-            cells[ours] = int(value)
-        else:
-            cells[ours] = value
-    return cells
+            raise RunError(f"{where}: {brief(raw)} is not a number.") from None
+        if math.isinf(value):
+            raise RunError(f"{where}: {brief(raw)} is infinite. Leave the cell empty where nothing was measured.")
+        if ours == "step" and not (value.is_integer() and value >= 0):
+            raise RunError(f"{where}: a step must be a whole number from 0 on, not {brief(raw)}.")
+        row[ours] = value
+    return row

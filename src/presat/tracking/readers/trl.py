@@ -10,6 +10,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
 from presat.errors import RunError
 from presat.files import read_json
 from presat.tracking.readers.rows import collect_rows
@@ -23,13 +25,21 @@ _PARTIAL_REWARD = re.compile(r"rewards/(.+)/mean")
 _CHECKPOINT = re.compile(r"checkpoint-(\d+)")
 
 
+class _State(BaseModel):
+    """What is read of `trainer_state.json`."""
+
+    global_step: int = 0
+    max_steps: int = 0
+    log_history: list[dict[str, Any]] | None = None
+
+
 def find_state(path: Path) -> Path | None:
     """The trainer state of a file, an output folder or its checkpoints: the one that is furthest on."""
     if path.is_file():
         return path if path.name == STATE else None
     found = [path / STATE, *(folder / STATE for folder in path.iterdir() if _CHECKPOINT.fullmatch(folder.name))]
     states = [file for file in found if file.is_file()]
-    return max(states, key=lambda file: read_json(file).get("global_step", 0)) if states else None
+    return max(states, key=lambda file: read_json(file, _State).global_step) if states else None
 
 
 def read_trl(path: Path, state_file: Path) -> Run:
@@ -38,21 +48,20 @@ def read_trl(path: Path, state_file: Path) -> Run:
     Raises:
         RunError: the state is damaged or holds no log.
     """
-    state = read_json(state_file)
-    history = state.get("log_history")
-    if not isinstance(history, list):
+    state = read_json(state_file, _State)
+    if state.log_history is None:
         raise RunError(f"{state_file} has no `log_history`; it is not the state of a Hugging Face trainer.")
-    rows = [_renamed(row) for row in history if isinstance(row, dict) and "train_runtime" not in row]
+    rows = [_renamed(row) for row in state.log_history if "train_runtime" not in row]
     values, notes = collect_rows(rows, state_file.name)
     if state_file.parent != path and path.is_dir():
         notes.append(f"The newest log is {state_file.relative_to(path)}; TRL writes it when it saves a checkpoint.")
-    done, planned = state.get("global_step", 0), state.get("max_steps", 0)
+    done, planned = state.global_step, state.max_steps
     return Run(
         path=path,
         kind="trl",
         values=values,
-        status="finished" if planned and done >= planned else UNKNOWN,
-        status_reason=f"step {done} of {planned}" if planned else "",
+        status="finished" if 0 < planned <= done else UNKNOWN,
+        status_reason=f"step {done} of {planned}" if planned > 0 else "",
         notes=notes,
     )
 

@@ -11,14 +11,14 @@ verl trains from step 1 on and validates at step 0; early versions trained from 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from presat.errors import RunError
-from presat.files import read_lines
+from presat.files import Faults, log_lines
 from presat.tracking.readers.names import rename
-from presat.tracking.readers.rows import Values, collect_rows
+from presat.tracking.readers.rows import Rows, Values, torn_note
 from presat.tracking.run import Run
 
 _COLOUR = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
@@ -32,8 +32,12 @@ def read_console(path: Path) -> Run | None:
     Raises:
         RunError: the file cannot be read.
     """
-    values, notes = collect_rows(_console_rows(path), path.name)
-    return _verl_run(path, values, notes) if values else None
+    rows, torn = Rows(path.name), []
+    for row in _console_rows(path, torn):
+        rows.add(row)
+    if not rows.values and not torn:
+        return None
+    return _verl_run(path, rows.values, rows.notes(), torn)
 
 
 def read_file_log(path: Path) -> Run:
@@ -42,13 +46,21 @@ def read_file_log(path: Path) -> Run:
     Raises:
         RunError: the file cannot be read.
     """
-    rows, notes = read_lines(path)
-    flat = [{"step": row.get("step"), **row["data"]} for row in rows if isinstance(row.get("data"), dict)]
-    values, more = collect_rows(flat, path.name)
-    return _verl_run(path, values, notes + more)
+    rows, faults, bare = Rows(path.name), Faults(), 0
+    for line in log_lines(path, faults):
+        row = line.row or {}
+        data = row.get("data")
+        if isinstance(data, dict):
+            rows.add({**data, "step": row.get("step")}, line.number)
+        else:
+            bare += 1
+    notes = [*faults.notes(path.name), *rows.notes()]
+    if bare:
+        notes.append(f"{'1 line' if bare == 1 else f'{bare} lines'} of {path.name} without an object `data`: left out.")
+    return _verl_run(path, rows.values, notes)
 
 
-def _verl_run(path: Path, values: Values, notes: list[str]) -> Run:
+def _verl_run(path: Path, values: Values, notes: list[str], torn: Sequence[str] = ()) -> Run:
     values = rename(values)
     if 0 in values.get("reward", {}):
         notes.append("This log counts training steps from 0; they are shifted by one so that the first is step 1.")
@@ -57,30 +69,35 @@ def _verl_run(path: Path, values: Values, notes: list[str]) -> Run:
                 values[name] = {step + 1: value for step, value in series.items()}
     if any("/best@" in name for name in values):
         notes.append("best@k is verl's bootstrap with replacement, which is lower than the unbiased pass@k.")
-    return Run(path=path, kind="verl", values=values, notes=notes)
+    return Run(path=path, kind="verl", values=values, notes=notes, torn=list(torn))
 
 
-def _console_rows(path: Path) -> Iterator[dict[str, Any]]:
+def _console_rows(path: Path, torn: list[str]) -> Iterator[dict[str, Any]]:
+    """The steps of a console log. A last one without its end may lack half of a number: `torn` says so instead."""
     try:
         with path.open(encoding="utf-8", errors="replace") as file:
             for line in file:  # a progress bar's carriage returns end lines too
                 if "step:" not in line:
                     continue
                 match = _STEP.search(_COLOUR.sub("", line))
-                if match:
-                    yield {"step": int(match.group(1)), **_pairs(match.group(2))}
+                if match and not line.endswith("\n"):
+                    torn.append(torn_note(path.name))
+                elif match:
+                    yield {**_pairs(match.group(2)), "step": float(match.group(1))}
     except OSError as error:
         raise RunError(f"Cannot read {path}: {error.strerror}.") from error
 
 
-def _pairs(text: str) -> dict[str, float]:
-    """The numbers of `name:value - name:value`; what is not a number is left out."""
-    found: dict[str, float] = {}
+def _pairs(text: str) -> dict[str, float | str]:
+    """The values of `name:value - name:value`; what is not a number stays text."""
+    found: dict[str, float | str] = {}
     for pair in text.strip().split(" - "):
         name, _, raw = pair.strip().rpartition(":")
         numpy_value = _NUMPY.fullmatch(raw)
+        if not name:
+            continue
         try:
             found[name] = float(numpy_value.group(1) if numpy_value else raw)
         except ValueError:
-            continue
+            found[name] = raw
     return found

@@ -22,6 +22,7 @@ from presat.errors import RunError
 from presat.evaluation.evaluate import evaluate_problems
 from presat.metrics import OnlineSaturation, main_set
 from presat.rollouts import seed_for
+from presat.tasks.rows import is_labelled
 from presat.tracking.checkpoints import complete_checkpoint
 from presat.tracking.evaluated import note_trained
 from presat.tracking.responses import RolloutStore
@@ -114,12 +115,13 @@ class Evaluator:
     @property
     def main_metric(self) -> str | None:
         """The held-out score early stopping looks at: avg@k of the main set."""
-        return main_metric([item.name for item in self.sets], self.config)
+        return main_metric({item.name: item.problems for item in self.sets}, self.config)
 
 
-def main_metric(sets: Sequence[str], config: TrainConfig) -> str | None:
-    """The held-out score that early stopping looks at, of the names of the sets there are: avg@k of the main set."""
-    main = main_set(sets, lambda name: name)
+def main_metric(sets: Mapping[str, Sequence[Problem]], config: TrainConfig) -> str | None:
+    """The held-out score that early stopping looks at: avg@k of the main set of those that can have a score."""
+    scored = [name for name, problems in sets.items() if any(is_labelled(problem) for problem in problems)]
+    main = main_set(scored, lambda name: name)
     return None if main is None else f"eval/{main}/avg@{config.eval.samples}"
 
 
@@ -218,6 +220,7 @@ class Monitor(TrainerCallback):
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Metrics | None = None, **kwargs: Any) -> None:
         """Write the step's line: TRL's metrics and ours."""
+        state.log_history.clear()  # every checkpoint would hold it anew; the lines are in the log
         if not logs or "loss" not in logs:  # the summary after training
             return
         if self.run.writer is not None:

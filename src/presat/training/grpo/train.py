@@ -31,10 +31,11 @@ from presat.evaluation.problems import (
     refuse_unlabelled,
     warn_of_other_extraction,
 )
-from presat.evaluation.sets import load_sets, warn_of_left_out
+from presat.evaluation.sets import load_sets, warn_of_left_out, warn_of_unlabelled
 from presat.metrics import OnlineSaturation
-from presat.models import load_model_and_tokenizer
 from presat.models.adapters import peft_config
+from presat.models.checks import check_reference
+from presat.models.loading import open_model
 from presat.rewards import make_reward, needs_of, votes_of
 from presat.rewards.policy import PolicyScorer
 from presat.rollouts.batching import BatchEngine
@@ -138,10 +139,9 @@ def _train(config: TrainConfig, batches: Batches, run: Session, verifier: Verifi
     if run.writer is not None:
         warn_of_other_extraction(asked, config.verify.extraction)
     reward = reward_of(config)
-    policy = config.model
-    model, tokenizer = load_model_and_tokenizer(
-        policy.name, policy.dtype, policy.attention, template=policy.chat_template
-    )
+    model, tokenizer = open_model(config.model)
+    if config.beta and not config.lora.rank:
+        check_reference(model)
     engine = live_engine(config, model, tokenizer, engine_kind(config))
     problems, dropped = drop_too_long(engine, asked, config.max_prompt_tokens)
     sets = [
@@ -151,6 +151,7 @@ def _train(config: TrainConfig, batches: Batches, run: Session, verifier: Verifi
     store = None
     if run.writer is not None:
         warn_of_left_out(left_out)
+        warn_of_unlabelled(held_out)
         described = {item.name: describe(item.problems, item.dropped) for item in sets}
         noted = {"train": describe(problems, dropped), "eval": described, "left_out": left_out}
         identity = describe_model(model)
@@ -230,6 +231,7 @@ def grpo_config(config: TrainConfig, batches: Batches, checkpoints: Path) -> GRP
     """Return TRL's settings: section 3 and appendix B, each one that touches the objective set on purpose."""
     return GRPOConfig(
         output_dir=str(checkpoints),
+        trust_remote_code=config.model.trust_remote_code,  # of the KL reference, which TRL loads
         # the objective
         loss_type="grpo" if config.advantage == "grpo" else "dr_grpo",  # 1/|o|, or a constant
         scale_rewards="group",
@@ -307,7 +309,7 @@ def _saturation(config: TrainConfig, run: Session, held_out: Mapping[str, Sequen
     if not run.done:
         return OnlineSaturation(**settings)
     before = open_run(config.run)
-    metric = main_metric(list(held_out), config)
+    metric = main_metric(held_out, config)
     now = eval_settings(config, held_out[metric.removeprefix("eval/").rpartition("/")[0]]) if metric else {}
     found = comparable_scores(before, metric, now, run.done)
     if found.otherwise is not None and run.writer is not None and config.stop.when == "saturated":
@@ -332,8 +334,9 @@ def _kept(config: TrainConfig, done: int) -> str | None:
 
 def _stay(config: TrainConfig, run: Session, stopped: str | None) -> str | None:
     """Leave a resumed run as it is; returns why it stopped early, if it did."""
-    if run.writer is not None:
+    if stopped is None:
+        run.leave(config.steps)
+    elif run.writer is not None:
         run.writer.nothing_to_do()
-        if stopped:
-            LOG.warning(STAYS, config.run, run.done, stopped)
+        LOG.warning(STAYS, config.run, run.done, stopped)
     return stopped

@@ -33,6 +33,7 @@ _SUMS = (
     "learn in the first steps away: the policy that is sampled lags behind the trained one. Set `model.dtype: "
     "float32`, or `engine: transformers`."
 )
+_TRUSTED = "Code that the model brings along may run (`model.trust_remote_code`)."
 
 
 def process_count() -> int:
@@ -67,9 +68,12 @@ def launch_notes(config: Config) -> list[str]:
     """Return what the user should know about how this run is held in memory, one sentence each."""
     # under these two, autocast keeps float32 weights behind the bfloat16 ones
     masters = config.bf16 and (_zero_stage() is not None or splits_weights())
+    notes = [_TRUSTED] if config.model.trust_remote_code else []
     if rounds_adapters(config):
-        return [_SUMS] if isinstance(config, TrainConfig) and config.engine in ("vllm", "server") else []
-    return [_ROUNDED] if config.model.dtype == "bfloat16" and not config.lora.rank and not masters else []
+        lagging = isinstance(config, TrainConfig) and config.engine in ("vllm", "server")
+        return [*notes, _SUMS] if lagging else notes
+    rounded = config.model.dtype == "bfloat16" and not config.lora.rank and not masters
+    return [*notes, _ROUNDED] if rounded else notes
 
 
 def _refuse_idle_gpus() -> None:

@@ -13,7 +13,7 @@ import torch
 from safetensors import SafetensorError
 from torch.optim.lr_scheduler import LambdaLR
 
-from presat.errors import RunError
+from presat.errors import RunError, UnfinishedError
 from presat.training.runtime.means import TokenMeans
 
 
@@ -35,15 +35,14 @@ class SafeTrainer(TokenMeans):
         The check stands here and not in `training_step` because the norm is the same in all processes: they all stop.
 
         Raises:
-            RunError: the loss or the norm is not finite; the update is not made.
+            UnfinishedError: the loss or the norm is not finite; the update is not made.
         """
         norm = super()._get_grad_norm(*args, **kwargs)
         what, value = ("gradient norm", norm) if self._bad_loss is None else ("loss", self._bad_loss)
         if value is not None and not math.isfinite(value):
-            raise RunError(
+            raise UnfinishedError(
                 f"The {what} became {float(value)} at step {self.state.global_step + 1}; the update was not made. The "
-                "last checkpoint and the log up to the step before are whole: go on from them with `--resume` and a "
-                "lower `--optim.lr`."
+                "last checkpoint and the log up to the step before are whole. Choose a lower `optim.lr`."
             )
         return norm
 
@@ -51,14 +50,14 @@ class SafeTrainer(TokenMeans):
         """Save, and wait until every process has added its part: then the checkpoint may be given its name.
 
         Raises:
-            RunError: it cannot be written.
+            UnfinishedError: it cannot be written.
         """
         try:
             super()._save_checkpoint(*args, **kwargs)
         except (OSError, SafetensorError) as error:
-            raise RunError(
+            raise UnfinishedError(
                 f"Checkpoint {self.state.global_step} cannot be written to {self.args.output_dir} ({error}). "
-                "Make room there and go on with `--resume`."
+                "Make room there."
             ) from error
         self.accelerator.wait_for_everyone()
 

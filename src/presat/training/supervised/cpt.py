@@ -18,10 +18,10 @@ import numpy as np
 from presat.config.schema import CptConfig
 from presat.config.unused import refuse_unused
 from presat.errors import ConfigError, DataError
-from presat.models import load_model_and_tokenizer
+from presat.models.checks import check_positions
 from presat.models.examples import Row, row
 from presat.models.libraries import quiet_libraries
-from presat.models.loading import load_tokenizer
+from presat.models.loading import open_model, open_tokenizer
 from presat.tasks.corpus import corpus_parts
 from presat.tasks.lab.corpus import documents
 from presat.training.runtime.session import open_session
@@ -49,10 +49,9 @@ def run_cpt(config: CptConfig, quiet: bool = False) -> Path:
     """
     with open_session(config, "cpt", quiet) as run:
         # before the model and before processes wait for each other, for tokenising may take hours
-        rows, held_out = corpus_rows(config, load_tokenizer(config.model.name, chat=False), quiet)
-        model, tokenizer = load_model_and_tokenizer(
-            config.model.name, config.model.dtype, config.model.attention, False, config.model.chat_template
-        )
+        rows, held_out = corpus_rows(config, open_tokenizer(config.model, chat=False), quiet)
+        model, tokenizer = open_model(config.model, chat=False)
+        check_positions(model, config.sequence_length, "rows of text (lower `sequence_length`)")
         steps = config.steps or len(rows) // config.batch
         if steps == 0:
             raise DataError(
@@ -111,7 +110,7 @@ def run_pack(config: CptConfig, quiet: bool = False) -> Packed:
     if config.data.source.startswith(LAB):
         raise ConfigError(f"{config.data.source} is made as it is read: there is nothing to do before `presat cpt`.")
     with quiet_libraries():
-        rows, held_out = file_rows(config, load_tokenizer(config.model.name, chat=False), quiet)
+        rows, held_out = file_rows(config, open_tokenizer(config.model, chat=False), quiet)
     file = rows.file
     return Packed(
         folder=str(file.folder),

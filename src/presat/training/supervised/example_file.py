@@ -18,9 +18,10 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+from pydantic import BaseModel
 
 from presat.config.schema import SftConfig
 from presat.errors import DataError, RunError
@@ -57,6 +58,10 @@ class ExampleRows:
 
     def __len__(self) -> int:
         return self.counts["data/examples"]
+
+    def longest(self) -> int:
+        """Return the tokens of the longest example."""
+        return int(np.diff(np.fromfile(self.folder / _STARTS, dtype=np.int64)).max())
 
     def batch(self, columns: Mapping[str, Sequence[int]]) -> dict[str, list[np.ndarray]]:
         """Return `input_ids` and `labels` of the examples listed under `row`: the loss is on the response.
@@ -101,7 +106,7 @@ def example_rows(config: SftConfig, examples: Iterator[Example], tokenizer: Any,
         if _files(config) != files:
             shutil.rmtree(folder)
             raise DataError(f"{config.data.source} changed while it was read: start again when it is whole.")
-    elif read_json(folder / _RECORD).get("files") != files:
+    elif read_json(folder / _RECORD, _Record).files != files:
         raise DataError(
             f"{config.data.source} has changed since this run read it. Put the old one back, or delete {folder} to go "
             "on with what is there now."
@@ -122,10 +127,19 @@ def _identity(config: SftConfig, tokenizer: Any) -> dict[str, Any]:
     }
 
 
+class _Record(BaseModel):
+    """What is read of the record of an example file."""
+
+    made_of: dict[str, Any] | None = None
+    files: list[Any] | None = None
+    counts: dict[str, int] = {}
+    dtype: Literal["uint16", "uint32"] = "uint32"
+
+
 def _made_of(folder: Path) -> dict[str, Any] | None:
     """What the examples that are there were made of; None where there are none, or they are just being replaced."""
     with contextlib.suppress(RunError):
-        return read_json(folder / _RECORD).get("made_of")
+        return read_json(folder / _RECORD, _Record).made_of
     return None
 
 
@@ -183,8 +197,8 @@ def _prompt_length(item: Row) -> int:
 
 
 def _opened(folder: Path) -> ExampleRows:
-    record = read_json(folder / _RECORD)
-    rows = ExampleRows(folder, record["counts"], record["dtype"])
+    record = read_json(folder / _RECORD, _Record)
+    rows = ExampleRows(folder, Counter(record.counts), record.dtype)
     tokens = rows.counts["data/prompt_tokens"] + rows.counts["data/response_tokens"]
     wanted = {_TOKENS: tokens * np.dtype(rows.dtype).itemsize, _STARTS: 8 * (len(rows) + 1), _PROMPTS: 8 * len(rows)}
     if any(not (folder / name).is_file() or (folder / name).stat().st_size != size for name, size in wanted.items()):

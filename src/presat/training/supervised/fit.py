@@ -129,11 +129,15 @@ class Trainer(SafeTrainer, SFTTrainer):
 
     token_means = ("entropy", "mean_token_accuracy")
     optim: SupervisedOptimConfig
+    _total_train_tokens: int
 
     def compute_loss(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
         """Return the loss of a micro-batch."""
         self.note_tokens((inputs["labels"][:, 1:] != IGNORED).sum())  # the first token of a row is not predicted
-        return super().compute_loss(model, inputs, *args, **kwargs)
+        self._total_train_tokens = self.state.num_input_tokens_seen  # kept in checkpoints, as TRL's own count is not
+        loss = super().compute_loss(model, inputs, *args, **kwargs)
+        self.state.num_input_tokens_seen = self._total_train_tokens
+        return loss
 
     def create_optimizer(self, model: Any = None) -> Any:
         """Return the optimiser over the trainable weights."""
@@ -179,8 +183,7 @@ def fit(
     """
     micro = micro_batch(batch, config.micro_batch, run.processes)
     if run.done >= steps:
-        if run.writer is not None:
-            run.writer.nothing_to_do()
+        run.leave(steps)
         return
     trainer = Trainer(
         model=model,
@@ -268,6 +271,7 @@ class _Monitor(TrainerCallback):
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Metrics | None = None, **kwargs: Any) -> None:
         """Write a line: TRL's metrics, and at the end what was measured."""
+        state.log_history.clear()  # every checkpoint would hold it anew; the lines are in the log
         if not logs or "loss" not in logs:  # the summary after training
             return
         if self.run.writer is not None:

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from presat.config.schema import SftConfig, TaskConfig
 from presat.errors import ConfigError, DataError
-from presat.models import load_model_and_tokenizer
-from presat.models.loading import load_tokenizer
+from presat.models.checks import check_positions
+from presat.models.loading import open_model, open_tokenizer
 from presat.tasks.lab import targets
 from presat.tasks.load import load_task
 from presat.tasks.traces import Trace, read_traces
@@ -42,11 +42,10 @@ def run_sft(config: SftConfig, quiet: bool = False) -> Path:
     with open_session(config, "sft", quiet) as run:
         examples = read_examples(config.data, config.thinking)  # what is quick to refuse comes before the model
         # before processes wait for each other, for tokenising may take long
-        tokenizer = load_tokenizer(config.model.name, template=config.model.chat_template)
+        tokenizer = open_tokenizer(config.model)
         rows = example_rows(config, examples, tokenizer, writes=run.writer is not None)
-        model, tokenizer = load_model_and_tokenizer(
-            config.model.name, config.model.dtype, config.model.attention, template=config.model.chat_template
-        )
+        model, tokenizer = open_model(config.model)
+        check_positions(model, rows.longest(), "examples (lower `max_length`, which leaves longer ones out)")
         batch = min(config.batch, len(rows))
         steps = max(1, round(config.epochs * len(rows) / batch))
         fit(config, run, model, tokenizer, rows, steps, batch, counts=rows.counts)

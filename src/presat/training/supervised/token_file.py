@@ -25,10 +25,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from filelock import FileLock, Timeout
+from pydantic import BaseModel, Field
 
 from presat.errors import DataError
 from presat.files import read_json, write_atomically
@@ -132,9 +133,17 @@ def _alone(folder: Path, name: str, quiet: bool) -> Iterator[None]:
         lock.release()
 
 
+class _Record(BaseModel):
+    """What is read of the record of a token file."""
+
+    documents: int = Field(default=0, ge=0)
+    tokens: int = Field(default=0, ge=0)
+    dtype: Literal["uint16", "uint32"] = "uint32"
+
+
 def _opened(folder: Path) -> TokenFile:
-    record = read_json(folder / _RECORD)
-    file = TokenFile(folder, record.get("documents", 0), record.get("tokens", 0), record.get("dtype", "uint32"))
+    record = read_json(folder / _RECORD, _Record)
+    file = TokenFile(folder, record.documents, record.tokens, record.dtype)
     if not file.tokens or (folder / _TOKENS).stat().st_size != file.bytes:
         raise DataError(f"The token file in {folder} is damaged: delete that folder, and it is made again.")
     return file
@@ -172,9 +181,9 @@ def _tokenise(
     record = {"documents": 0, "tokens": 0, "dtype": dtype, **identity}
     total = sum(part.size() for part in parts) // 10**6
     with (partial / _TOKENS).open("ab") as file:
-        before = read_json(partial / _RECORD)
-        if before and file.tell() >= before["tokens"] * np.dtype(dtype).itemsize:
-            record = before
+        before = read_json(partial / _RECORD, _Record)
+        if file.tell() >= before.tokens * np.dtype(dtype).itemsize:
+            record |= {"documents": before.documents, "tokens": before.tokens}
         file.truncate(record["tokens"] * np.dtype(dtype).itemsize)
         documents = itertools.islice(read_parts(parts), record["documents"], None)
         saved = time.monotonic()

@@ -1,0 +1,189 @@
+"""The files a person says to write: nothing is written over that its maker did not make.
+
+Every file that a verb writes where a person says to carries its maker's mark: parquet in its metadata, text near its
+beginning. So the same verb started again replaces what it wrote before, and everything else is refused: the verb's own
+inputs, by whatever name, and any other file. A verb checks all its files before it does anything else, and each is
+checked once more when it is written.
+
+    FILTER = Maker("presat data filter")
+    FILTER.check([path], inputs=[source])
+    with FILTER.write(path, inputs=[source]) as draft:
+        pq.write_table(FILTER.marked(table), draft)
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from presat.errors import ConfigError, RunError
+from presat.files import atomically
+from presat.text import printable
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+MADE_BY = b"presat.made_by"
+"""Key of a parquet file's metadata that holds the name of its maker."""
+_HEAD = 64 * 1024
+"""Bytes at the beginning of a text file that its mark is looked for in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Maker:
+    """Who writes a file, and what tells its files.
+
+    Attributes:
+        name: a verb, `presat data filter`, or a function; the mark of its parquet files.
+        begins: what its text files begin with.
+        columns: parquet columns (`COLUMN.KEY` of a mapping) that nothing but an earlier version, which left no mark,
+            writes in a file without metadata.
+    """
+
+    name: str
+    begins: re.Pattern[bytes] | None = None
+    columns: frozenset[str] = frozenset()
+
+    @property
+    def metadata(self) -> dict[bytes, bytes]:
+        """The mark of a parquet file, as metadata of its schema."""
+        return {MADE_BY: self.name.encode()}
+
+    def check(self, paths: Sequence[Path], inputs: Iterable[Path] = ()) -> None:
+        """Refuse to write `paths` where something would be lost; call it before anything is done.
+
+        Args:
+            paths: all files that are to be written.
+            inputs: what is read: files, and folders whose files are all read.
+
+        Raises:
+            ConfigError: one is an input, lies in a folder that is one, is there and not of this make, or is named
+                twice.
+            RunError: its folder cannot be made or written to.
+        """
+        inputs = list(inputs)
+        if len({str(path.absolute()).casefold() for path in paths}) < len(paths):
+            raise ConfigError(
+                f"Two files would be written to {_shown(paths[0])}: give `--out` a name with another ending."
+            )
+        for path in paths:
+            self._refuse_inputs(path, inputs)
+            if path.is_dir():
+                raise ConfigError(f"{_shown(path)} is a folder: `--out` should name a file.")
+            if os.path.lexists(path) and not self.made(path):
+                raise ConfigError(
+                    f"{_shown(path)} is there, and it is not a file that `{self.name}` made, so it is left as it is: "
+                    "delete or move it, or give another `--out`."
+                )
+            _refuse_folder(path.parent)
+
+    def _refuse_inputs(self, path: Path, inputs: Sequence[Path]) -> None:
+        if any(_same(path, source) for source in inputs if not source.is_dir()):
+            raise ConfigError(
+                f"{_shown(path)} is read by `{self.name}`, so it is not written over: give another `--out`."
+            )
+        for source in inputs:
+            if source.is_dir() and _same(path.parent, source):
+                raise ConfigError(
+                    f"{_shown(path)} would lie among the files of {_shown(source)}, which are all read, and be one of "
+                    "them the next time: give another `--out`."
+                )
+
+    def made(self, path: Path) -> bool:
+        """Whether the file at `path` is of this make. One that cannot be read, or is no file, is not."""
+        if not path.is_file():
+            return False
+        try:
+            with path.open("rb") as file:
+                head = file.read(_HEAD)
+        except OSError:
+            return False
+        if head.startswith(b"PAR1"):
+            return self._made_parquet(path)
+        return self.begins is not None and self.begins.match(head) is not None
+
+    def _made_parquet(self, path: Path) -> bool:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        try:
+            found = pq.read_metadata(path.absolute())
+        except (pa.ArrowException, OSError):
+            return False
+        known = {key: value for key, value in (found.metadata or {}).items() if key != b"ARROW:schema"}
+        if known:
+            return known.get(MADE_BY) == self.name.encode()
+        return any(found.schema.column(index).path in self.columns for index in range(found.num_columns))
+
+    @contextmanager
+    def write(self, path: Path, inputs: Iterable[Path] = ()) -> Iterator[Path]:
+        """Yield where to write the file, as `atomically` does; folders that are not there are made.
+
+        Where that fails, `path` is as it was and no folder is left that was not there before.
+
+        Raises:
+            ConfigError: as `check`.
+            RunError: as `check`, or it cannot be written.
+        """
+        self.check([path], inputs)
+        path = path.resolve()  # the file a link stands for; the link stays
+        try:
+            with _folder(path.parent), atomically(path) as draft:
+                yield draft
+        except OSError as error:
+            reason = error.strerror or error
+            raise RunError(f"Cannot write {_shown(path)}: {reason}. Check the disk and your rights there.") from error
+
+    def write_text(self, path: Path, text: str, inputs: Iterable[Path] = ()) -> Path:
+        """Write a text file that begins as `begins` says; return `path`.
+
+        Raises:
+            ConfigError, RunError: as `write`.
+        """
+        with self.write(path, inputs) as draft:
+            draft.write_text(printable(text), encoding="utf-8")
+        return path
+
+    def marked(self, table: pa.Table) -> pa.Table:
+        """Return a table with the mark in its metadata."""
+        return table.replace_schema_metadata(self.metadata)
+
+
+@contextmanager
+def _folder(folder: Path) -> Iterator[None]:
+    """Make a folder; where the block fails, what was made is removed again."""
+    made = [item for item in (folder, *folder.parents) if not item.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except BaseException:
+        for item in made:
+            with suppress(OSError):  # somebody wrote into it
+                item.rmdir()
+        raise
+
+
+def _refuse_folder(folder: Path) -> None:
+    """Refuse a folder that cannot be made, or not be written to."""
+    there = next(item for item in (folder, *folder.absolute().parents) if os.path.lexists(item))
+    if not there.is_dir():
+        raise RunError(f"Cannot make the folder {_shown(folder)}: {_shown(there)} is no folder. Give another `--out`.")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise RunError(f"Cannot write to {_shown(there)}: you may not. Give another `--out`.")
+
+
+def _same(one: Path, other: Path) -> bool:
+    """Whether two names are of one file: links, and names that differ in case where the disk has no case."""
+    try:
+        return one.samefile(other)
+    except OSError:  # one is not there
+        return False
+
+
+def _shown(path: Path) -> str:
+    return printable(str(path))

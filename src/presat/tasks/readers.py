@@ -1,0 +1,152 @@
+"""Rows of one file (parquet, JSONL, CSV) or of an opened data set, one after another. Nothing is held but a few rows.
+
+Everything that is wrong with a source is said as one `DataError` here, whatever the library below raises, and no row
+leaves that a later stage could not take (`presat.tasks.cells`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from presat.errors import DataError
+from presat.files import expanded, json_lines
+from presat.tasks.cells import LONGEST, field_names, sound
+from presat.tasks.rows import Row
+from presat.text import brief, printable
+
+SUFFIXES = (".parquet", ".jsonl", ".csv")
+
+
+def path_of(source: str) -> Path:
+    """Return the path a source names, whether or not something is there.
+
+    Raises:
+        DataError: no file can be called so.
+    """
+    try:
+        path = expanded(source)
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError, PermissionError):
+            path.lstat()
+    except (OSError, RuntimeError, ValueError) as error:
+        reason = (error.strerror if isinstance(error, OSError) else None) or error
+        raise DataError(f"{brief(source)} can be no file or data set: {reason}.") from error
+    return path
+
+
+def refuse_special(path: Path) -> None:
+    """Refuse what is there and is no file: reading a pipe or a device may never end.
+
+    Raises:
+        DataError: it is a pipe, a device, a folder, or a link that leads nowhere.
+    """
+    if (path.exists() or path.is_symlink()) and not path.is_file():
+        kind = "a folder" if path.is_dir() else "a pipe, a device or a link that leads nowhere"
+        raise DataError(f"{printable(str(path))} is {kind}, not a file that can be read to its end.")
+
+
+def read_file(path: Path, column: str | None = None) -> Iterator[tuple[str, Row]]:
+    """Yield (where, row) for every row of a file; of a parquet file only `column`, where it is given and there.
+
+    Raises:
+        DataError: of no known kind, cannot be read, or a malformed row.
+    """
+    readers: dict[str, Callable[[Path], Iterator[Row]]] = {
+        ".parquet": lambda path: _read_parquet(path, column), ".jsonl": _read_jsonl, ".csv": _read_csv,
+    }  # fmt: skip
+    name = printable(str(path))
+    if path.suffix not in readers:
+        raise DataError(f"{name} is of no known kind; known are {', '.join(SUFFIXES)}.")
+    refuse_special(path)
+    yield from _numbered(readers[path.suffix](path), name)
+
+
+def read_dataset(source: str, data: Any) -> Iterator[tuple[str, Row]]:
+    """Yield (where, row) for every row of an opened dataset, whose texts stay on the disk.
+
+    Raises:
+        DataError: it cannot be read, or a malformed row.
+    """
+    yield from _numbered(data, printable(source))
+
+
+def _numbered(rows: Iterable[Row], name: str) -> Iterator[tuple[str, Row]]:
+    """Yield (where, row), counted from 1."""
+    number = 0
+    try:
+        for number, row in enumerate(rows, start=1):
+            where = f"{name}, row {number}"
+            yield where, sound(row, where)
+    except OSError as error:
+        raise DataError(f"{name} cannot be read: {_first_line(error.strerror or error)}.") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{name} is not UTF-8 text after row {number}: {error}.") from error
+    except (ValueError, OverflowError) as error:  # of libraries that make Python's values of a file's
+        raise DataError(f"{name} cannot be read after row {number}: {_first_line(error)}.") from error
+
+
+def _read_parquet(path: Path, column: str | None) -> Iterator[Row]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        file = pq.ParquetFile(path.absolute())
+        names = file.schema_arrow.names
+        _refuse_twice(names, path)
+        for batch in file.iter_batches(batch_size=1024, columns=[column] if column in names else None):
+            yield from batch.to_pylist(maps_as_pydicts="strict")  # maps would be lists of pairs
+    except pa.ArrowException as error:
+        raise DataError(
+            f"{printable(str(path))} is not a parquet file, or a damaged one: {_first_line(error)}."
+        ) from error
+    except KeyError as error:  # what pyarrow raises of a map that has a key twice
+        raise DataError(
+            f"{printable(str(path))} holds a map with a key that stands there twice: {brief(error.args[0])}"
+        ) from error
+
+
+def _read_jsonl(path: Path) -> Iterator[Row]:
+    with path.open("rb") as lines:
+        for line in json_lines(lines):
+            if line.row is None:
+                ending = " The file ends within this line: is it whole?" if line.torn else ""
+                raise DataError(f"{printable(str(path))}, line {line.number}: {line.fault}.{ending}")
+            yield line.row
+
+
+def _read_csv(path: Path) -> Iterator[Row]:
+    csv.field_size_limit(LONGEST)
+    name = printable(str(path))
+    with path.open(encoding="utf-8-sig", newline="") as lines:
+        reader = csv.DictReader(lines, strict=True)  # a quotation mark that is not closed takes all rows after it
+        number = 0
+        try:
+            _refuse_twice(reader.fieldnames or (), path)
+            for number, row in enumerate(reader, start=1):
+                if None in row or None in row.values():
+                    header = len(reader.fieldnames or ())
+                    raise DataError(f"{name}, row {number}: has not the {header} fields of the header.")
+                yield row
+        except csv.Error as error:
+            hint = " A quotation mark may not be closed." if "end of data" in str(error) else ""
+            raise DataError(f"{name}, row {number + 1}: is not CSV ({error}).{hint}") from error
+
+
+def _refuse_twice(names: Iterable[str], path: Path) -> None:
+    """Refuse columns of one name, of which only the last would be read."""
+    twice = {name: count for name, count in Counter(names).items() if count > 1}
+    if twice:
+        raise DataError(
+            f"{printable(str(path))} has several columns of one name ({field_names(twice)}), of which one alone would "
+            "be read. Rename or remove the others."
+        )
+
+
+def _first_line(error: object) -> str:
+    """What a library says, without its further lines and full stop."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return printable(lines[0])[:300].rstrip(". ")
