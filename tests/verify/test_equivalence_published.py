@@ -106,7 +106,7 @@ def distinct(folder: Path, most: int | None = None) -> list[Problem]:
     problems: dict[Any, Problem] = {}
     for file in sorted(folder.rglob("*.parquet")):
         own = load_problems(file)
-        for problem in own if most is None else random.Random(file.name).sample(own, most):
+        for problem in own if most is None else random.Random(file.name).sample(own, min(most, len(own))):
             problems.setdefault((problem.messages[-1]["content"], problem.gold), problem)
     return list(problems.values())
 
@@ -130,7 +130,7 @@ def compared(problems: list[Problem]) -> tuple[list[Difference], dict[str, set[f
     pairs = [(problem, RESPONSES[name](problem.gold or "")) for problem, name in asked]
     theirs = judged_directly(pairs, PATIENCE_S)
     found = []
-    for mode in ("boxed", "any"):
+    for mode in ("boxed", "auto", "any"):
         with Verifier(mode, workers=2, timeout_s=PATIENCE_S) as verifier:
             ours = verifier.score_many(pairs)
         for (problem, name), score, value in zip(asked, ours, theirs, strict=True):
@@ -170,7 +170,7 @@ def test_an_answer_that_hangs_is_missing_here_and_wrong_there() -> None:
     problem = Problem("p", ({"role": "user", "content": "?"},), "5", "math", "math", {})
     text = "It is \\boxed{9^{9^{9^9}}}."
     assert judged_directly([(problem, text)], timeout_s=1) == [0.0]
-    for mode in ("boxed", "any"):
+    for mode in ("boxed", "auto", "any"):
         with Verifier(mode, timeout_s=1) as verifier:
             score = verifier.score(problem, text)
         assert (score.value, score.reason) == (None, "timeout")

@@ -49,7 +49,8 @@ _PLAIN_PI = re.compile(r"(?<![\\A-Za-z])pi(?![A-Za-z])", re.IGNORECASE)
 _PLAIN_INFINITY = re.compile(r"(?<![\\A-Za-z])(?:infinity|inf|oo)(?![A-Za-z])", re.IGNORECASE)
 _ARTICLE = re.compile(r"(?:the|a|an)\s+(?=[a-z])", re.IGNORECASE)
 _WORDS = re.compile(r"[A-Za-z][a-z]+(?:[ '-][A-Za-z][a-z]*)*")
-_BRACES = re.compile(r"\{([+-]?[\d.,]+)\}")
+_GROUP = re.compile(r"\{((?:[^{},]|\{[^{}]*\}|(?<=\d),(?=\d{3}))*)(?<!\\)\}")
+"""A group of LaTeX around all of an answer. With commas in it, somebody's set has lost its backslashes."""
 
 
 def normal_form(answer: str) -> str:
@@ -60,15 +61,13 @@ def normal_form(answer: str) -> str:
     text = unwrapped(_symbols(text))
     text = _SPACES.sub(" ", _SIZES.sub("", text)).strip()
     text = _ended(text)
-    if whole := _BRACES.fullmatch(text):
-        text = whole[1]
     if _WORDS.fullmatch(text):
         return _ARTICLE.sub("", text, count=1).lower() if len(text) > 1 else text
     return _numbers(_functions(text))
 
 
 def unwrapped(text: str) -> str:
-    """Return text without math delimiters, emphasis or a text command around all of it."""
+    """Return text without math delimiters, emphasis, braces or a text command around all of it."""
     before = None
     while text != before:
         before = text
@@ -77,7 +76,7 @@ def unwrapped(text: str) -> str:
             if len(text) > len(opening + closing) and text.startswith(opening) and text.endswith(closing):
                 text = inner.strip() if opening not in inner else text
         text = _ended(text)
-        if whole := _WRAPPED.fullmatch(text):
+        if whole := _WRAPPED.fullmatch(text) or _GROUP.fullmatch(text):
             text = whole[1].strip()
     return text
 
