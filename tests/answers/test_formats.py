@@ -37,6 +37,16 @@ def test_no_other_format_reads_it(text, form, answer):
 
 
 @pytest.mark.parametrize(
+    ("said", "answer"), [(r"\boxed{72}", "72"), (r"$\boxed{\frac{1}{2}}$", r"\frac{1}{2}"), (r"\boxed{72", None)]
+)
+def test_a_box_in_another_format_is_opened_and_one_that_is_never_closed_is_no_answer(said, answer):
+    assert read_answer(f"<answer>{said}</answer>", "tag") == answer
+    assert read_answer(f"#### {said}", "hash") == answer
+    assert read_answer(f"So the answer is {said}", "line") == answer
+    assert read_answer(f"So the answer is {said}", "auto") == answer
+
+
+@pytest.mark.parametrize(
     ("text", "answer"),
     [
         (r"<think>Perhaps the answer is 5.</think> \boxed{7} <answer>8</answer>", "7"),  # in this order

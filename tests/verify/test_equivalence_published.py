@@ -77,8 +77,13 @@ class Difference(NamedTuple):
 BOX_ONLY = (
     "mode `boxed` asks for a box; Math-Verify also reads an answer that stands outside one, or in an unclosed one"
 )
-LAST_BOX = "mode `boxed` reads the last box; Math-Verify reads all boxes as one answer"
-ARROWS = "mode `boxed` reads LaTeX's arrow as an arrow; the scorer finds the button A in `\\rightarrow`"
+STATED = "mode `auto` reads an answer where one is stated; Math-Verify also reads an equation somewhere in the response"
+LAST_BOX = "the last box is read; Math-Verify reads all boxes as one answer"
+NORMAL_FORM = "the normal form is read; Math-Verify finds nothing in a box of braces with units, words or commas in it"
+UNBOXED = (
+    "mode `auto` reads an answer line; Math-Verify reads plain numbers outside a box, and the scorer is given boxes"
+)
+ARROWS = "LaTeX's arrow is read as an arrow; the scorer finds the button A in `\\rightarrow`"
 NO_BUTTONS = (
     "a label that names no button: the scorer accepts every text without one, we ask for a box that is not empty"
 )
@@ -87,12 +92,23 @@ EXPLAINED: dict[tuple[tuple[str, str, str], tuple[float, float]], str] = {
         (("math", "boxed", response), (0.0, 1.0)): BOX_ONLY
         for response in ("unboxed", "unboxed LaTeX", "truncated", "truncated thinking", "empty box")
     },
-    (("math", "boxed", "wrong box, then right"), (1.0, 0.0)): LAST_BOX,
-    (("math", "boxed", "right box, then wrong"), (0.0, 1.0)): LAST_BOX,
-    (("reasoning_gym", "boxed", "equivalent"), (1.0, 0.0)): ARROWS,
+    **{(("math", "auto", response), (0.0, 1.0)): STATED for response in ("truncated", "truncated thinking", "empty box")},
+    (("math", "auto", "unboxed"), (1.0, 0.0)): UNBOXED,
+    (("reasoning_gym", "auto", "unboxed"), (1.0, 0.0)): UNBOXED,
+    (("reasoning_gym", "auto", "unboxed LaTeX"), (1.0, 0.0)): UNBOXED,
+    **{
+        (("math", mode, response), verdicts): why
+        for mode in ("boxed", "auto")
+        for response, verdicts, why in (
+            ("wrong box, then right", (1.0, 0.0), LAST_BOX),
+            ("right box, then wrong", (0.0, 1.0), LAST_BOX),
+            ("nested boxes", (1.0, 0.0), NORMAL_FORM),
+        )
+    },
+    **{(("reasoning_gym", mode, "equivalent"), (1.0, 0.0)): ARROWS for mode in ("boxed", "auto")},
     **{
         (("reasoning_gym", mode, response), (0.0, 1.0)): NO_BUTTONS
-        for mode in ("boxed", "any")
+        for mode in ("boxed", "auto", "any")
         for response in (
             "unboxed", "unboxed LaTeX", "truncated", "truncated thinking", "hostile", "empty", "empty box",
         )

@@ -54,17 +54,22 @@ def format_of(text: str) -> Format | None:
 
 def _tagged(text: str) -> str | None:
     found = _TAG.findall(_said(text))
-    return found[-1].strip() if found else None
+    return _unboxed(found[-1].strip()) if found else None
 
 
 def _hashed(text: str) -> str | None:
     found = _HASH.findall(_said(text))
-    return found[-1] if found else None
+    return _unboxed(found[-1]) if found else None
 
 
 def _lined(text: str) -> str | None:
     said = [found["said"] for found in _LINE.finditer(_said(text))]
-    return said[-1].strip("*_ \t") if said else None
+    return _unboxed(said[-1].strip("*_ \t")) if said else None
+
+
+def _unboxed(said: str) -> str | None:
+    """What is said without the box around it; nothing where that box is never closed: the response was cut off."""
+    return boxed_answer(said) if r"\boxed" in said else said
 
 
 def _alone(text: str) -> str | None:
