@@ -1,4 +1,4 @@
-"""All benchmarks, one after the other: `make bench`. Run it on an idle machine; only ratios and counts mean anything."""
+"""All benchmarks, one after the other: `make bench`, on an idle machine; only ratios and counts mean anything."""
 
 from __future__ import annotations
 

@@ -92,7 +92,10 @@ EXPLAINED: dict[tuple[tuple[str, str, str], tuple[float, float]], str] = {
         (("math", "boxed", response), (0.0, 1.0)): BOX_ONLY
         for response in ("unboxed", "unboxed LaTeX", "truncated", "truncated thinking", "empty box")
     },
-    **{(("math", "auto", response), (0.0, 1.0)): STATED for response in ("truncated", "truncated thinking", "empty box")},
+    **{
+        (("math", "auto", response), (0.0, 1.0)): STATED
+        for response in ("truncated", "truncated thinking", "empty box")
+    },
     (("math", "auto", "unboxed"), (1.0, 0.0)): UNBOXED,
     (("reasoning_gym", "auto", "unboxed"), (1.0, 0.0)): UNBOXED,
     (("reasoning_gym", "auto", "unboxed LaTeX"), (1.0, 0.0)): UNBOXED,

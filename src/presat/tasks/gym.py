@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from functools import cache
@@ -22,20 +23,29 @@ DRAWS_PER_PROBLEM = 20
 
 
 @cache
+def gym_factory() -> Any:
+    """Reasoning Gym's `factory` module, imported when it is first needed.
+
+    A dependency of it has invalid escapes, of which Python warns where no installer has compiled it before.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SyntaxWarning)
+        from reasoning_gym import factory
+    return factory
+
+
+@cache
 def gym_names() -> tuple[str, ...]:
     """Names of all Reasoning Gym tasks."""
-    from reasoning_gym.factory import DATASETS
-
-    return tuple(sorted(DATASETS))
+    return tuple(sorted(gym_factory().DATASETS))
 
 
 def gym_levels(task: str) -> int:
     """Return how many difficulty levels a task's curriculum has; 0 when it has no curriculum."""
-    from reasoning_gym.factory import create_curriculum, has_curriculum
-
-    if not has_curriculum(task):
+    factory = gym_factory()
+    if not factory.has_curriculum(task):
         return 0
-    return max((len(attribute.levels) for attribute in create_curriculum(task).attributes.values()), default=0)
+    return max((len(attribute.levels) for attribute in factory.create_curriculum(task).attributes.values()), default=0)
 
 
 def gym_problems(
@@ -97,9 +107,8 @@ def _levels(difficulty: int | Sequence[int] | None) -> list[int | None]:
 
 
 def _dataset(task: str, level: int | None, seed: int, size: int, params: Mapping[str, Any]) -> Any:
-    from reasoning_gym.factory import DATASETS, create_curriculum, create_dataset
-
-    config_class = DATASETS[task][1]
+    factory = gym_factory()
+    config_class = factory.DATASETS[task][1]
     known = {item.name for item in fields(config_class)} - {"seed", "size"}
     for name in params:
         if name not in known:

@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import Any
 
 from presat.errors import VerifierError, nearest
+from presat.tasks.gym import gym_factory
 
 _ARROW = re.compile(r"\\(?:long)?(?:right)?arrow\b|\\to\b")
 _WRAPPER = re.compile(
@@ -44,11 +45,12 @@ def scorer(task: str) -> Any:
     Raises:
         VerifierError: there is no dataset of that name.
     """
-    from reasoning_gym.factory import DATASETS, get_score_answer_fn
-
-    if task not in DATASETS:
-        raise VerifierError(f"Reasoning Gym has no task '{task}' to score an answer with.{nearest(task, DATASETS)}")
-    return get_score_answer_fn(task)
+    factory = gym_factory()
+    if task not in factory.DATASETS:
+        raise VerifierError(
+            f"Reasoning Gym has no task '{task}' to score an answer with.{nearest(task, factory.DATASETS)}"
+        )
+    return factory.get_score_answer_fn(task)
 
 
 def judge(gold: str | None, answer: str, metadata: Mapping[str, Any], mode: str) -> tuple[float, str, None]:
