@@ -119,7 +119,7 @@ def _dataset(task: str, level: int | None, seed: int, size: int, params: Mapping
         if not 1 <= level <= levels:
             has = f"levels 1 to {levels}" if levels else "no levels; use params"
             raise ConfigError(f"reasoning_gym/{task} has {has}; difficulty was {level}.")
-        curriculum = create_curriculum(task)
+        curriculum = factory.create_curriculum(task)
         for name, attribute in curriculum.attributes.items():
             curriculum.set_attr_level(name, min(level, len(attribute.levels)) - 1)
         made = curriculum.generate_configuration()
@@ -127,7 +127,7 @@ def _dataset(task: str, level: int | None, seed: int, size: int, params: Mapping
     digest = hashlib.sha256(f"{task}/{level}/{seed}".encode()).digest()
     settings |= {**params, "seed": int.from_bytes(digest[:4], "big"), "size": size}
     try:
-        return create_dataset(task, **settings)
+        return factory.create_dataset(task, **settings)
     except (AssertionError, TypeError, ValueError) as error:
         raise ConfigError(f"reasoning_gym/{task} refuses these settings: {error}") from error
 
