@@ -94,9 +94,10 @@ EXPLAINED: dict[tuple[tuple[str, str, str], tuple[float, float]], str] = {
     },
     **{
         (("math", "auto", response), (0.0, 1.0)): STATED
-        for response in ("truncated", "truncated thinking", "empty box")
+        for response in ("truncated", "truncated thinking", "empty box", "unboxed LaTeX")
     },
     (("math", "auto", "unboxed"), (1.0, 0.0)): UNBOXED,
+    (("math", "auto", "unboxed LaTeX"), (1.0, 0.0)): UNBOXED,
     (("reasoning_gym", "auto", "unboxed"), (1.0, 0.0)): UNBOXED,
     (("reasoning_gym", "auto", "unboxed LaTeX"), (1.0, 0.0)): UNBOXED,
     **{

@@ -49,8 +49,8 @@ _PLAIN_PI = re.compile(r"(?<![\\A-Za-z])pi(?![A-Za-z])", re.IGNORECASE)
 _PLAIN_INFINITY = re.compile(r"(?<![\\A-Za-z])(?:infinity|inf|oo)(?![A-Za-z])", re.IGNORECASE)
 _ARTICLE = re.compile(r"(?:the|a|an)\s+(?=[a-z])", re.IGNORECASE)
 _WORDS = re.compile(r"[A-Za-z][a-z]+(?:[ '-][A-Za-z][a-z]*)*")
-_GROUP = re.compile(r"\{((?:[^{},]|\{[^{}]*\}|(?<=\d),(?=\d{3}))*)(?<!\\)\}")
-"""A group of LaTeX around all of an answer. With commas in it, somebody's set has lost its backslashes."""
+_GROUP = re.compile(r"\{((?:[^{}]|\{[^{}]*\})*)(?<!\\)\}")
+"""A group of LaTeX around all of an answer: its braces are not printed."""
 
 
 def normal_form(answer: str) -> str:

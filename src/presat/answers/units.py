@@ -41,6 +41,8 @@ _TAIL = re.compile(
     r"\s*(?:\\(?:text|mathrm|textrm|mbox)\s*\{(?P<text>[^{}]*)\}))(?P<power>\s*\^\s*\{?[23]\}?)?",
     re.DOTALL,
 )
+_LISTED = re.compile(r",(?!\d{3}(?!\d))\s*")
+_GROUPED = re.compile(r"[(\[]|\{[^{}]*,")
 _FUNCTIONS = frozenset(("and", "or", "not", "if", "mod", "in", "to", "choose", "is"))
 
 
@@ -67,7 +69,9 @@ def quantity(answer: str) -> Quantity | None:
 
 
 def bare(answer: str) -> str:
-    """Return an answer without the unit, the degrees or the currency at its end; as it is where there is none."""
+    """Return an answer without the unit, the degrees or the currency at the end of it, or of each of a list's parts."""
+    if not _GROUPED.search(answer) and len(parts := _LISTED.split(answer)) > 1:
+        return ", ".join(map(bare, parts))
     text = answer.strip().removeprefix("\\$").removeprefix("$").strip()
     found = _TAIL.fullmatch(text)
     if not found or found["percent"]:
