@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from presat.text import MOST_SHOWN, brief, printable
+from presat.text import MOST_SHOWN, brief, holds_secret, masked, masked_words, printable
 
 
 @pytest.mark.parametrize(
@@ -37,3 +37,32 @@ def test_long_values_are_cut():
     assert brief("x" * 10**7).endswith(" ...")
     assert len(brief("\x1b" * 10**6)) == MOST_SHOWN
     assert len(brief(list(range(10**5)))) == MOST_SHOWN
+
+
+@pytest.mark.parametrize(
+    "prefix", ["hf_", "sk-", "gsk_", "ghp_", "github_pat_", "xoxb-", "glpat-", "nvapi-", "AIza", "AKIA"]
+)
+@pytest.mark.parametrize(
+    "rest", ["abcdefghijklmnop", "ABCDEFGHIJKLMNOPQRSTuvwx", "abcdefghijklmnop_qr-st", "0123-4567_89abcdef"]
+)
+def test_a_key_is_known_by_what_it_begins_with(prefix, rest):
+    """Whether or not it has a digit; wherever it stands."""
+    assert holds_secret(prefix + rest)
+    assert holds_secret(f"--data.source={prefix}{rest},")
+    assert masked(f"key {prefix}{rest}.") == f"key {prefix}***."
+    assert masked_words(["--model.name", prefix + rest]) == ["--model.name", f"{prefix}***"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "sk-learn-pipelines-and-more",
+        "hf_my_own_models_of_june",
+        "gsk_short",
+        "task-force-abcdefghijklmnop",
+        "asian_cuisine_questions",
+    ],
+)
+def test_a_name_that_only_begins_like_a_key_is_none(name):
+    assert not holds_secret(name)
+    assert masked(name) == name

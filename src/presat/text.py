@@ -34,13 +34,17 @@ _NAMED = re.compile(
     rf"(?P<name>(?<![a-z0-9])(?:{_SECRETS})['\"]?(?:\s*[:=]\s*|\s+(?=\S*\d)))(?:'[^']*'|\"[^\"]*\"|[^\s'\",;}}&]+)",
     re.IGNORECASE,
 )
+_PREFIXES = (
+    r"sk-|hf_|gsk_|gh[pousr]_|github_pat_|glpat-|npm_|nvapi-|pplx-|r8_|wandb_v1_|xai-|xapp-|xox[abeprs]-|a[ks]ia|aiza"
+)
+"""What the keys of well-known services begin with."""
 _CREDENTIALS = tuple(
     (re.compile(pattern, re.IGNORECASE), r"\1***")
     for pattern in (
         r"(\b[a-z][a-z0-9+.-]{0,20}://)[^\s/?#@:]{1,99}:(?!\d+[/?#])[^\s'\"]{0,99}(?=@)",  # a login in an address
         r"(\b[a-z][a-z0-9+.-]{0,20}://)[^\s/?#'\"]+(?=@)",  # a name alone
         r"([?&](?:[\w-]*(?:key|token|secret|password|passwd|sig|signature)|auth)=)[^\s&#'\"]+",  # a key in its query
-        r"(?<![a-z0-9])(sk-|hf_|gh[pousr]_|github_pat_|xox[abprs]-|akia|aiza)(?=[\w-]{0,200}\d)[\w-]{16,}",
+        rf"(?<![a-z0-9])({_PREFIXES})(?:(?=[\w-]{{0,200}}\d)[\w-]{{16,}}|[a-z0-9]{{16,}}[\w-]*)",  # no `sk-learn-x`
         r"(\bBearer\s+)[\w.~+/=-]{8,}",
     )
 )

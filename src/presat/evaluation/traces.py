@@ -34,7 +34,7 @@ CHUNK = 256
 SETS = ("thinking", "non_thinking")
 MAKER = Maker("presat data sft")
 _TURN = pa.struct([("content", pa.string()), ("role", pa.string())])
-_SCHEMA = pa.schema([("messages", pa.list_(_TURN)), ("answer", pa.string())], MAKER.metadata)
+_SCHEMA = pa.schema([("messages", pa.list_(_TURN)), ("answer", pa.string())])
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def run_traces(config: TracesConfig) -> TraceSets:
         raise ConfigError(
             "`data.source` should be a file or data set of reasoning traces (`presat sft` reads lab sets by itself)."
         )
-    MAKER.check(list(_paths(config).values()), inputs_of(config.data))
+    _maker(config).check(list(_paths(config).values()), inputs_of(config.data))
     rows = _with_golds(config)
     first = next(rows, None)  # quick to refuse, so before the tokenizer
     if first is None:
@@ -92,6 +92,10 @@ def run_traces(config: TracesConfig) -> TraceSets:
             for chunk in _chunks(itertools.chain([first], rows)):
                 writer.add(chunk, verifier)
             return writer.result()
+
+
+def _maker(config: TracesConfig) -> Maker:
+    return MAKER.using(config.model_dump(mode="json"))
 
 
 def _paths(config: TracesConfig) -> dict[str, Path]:
@@ -119,9 +123,11 @@ class _Writer:
         self.tokens: dict[str, Counter[str]] = {name: Counter() for name in SETS}
 
     def __enter__(self) -> _Writer:
+        maker = _maker(self.config)
+        schema = _SCHEMA.with_metadata(maker.metadata)
         with contextlib.ExitStack() as stack:
-            drafts = {name: stack.enter_context(MAKER.write(path)) for name, path in self.paths.items()}
-            self._files = {name: stack.enter_context(pq.ParquetWriter(d, _SCHEMA)) for name, d in drafts.items()}
+            drafts = {name: stack.enter_context(maker.write(path)) for name, path in self.paths.items()}
+            self._files = {name: stack.enter_context(pq.ParquetWriter(d, schema)) for name, d in drafts.items()}
             self._open = stack.pop_all()
         return self
 
