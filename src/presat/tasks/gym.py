@@ -29,6 +29,16 @@ def gym_names() -> tuple[str, ...]:
     return tuple(sorted(DATASETS))
 
 
+def refuse_unknown_task(task: str) -> None:
+    """Refuse a name that no Reasoning Gym task has.
+
+    Raises:
+        ConfigError: it is none; the message has the nearest one.
+    """
+    if task not in (names := gym_names()):
+        raise ConfigError(f"There is no Reasoning Gym task '{task}'.{nearest(task, names)}")
+
+
 def gym_levels(task: str) -> int:
     """Return how many difficulty levels a task's curriculum has; 0 when it has no curriculum."""
     from reasoning_gym.factory import create_curriculum, has_curriculum
@@ -63,8 +73,7 @@ def gym_problems(
         ConfigError: unknown task, level or setting.
         DataError: the settings allow fewer different questions than asked for.
     """
-    if task not in (names := gym_names()):
-        raise ConfigError(f"There is no Reasoning Gym task '{task}'.{nearest(task, names)}")
+    refuse_unknown_task(task)
     levels = _levels(difficulty)
     limit = count * DRAWS_PER_PROBLEM
     datasets = [_dataset(task, level, seed, limit, params or {}) for level in levels]
