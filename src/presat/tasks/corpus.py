@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from presat.errors import ConfigError, DataError
+from presat.errors import ConfigError, DataError, not_utf8
+from presat.files import broken_line
 from presat.tasks.cells import field_names, sound
 from presat.tasks.files import open_dataset, refuse_parts, source_files
 from presat.tasks.readers import SUFFIXES, read_dataset, read_file
@@ -150,8 +151,10 @@ def _lines(path: Path) -> Iterator[str]:
                 if line.strip():
                     sound({"text": line}, f"{path}, line {number}")
                     yield line.rstrip("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} cannot be read as UTF-8 text: {error}.") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}, line {broken_line(path)}: {not_utf8(error)}.") from error
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}.") from error
 
 
 def _column(rows: Iterator[tuple[str, Row]], column: str) -> Iterator[str]:

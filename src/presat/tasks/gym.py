@@ -91,7 +91,10 @@ def gym_problems(
         problem = Problem(identity, messages, gold, domain, "reasoning_gym", metadata)
         problems.setdefault(entry["question"], problem)
     if len(problems) < count:
-        raise DataError(f"reasoning_gym/{task} has fewer than {count} different questions at these settings.")
+        raise DataError(
+            f"reasoning_gym/{task} gave {len(problems)} different questions at these settings in {limit} draws, fewer "
+            f"than the {count} asked for: ask for {len(problems)} or fewer, or for more levels of `difficulty`."
+        )
     return list(problems.values())
 
 

@@ -168,7 +168,8 @@ def lab_problems(
         problems.setdefault(chain.prompt, _problem(chain, name, split, f"{name}-{split}-{low}-{high}-{seed}-{index}"))
     if len(problems) < count:
         raise DataError(
-            f"lab/{name} has fewer than {count} different chains of {low} to {high} operands; ask for fewer."
+            f"lab/{name} gave {len(problems)} different chains of {low} to {high} operands in {50 * count} draws, "
+            f"fewer than the {count} asked for: ask for {len(problems)} or fewer, or for more operands."
         )
     return list(problems.values())
 
