@@ -66,3 +66,20 @@ def test_a_key_is_known_by_what_it_begins_with(prefix, rest):
 def test_a_name_that_only_begins_like_a_key_is_none(name):
     assert not holds_secret(name)
     assert masked(name) == name
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://h/x#access_token=S3CRET", "https://h/x;token=S3CRET", "https://h/v1?user=a&pwd=S3CRET",
+        "Authorization: Basic S3CRETS3CRET", "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.S3CRET",
+    ],
+)  # fmt: skip
+def test_a_key_in_an_address_or_a_header_is_known(text):
+    assert holds_secret(text)
+    assert "S3CRET" not in masked(text)
+
+
+@pytest.mark.parametrize("option", ["--judge.api-key", "--reward.options.hub_token", "--openai-key", "--secret-token"])
+def test_an_option_below_others_hides_its_value_too(option):
+    assert masked_words(["train", option, "abc", "--steps", "3"]) == ["train", option, "***", "--steps", "3"]

@@ -525,6 +525,12 @@ def test_a_missing_file_in_a_full_folder_lists_some_of_it(tmp_path: Path) -> Non
         load_problems(str(tmp_path / "zzz"))
 
 
+def test_a_packed_file_is_to_be_unpacked(tmp_path):
+    (tmp_path / "a.jsonl.gz").write_bytes(b"\x1f\x8b")
+    with pytest.raises(DataError, match=r"a\.jsonl\.gz is of no known kind.*Unpack it first\."):
+        load_problems(tmp_path / "a.jsonl.gz")
+
+
 def test_a_row_has_the_same_number_to_every_verb(tmp_path, capsys):
     """That of the line it begins in, as an editor counts: the header is the first, blank lines count."""
     path = tmp_path / "a.csv"
@@ -535,7 +541,7 @@ def test_a_row_has_the_same_number_to_every_verb(tmp_path, capsys):
     (tmp_path / "a.jsonl").write_text('{"question": "1+1"}\n\n{"question": 3}\n')
     assert run(["data", "inspect", str(tmp_path / "a.jsonl")]) == 1
     assert "a.jsonl, row 3" in capsys.readouterr().err.replace("\n", "")
-    for ending, text in (("csv", "step,reward\n1,\xe9\n"), ("jsonl", '{"step": 1}\n{"question": "\xe9"}\n')):
+    for ending, text in (("csv", "step,reward\n1,\xe9\n"), ("jsonl", '{"question": "1"}\n{"question": "\xe9"}\n')):
         (tmp_path / f"latin.{ending}").write_bytes(text.encode("latin1"))
         for verb in ("data inspect", "report")[: 2 if ending == "csv" else 1]:
             assert run([*verb.split(), str(tmp_path / f"latin.{ending}")]) == 1

@@ -62,7 +62,8 @@ def read_file(path: Path, column: str | None = None) -> Iterator[tuple[str, Row]
     }
     name = printable(str(path))
     if path.suffix not in readers:
-        raise DataError(f"{name} is of no known kind; known are {', '.join(SUFFIXES)}.")
+        unpack = " Unpack it first." if path.suffix in (".gz", ".zst", ".bz2", ".xz", ".zip") else ""
+        raise DataError(f"{name} is of no known kind; known are {', '.join(SUFFIXES)}.{unpack}")
     refuse_special(path)
     yield from _placed(readers[path.suffix](path), name)
 
