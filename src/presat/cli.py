@@ -108,7 +108,8 @@ def _subset(config: schema.SubsetConfig, out: Console) -> Result:
     from presat.tasks.saving import problems_maker
     from presat.tasks.subsets import choose_subset, solve_counts_of
 
-    maker, inputs = problems_maker("presat data subset"), inputs_of(config.data)
+    maker = problems_maker("presat data subset").using(config.model_dump(mode="json"))
+    inputs = inputs_of(config.data)
     maker.check([config.out], inputs)
     chosen = choose_subset(load_task(config.data), config)
     path = save_problems(chosen, config.out, maker, inputs)

@@ -13,6 +13,7 @@ from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, Pri
 
 from presat.config import schema
 from presat.config.load import explain, holds_models, settings_of
+from presat.config.schema.kinds import named_path
 from presat.config.yamls import YamlError, parse_yaml
 from presat.errors import nearest
 from presat.text import brief
@@ -39,9 +40,7 @@ def as_written() -> ConstructorRegistry:
 
 def _read(kind: type, word: str) -> Any:
     if kind is Path:
-        if not word.strip():
-            raise ValueError("an empty path: name a file or a folder")
-        return Path(word)
+        return Path(named_path(word))
     try:
         value = parse_yaml(word)
     except YamlError:

@@ -40,6 +40,16 @@ def gym_names() -> tuple[str, ...]:
     return tuple(sorted(gym_factory().DATASETS))
 
 
+def refuse_unknown_task(task: str) -> None:
+    """Refuse a name that no Reasoning Gym task has.
+
+    Raises:
+        ConfigError: it is none; the message has the nearest one.
+    """
+    if task not in (names := gym_names()):
+        raise ConfigError(f"There is no Reasoning Gym task '{task}'.{nearest(task, names)}")
+
+
 def gym_levels(task: str) -> int:
     """Return how many difficulty levels a task's curriculum has; 0 when it has no curriculum."""
     factory = gym_factory()
@@ -73,8 +83,7 @@ def gym_problems(
         ConfigError: unknown task, level or setting.
         DataError: the settings allow fewer different questions than asked for.
     """
-    if task not in (names := gym_names()):
-        raise ConfigError(f"There is no Reasoning Gym task '{task}'.{nearest(task, names)}")
+    refuse_unknown_task(task)
     levels = _levels(difficulty)
     limit = count * DRAWS_PER_PROBLEM
     datasets = [_dataset(task, level, seed, limit, params or {}) for level in levels]
@@ -92,7 +101,10 @@ def gym_problems(
         problem = Problem(identity, messages, gold, domain, "reasoning_gym", metadata)
         problems.setdefault(entry["question"], problem)
     if len(problems) < count:
-        raise DataError(f"reasoning_gym/{task} has fewer than {count} different questions at these settings.")
+        raise DataError(
+            f"reasoning_gym/{task} gave {len(problems)} different questions at these settings in {limit} draws, fewer "
+            f"than the {count} asked for: ask for {len(problems)} or fewer, or for more levels of `difficulty`."
+        )
     return list(problems.values())
 
 

@@ -115,7 +115,7 @@ class RunWriter:
             if not overwrite:
                 raise RunError(
                     f"{self.path} already holds a run ({run_state(self.path, held=True).status}). "
-                    "Go on with it (`resume: true`), choose another run directory, or delete this one."
+                    "Go on with it (`--resume`), choose another run directory, or delete this one."
                 )
             earlier = {}
             for name in OURS:

@@ -19,11 +19,13 @@ from presat.config.schema.kinds import (
     Tokens,
     Word,
 )
+from presat.text import brief
 
 
 def _is_parquet(path: Path) -> Path:
     if path.suffix != ".parquet":
-        raise ValueError("a parquet file is written, so its name should end in .parquet")
+        within = f", such as {brief(str(path / 'problems.parquet'))}" if path.is_dir() else ""
+        raise ValueError(f"a parquet file is written, so its name should end in .parquet{within}")
     return path
 
 

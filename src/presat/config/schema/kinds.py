@@ -93,9 +93,16 @@ def _leaves(value: Any, name: str) -> Iterator[tuple[str, Any]]:
         yield name, str(value) if isinstance(value, Path) else value
 
 
-def _named(value: Any) -> Any:
+def named_path(value: Any) -> Any:
+    """Refuse a text that is no path as a person writes it; of one that is a path already, nobody knows.
+
+    Raises:
+        ValueError: it is empty, or `-`, by which other programs mean their standard output.
+    """
     if isinstance(value, str) and not value.strip():
         raise ValueError("an empty path: name a file or a folder")
+    if value == "-":
+        raise ValueError("nothing is read from standard input or written to standard output: name a file or a folder")
     return value
 
 
@@ -135,7 +142,7 @@ Temperature = Annotated[float, Field(ge=0, le=1000)]
 Weight = Annotated[float, Field(ge=-1e6, le=1e6)]
 Url = Annotated[str, AfterValidator(_address)]
 Word = Annotated[str, AfterValidator(_word)]
-AnyPath = Annotated[Path, Strict(strict=False), BeforeValidator(_named)]
+AnyPath = Annotated[Path, Strict(strict=False), BeforeValidator(named_path)]
 
 Threads = Annotated[int, Field(ge=0, le=1024, description="CPU threads; 0 leaves torch's choice.")]
 OneDnn = Annotated[

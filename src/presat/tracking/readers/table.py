@@ -13,8 +13,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from presat.errors import RunError
-from presat.files import Faults, log_lines
+from presat.errors import RunError, not_utf8
+from presat.files import Faults, broken_line, log_lines
 from presat.text import brief, listed
 from presat.tracking.readers.names import column_name, rename
 from presat.tracking.readers.rows import Rows, torn_note
@@ -44,7 +44,9 @@ def read_csv(path: Path) -> Run:
                 if any(cell.strip() for cell in cells):
                     short += len(cells) < len(header)
                     rows.add(_row(path, number, header, cells, columns), number)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except UnicodeDecodeError as error:
+        raise RunError(f"{path}, line {broken_line(path)}: {not_utf8(error)}.") from error
+    except (OSError, csv.Error) as error:
         raise RunError(f"Cannot read {path} as CSV: {error}.") from error
     if short:
         lines = "1 row has" if short == 1 else f"{short} rows have"
@@ -69,15 +71,16 @@ def read_json_lines(path: Path) -> Run:
 
 
 def _numbered(path: Path, reader: Any) -> Iterator[tuple[int, list[str]]]:
-    """The rows that the `csv` module reads, each with the number of its line."""
+    """The rows that the `csv` module reads, each with the number of the line it begins in; the header is row 1."""
     while True:
+        number = reader.line_num + 1
         try:
             cells = next(reader, None)
         except csv.Error as error:
-            raise RunError(f"{path}, row {reader.line_num}, cannot be read as CSV: {error}.") from error
+            raise RunError(f"{path}, row {number}, cannot be read as CSV: {error}.") from error
         if cells is None:
             return
-        yield reader.line_num, cells
+        yield number, cells
 
 
 def _whole_lines(file: Iterable[str], name: str, torn: list[str]) -> Iterator[str]:

@@ -112,17 +112,18 @@ def run_train(config: TrainConfig, quiet: bool = False) -> Path:
         RunError: the run directory is busy or holds a run and `resume` is not set, or the loss is not a number.
     """
     batches, verify = plan_batches(config, process_count()), config.verify
+    reward = reward_of(config)  # a misspelt one leaves no run directory
     with (
         open_session(config, "train", quiet) as run,
         Verifier(verify.extraction, verify.workers, verify.timeout_s) as verifier,
     ):
-        stop_reason = _train(config, batches, run, verifier)
+        stop_reason = _train(config, batches, reward, run, verifier)
         if run.writer is not None and stop_reason:
             run.writer.finish("stopped", stop_reason)
     return config.run
 
 
-def _train(config: TrainConfig, batches: Batches, run: Session, verifier: Verifier) -> str | None:
+def _train(config: TrainConfig, batches: Batches, reward: Reward, run: Session, verifier: Verifier) -> str | None:
     """Train from the start or the newest complete checkpoint; returns why the run stopped early, if it did."""
     kept = _kept(config, run.done)
     if kept or run.done >= config.steps:
@@ -138,7 +139,6 @@ def _train(config: TrainConfig, batches: Batches, run: Session, verifier: Verifi
         refuse_unlabelled(asked)
     if run.writer is not None:
         warn_of_other_extraction(asked, config.verify.extraction)
-    reward = reward_of(config)
     model, tokenizer = open_model(config.model)
     if config.beta and not config.lora.rank:
         check_reference(model)
