@@ -257,9 +257,11 @@ class _Monitor(TrainerCallback):
         """Show the progress line; measure the model as it comes, unless the run is resumed."""
         self.run.progress.start(state.global_step, self.steps)
         if state.global_step == 0:
+            self.run.progress.phase("first evaluation")
             measured = self.measure(kwargs["model"])
             if self.run.writer is not None:
                 self.run.writer.append(0, {**self.counts, **measured})
+        self.run.progress.phase("training")
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Decide whether to save, and with it to log; measure at the end."""
@@ -267,6 +269,7 @@ class _Monitor(TrainerCallback):
         control.should_save = step >= self.steps or (every > 0 and step % every == 0)
         control.should_log |= control.should_save
         if step >= self.steps:
+            self.run.progress.phase("evaluation")
             self.measured = self.measure(kwargs["model"])
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Metrics | None = None, **kwargs: Any) -> None:
