@@ -28,6 +28,7 @@ from presat.tracking.evaluated import note_trained
 from presat.tracking.responses import RolloutStore
 from presat.tracking.state import Stop
 from presat.training.grpo.groups import StepRollouts
+from presat.training.runtime.trackers import tell_trackers
 from presat.types import Engine, Problem, Sampling
 
 if TYPE_CHECKING:
@@ -195,6 +196,7 @@ class Monitor(TrainerCallback):
             self._observe_score(0, metrics)
             if self.run.writer is not None:
                 self.run.writer.append(0, metrics)
+            tell_trackers(self.trainer, metrics)
             self.run.progress.show(0, metrics)
         self.run.progress.phase("training")
 
