@@ -86,7 +86,7 @@ def test_the_page_of_several_runs(make_run, tmp_path):
     policy = next(a["content"] for t, a in page.elements if t == "meta" and a.get("http-equiv"))
     assert policy.startswith("default-src 'none'; style-src 'unsafe-inline'")
     assert (
-        page.words.index("First paragraph.") < page.words.index("Memorised memoriser") < page.words.index("Second one")
+        page.words.index("First paragraph.") < page.words.index("Collapsed memoriser") < page.words.index("Second one")
     )
     assert "Failed: loss is NaN" in page.words
     for heading in ("Before and after", "Sharpened or learned?", "Is the reasoning real?", "What the responses look"):

@@ -58,8 +58,7 @@ def test_the_table_fits_80_columns_without_colour(make_run):
     row = next(line for line in lines if line.startswith("CPT + Thinking"))
     assert "→.95 ↑" in row
     assert row.count("↑") >= 3
-    assert "memorised" in text
-    assert "Base + Non-Thinking (stopped: saturated): memorised." in text
+    assert "Base + Non-Thinking (stopped: saturated): collapsed. Held-out avg@8 on " in text
     assert "trained, not evaluated" in text
     assert "last 4 steps left out" in text.replace("\n", " ")
     assert all(piece in text.replace("\n", "") for piece in ("held_out", "greedy", "pass@8", "ood"))

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from presat.analysis.collapse import GOLD, find_falls
 from presat.analysis.estimates import (
     LEVEL,
     MEANS,
@@ -26,7 +27,7 @@ from presat.analysis.estimates import (
 )
 from presat.analysis.numbers import Choices, RunSummary, SetSummary
 from presat.analysis.peak import find_peak
-from presat.analysis.verdict import NOT_RISEN, did_not_train, judge
+from presat.analysis.verdict import NOT_RISEN, did_not_train, judge, standing
 from presat.metrics import (
     Coverage,
     Interval,
@@ -49,8 +50,6 @@ if TYPE_CHECKING:
 
     from presat.metrics.saturation import FloatArray
     from presat.tracking import Run
-
-GOLD = "labels/gold_accuracy"
 
 
 def summarise(run: Run, choices: Choices | None = None, name: str | None = None) -> RunSummary:
@@ -99,10 +98,12 @@ def summarise(run: Run, choices: Choices | None = None, name: str | None = None)
         unscored=unscored,
         notes=[*run.notes, *said, *filter(None, map(_left_out, sets))],
         alarms=alarms(run),
+        falls=find_falls(run),
     )
     if summary.reward is not None and did_not_train(summary.reward, share):
         summary = _without_saturation(summary)
-    return replace(summary, verdict=judge(summary))
+    verdict = judge(summary)
+    return replace(summary, verdict=verdict, alarms=standing(summary.alarms, verdict, bool(summary.falls)))
 
 
 def _without_saturation(summary: RunSummary) -> RunSummary:
@@ -121,7 +122,6 @@ def _without_saturation(summary: RunSummary) -> RunSummary:
         t_sat_reason=NOT_RISEN,
         rapid=None,
         sets=[replace(s, gains=bare(s.gains), smoothed_gains=bare(s.smoothed_gains)) for s in summary.sets],
-        alarms=[alarm for alarm in summary.alarms if alarm.name not in ("rapid_saturation", "held_out_flat")],
     )
 
 

@@ -109,20 +109,24 @@ def evaluate_model(config: EvalConfig, quiet: bool = False) -> EvalReport:
     use_cpu(config.threads, config.onednn)
     first, *others = _models(config)
     verify = config.verify
-    with quiet_libraries():  # before the run directory is opened: what is refused leaves it as it was
-        asked = _problems(config, report.notes)
-        subject = _open(first, config, asked)
-    with (
-        quiet_libraries(),
-        RunWriter(config.run, config, "eval", resume=True) as writer,
-        Verifier(verify.extraction, verify.workers, verify.timeout_s) as verifier,
-        Progress("eval", quiet) as progress,
-    ):
-        progress.start(0, len(asked) * (1 + len(others)))
-        _evaluate_one(subject, config, report, writer, verifier, progress)
-        del subject  # its memory is free before the next is loaded
-        for name in others:
-            _evaluate_one(_open(name, config, asked), config, report, writer, verifier, progress)
+    with Progress("eval", quiet) as progress:
+        with quiet_libraries():  # before the run directory is opened: what is refused leaves it as it was
+            progress.phase("loading")
+            asked = _problems(config, report.notes)
+            subject = _open(first, config, asked)
+        with (
+            quiet_libraries(),
+            RunWriter(config.run, config, "eval", resume=True) as writer,
+            Verifier(verify.extraction, verify.workers, verify.timeout_s) as verifier,
+        ):
+            progress.start(0, len(asked) * (1 + len(others)))
+            _evaluate_one(subject, config, report, writer, verifier, progress)
+            del subject  # its memory is free before the next is loaded
+            for name in others:
+                progress.phase("loading")
+                subject = _open(name, config, asked)
+                _evaluate_one(subject, config, report, writer, verifier, progress)
+                del subject
     return report
 
 
@@ -173,6 +177,7 @@ def _evaluate_one(
     if (note := described.get("note")) and note not in report.notes:
         report.notes.append(note)
     writer.note_provenance(model=described, problems={"eval": subject.facts})
+    progress.phase("evaluation")
     for label in subject.problems:
         result = _from_log(subject, label, config)
         if result is None:

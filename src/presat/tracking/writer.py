@@ -34,7 +34,8 @@ from presat.tracking.state import STATUS, Status, Stop, run_state, stop_of
 
 CONFIG = "config.yaml"
 OURS = (
-    CONFIG, PROVENANCE, METRICS, STATUS, EVALUATED, "rollouts", "checkpoints", "sft_examples", "report.html",
+    CONFIG, PROVENANCE, METRICS, STATUS, EVALUATED, "rollouts", "checkpoints", "sft_examples", "tensorboard",
+    "report.html",
 )  # fmt: skip
 SYNC_S = 1.0
 LOG = logging.getLogger("presat")

@@ -52,6 +52,7 @@ from presat.training.grpo.schedule import Batches, make_schedule, plan_batches
 from presat.training.runtime.launch import engine_kind, process_count
 from presat.training.runtime.safe import SafeTrainer
 from presat.training.runtime.session import Session, open_session
+from presat.training.runtime.trackers import prepare_trackers
 from presat.types import Problem, Reward, Sampling
 from presat.verify import Verifier
 
@@ -224,6 +225,7 @@ def make_trainer(
     )
     trainer.baseline = BASELINES[config.advantage]
     trainer.remove_callback(PrinterCallback)
+    prepare_trackers(trainer, config.run)
     return trainer
 
 
@@ -277,6 +279,7 @@ def grpo_config(config: TrainConfig, batches: Batches, checkpoints: Path) -> GRP
         save_strategy="no",  # the monitor decides
         eval_strategy="no",
         report_to=list(config.report_to) or "none",
+        run_name=config.run.resolve().name,
         disable_tqdm=True,
         push_to_hub=False,
     )

@@ -90,6 +90,7 @@ def open_session(config: TrainConfig | CptConfig | SftConfig, command: str, quie
         stack.enter_context(quiet_libraries())
         writer = stack.enter_context(RunWriter(config.run, config, command, resume=config.resume)) if first else None
         progress = stack.enter_context(Progress(f"{command} {config.run.name}", quiet or not first))
+        progress.phase("loading")
         done = (checkpoint_step(resume_from) or 0) if resume_from else 0
         if writer is not None and config.resume:
             if resume_from is None:
