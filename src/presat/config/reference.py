@@ -18,9 +18,9 @@ INTRO = """# Command reference
 Made by `make docs` from the types in `src/presat/config/schema/`. Every setting is a key of the YAML file given as
 `--config` and an option of the command line (`optim.lr` is `--optim.lr 1e-5`); lists of settings can only stand in a
 file. A text in the place of `model`, `data`, `reward` or one of `sets` and `parts` is its `name` or `source`: `reward:
-verifiable`, `--reward verifiable`. All verbs also take `--config FILE|PRESET`, `--json` (one JSON object on stdout), `--debug` (tracebacks) and
-`--dry-run` (print the resolved configuration). They exit 0, 1 when something failed, 2 on wrong usage, 130 when
-interrupted, 129 when the terminal was closed (SIGHUP) and 143 after SIGTERM.
+verifiable`, `--reward verifiable`. All verbs also take `--config FILE|PRESET`, `--json` (one JSON object on stdout),
+`--debug` (tracebacks) and `--dry-run` (print the resolved configuration). They exit 0, 1 when something failed, 2 on
+wrong usage, 130 when interrupted, 129 when the terminal was closed (SIGHUP) and 143 after SIGTERM.
 """
 
 
