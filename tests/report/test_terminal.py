@@ -123,3 +123,9 @@ def test_the_table_takes_the_columns_there_are_and_cuts_no_number(make_run):
     for lines in tables.values():
         row = next(line for line in lines if "→.95 ↑" in line)
         assert row.count("→") == sum(word in "↑↓·" for word in row.split())
+
+
+def test_an_alarm_says_what_it_saw(make_run):
+    text = printed(summary_table([summarise(open_run(make_run(gold=(0.6, 0.1), held_out=(0.5, 0.5))))]), width=200)
+    assert "  ! reward hacking: The reward rose from 0." in text
+    assert "while accuracy against the gold answers fell from 0." in text

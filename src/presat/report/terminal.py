@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from presat.analysis.estimates import Change
     from presat.analysis.numbers import RunSummary, SetSummary
+    from presat.diagnosis import Alarm
 
 CELL = 9
 """Columns that a pair of numbers with an arrow takes; sparklines in the table are at least as wide."""
@@ -81,9 +82,7 @@ def summary_table(summaries: Sequence[RunSummary]) -> RenderableType:
         ending = "" if summary.status in PLAIN else f" ({_ended(summary)})"
         sentence = f"[bold]{escape(summary.name)}[/bold]{escape(ending)}: {_verdict(summary)}."
         lines.append(Text.from_markup(f"{sentence} {escape(summary.verdict.sentence)}", emoji=False))
-        if summary.alarms:
-            names = ", ".join(alarm.name.replace("_", " ") for alarm in summary.alarms)
-            lines.append(Text(f"  ! alarms: {names}"))
+        lines += [Text(f"  ! {_alarm(alarm)}") for alarm in summary.alarms]
         if summary.reward and summary.t_sat is None and summary.t_sat_smoothed is None:
             lines.append(Text(f"  no t_sat: {summary.t_sat_reason}"))
         lines += [Text(f"  note: {note}") for note in summary.notes]
@@ -245,6 +244,11 @@ def _cell(set_name: str, kind: str, summary: RunSummary, width: int) -> str:
 def _verdict(summary: RunSummary) -> str:
     """The label as markup, in the colour of its tone."""
     return f"[{COLOURS[summary.verdict.tone]}]{summary.verdict.label}[/]"
+
+
+def _alarm(alarm: Alarm) -> str:
+    """What an alarm saw; the page and the JSON say what to do about it."""
+    return f"{alarm.name.replace('_', ' ')}: {alarm.sentence.partition(': ')[0].rstrip('.')}."
 
 
 def _ended(summary: RunSummary) -> str:
