@@ -357,6 +357,7 @@ def test_several_models_in_one_evaluation_are_points_with_names_and_no_curve(tmp
     page = page_of([folder], tmp_path)
     assert "Before and after" not in page.words
     assert "Sharpened or learned?" not in page.words
+    assert "pre-saturation phase" not in page.words  # there is no reward to speak of
     assert "math, avg@4 by model: Qwen2.5-1.5B 0.20, sft/step_30 0.50, rl/step_100 0.70." in page.words
     table = list(csv.DictReader((tmp_path / "page.csv").open()))
     assert [(row["model"], row["score_last"], row["score_first"]) for row in table] == [
