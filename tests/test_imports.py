@@ -167,6 +167,15 @@ def test_help_imports_no_torch(arguments):
     assert "train" in done.stdout
 
 
+def test_dir_shows_the_public_names_and_imports_nothing_for_it():
+    probe = (
+        "import sys, presat\nassert set(presat.__all__) | {'__version__'} <= set(dir(presat)), dir(presat)\n"
+        "assert not {'torch', 'polars', 'pydantic'} & set(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
 def test_public_names_are_where_the_design_says():
     for name in presat.__all__:
         assert getattr(presat, name) is not None

@@ -18,9 +18,9 @@ from presat.analysis import summarise
 from presat.cli import run
 from presat.config.schema import EvalConfig, ModelConfig, TaskConfig, VerifyConfig
 from presat.errors import ConfigError, DataError, ModelError, RunError
-from presat.evaluation.run import _problems, evaluate_model, render
+from presat.evaluation.run import EvalReport, SetResult, _problems, evaluate_model, render
 from presat.evaluation.sets import load_sets
-from presat.metrics import share_interval
+from presat.metrics import Interval, share_interval
 from presat.tasks.benchmarks import MissingBenchmarkError
 from presat.tracking import open_run
 
@@ -286,3 +286,22 @@ def test_what_cannot_be_evaluated_is_refused_before_anything_is_written(changes,
     with pytest.raises(ConfigError, match=message):
         evaluate_model(settings(tmp_path / "no model", tmp_path, **changes), quiet=True)
     assert not (tmp_path / "run").exists()
+
+
+def test_no_number_of_the_table_is_cut_however_narrow_the_terminal():
+    metrics = ("avg@16", "pass@1", "pass@4", "pass@16", "maj@16", "greedy")
+    names = ("math500", "a_set_with_a_name_of_many_characters")
+    result = [
+        SetResult(n, 30, 30, dict.fromkeys(metrics, 0.0625), dict.fromkeys(metrics, Interval(0.0625, 0.03, 0.13)))
+        for n in names
+    ]
+    for width in (60, 80, 200):
+        out = StringIO()
+        Console(file=out, width=width, color_system=None).print(render(EvalReport(Path("runs/eval"), result)))
+        text = out.getvalue()
+        assert max(len(line.rstrip()) for line in text.splitlines()) <= width
+        assert "…" not in text
+        assert text.count("0.03-0.13") == len(names) * len(metrics)
+        assert all(text.split().count(name) == 1 for name in metrics)
+        heads = [line for line in text.splitlines() if line.startswith("set ")]
+        assert (len(heads) == 1) == (width == 200)

@@ -96,6 +96,7 @@ class SetSummary:
         smoothed_gains: the same with t_sat from the smoothed reward.
         changes: first to last evaluation, by metric name, the headline score first.
         peak: the best evaluation in between, where the headline score has clearly fallen since.
+        models: what was evaluated at each step, where these are several models and no curve; else empty.
     """
 
     name: str
@@ -109,6 +110,7 @@ class SetSummary:
     smoothed_gains: SaturationGains
     changes: Mapping[str, Change]
     peak: Peak | None = None
+    models: list[str] = field(default_factory=list)
 
     @property
     def coverage(self) -> Coverage | None:

@@ -17,11 +17,20 @@ def _shared(mode: Mode) -> Verifier:
     return Verifier(mode)
 
 
-def score(problem: Problem, text: str, mode: Mode = "auto") -> Score:
-    """Judge one response with a verifier that is kept for the life of the process."""
-    return _shared(mode).score(problem, text)
+def score(problem: Problem, text: str, extraction: Mode = "auto") -> Score:
+    """Judge one response with a verifier that is kept for the life of the process.
+
+    Args:
+        problem: the problem.
+        text: the response.
+        extraction: how its answer is read, as the setting `verify.extraction`, whose default it has.
+
+    Raises:
+        ConfigError: no such extraction.
+    """
+    return _shared(extraction).score(problem, text)
 
 
-def score_many(pairs: Sequence[tuple[Problem, str]], mode: Mode = "auto") -> list[Score]:
-    """Judge many responses with a verifier that is kept for the life of the process."""
-    return _shared(mode).score_many(pairs)
+def score_many(pairs: Sequence[tuple[Problem, str]], extraction: Mode = "auto") -> list[Score]:
+    """Judge many responses as `score` judges one."""
+    return _shared(extraction).score_many(pairs)

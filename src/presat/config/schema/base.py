@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -32,6 +32,8 @@ def set_label(name: str, source: str) -> str:
 
 class TaskConfig(Settings):
     """Where problems come from."""
+
+    stands_for: ClassVar[str] = "source"
 
     source: str = ""
     """`lab/NAME`, `reasoning_gym/TASK`, `benchmark/NAME`, a .parquet, .jsonl or .csv file, a folder, or a Hugging Face
@@ -85,6 +87,8 @@ class VerifyConfig(Settings):
 
 class ModelConfig(Settings):
     """Which model, and how it is held."""
+
+    stands_for: ClassVar[str] = "name"
 
     name: str = ""
     """A Hugging Face id or folder, or a packaged name (`smollm2-135m`, `qwen2.5-coder-1.5b`)."""

@@ -9,7 +9,16 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, Strict, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    Strict,
+    field_validator,
+    model_validator,
+)
 from tyro.constructors import PrimitiveConstructorSpec
 
 from presat.config.yamls import YamlError, dump_inline, parse_yaml
@@ -63,6 +72,15 @@ class Settings(BaseModel):
 
     saved: ClassVar[bool] = True
     """Whether a run directory keeps them: then paths must be UTF-8 text too."""
+    stands_for: ClassVar[str] = ""
+    """The setting that a text in place of the whole group stands for: `reward: verifiable` is its `source`."""
+    common: ClassVar[tuple[str, ...]] = ()
+    """Of a verb: the settings, by dotted name, that most of its command lines have; `--help` shows them first."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _spelled_out(cls, value: Any) -> Any:
+        return {cls.stands_for: value} if cls.stands_for and isinstance(value, str) else value
 
     @field_validator("*")
     @classmethod
