@@ -253,7 +253,9 @@ def test_equivalent_incorrect_answers_are_counted_together():
         assert usable_label(unreadable, problem, verifier) == ("8", 1)
 
 
-def test_the_verbs_follow_each_other_on_the_command_line(toy_model, tmp_path, capsys):
+def test_the_verbs_follow_each_other_on_the_command_line(toy_model, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
     def presat(*words: str) -> dict:
         assert run(["data", *words, "--json"]) == 0
         printed = capsys.readouterr()

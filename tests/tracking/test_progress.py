@@ -47,14 +47,26 @@ def test_the_time_left_is_the_median_steps_and_known_of_long_ones(
     assert "about 7 min 30 s left" in screen.file.getvalue()  # type: ignore[attr-defined]
 
 
-def test_a_phase_is_named_once_in_a_log_file(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_long_phase_is_named_once_in_a_log_file(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(progress, "PHASE_AFTER_S", 0.0)
     with Progress("train mine") as line:
         for name in ("loading", "first evaluation", "training", "evaluation", "training"):
             line.phase(name)
+            if line._patience is not None:
+                line._patience.join()
     assert capsys.readouterr().err.splitlines() == [
         "train mine: loading", "train mine: first evaluation", "train mine: training", "train mine: evaluation"
     ]  # fmt: skip
     assert line._bar.tasks[0].description == "train mine: training"
+
+
+def test_a_short_phase_is_not_worth_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with Progress("train mine") as line:
+        line.phase("loading")
+    assert line._patience is not None and not line._patience.join(5)
+    assert capsys.readouterr().err == ""
 
 
 def test_quiet_is_quiet(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from collections.abc import Mapping
 from typing import Self
@@ -16,6 +17,8 @@ from presat.tracking.pace import Pace, duration
 
 LOG_EVERY_S = 60.0
 """Seconds between two plain lines."""
+PHASE_AFTER_S = 10.0
+"""Seconds after which a log file is told of what still goes on; who fails at once fails with one sentence."""
 
 
 class Progress:
@@ -27,6 +30,7 @@ class Progress:
         self._plain = not quiet and not console.is_terminal
         self._said = time.monotonic()
         self._phases: set[str] = set()
+        self._patience: threading.Timer | None = None
         self._pace = Pace()
         self._bar = RichProgress(
             TextColumn("{task.description}", markup=False),
@@ -43,12 +47,22 @@ class Progress:
         self._held_out = ""
 
     def phase(self, name: str) -> None:
-        """Say what is being done now (`loading`, `training`); a log file is told of each phase once."""
+        """Say what is being done now (`loading`, `training`); a log file is told of each long phase once."""
         self._bar.start()
         self._bar.update(self._task, description=f"{self._title}: {name}")
+        self._stop_waiting()
         if self._plain and name not in self._phases:
-            print(printable(f"{self._title}: {name}"), file=sys.stderr, flush=True)
+            self._patience = threading.Timer(PHASE_AFTER_S, self._say_phase, (name,))
+            self._patience.daemon = True
+            self._patience.start()
+
+    def _say_phase(self, name: str) -> None:
         self._phases.add(name)
+        print(printable(f"{self._title}: {name}"), file=sys.stderr, flush=True)
+
+    def _stop_waiting(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
 
     def start(self, done: int, total: int) -> None:
         """Begin at step `done` of `total`."""
@@ -87,4 +101,5 @@ class Progress:
         return self
 
     def __exit__(self, *error: object) -> None:
+        self._stop_waiting()
         self._bar.stop()
