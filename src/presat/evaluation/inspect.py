@@ -191,7 +191,7 @@ def inspect_problems(problems: Sequence[Problem], verifier: Verifier, source: st
         unlabelled=sum(not is_labelled(problem) for problem in problems),
         gold_right=sum(score.value == 1.0 for score in scores),
         gold_failures=_failures(golds, scores),
-        worked=sum(len(text := first_gold(problem)) > WORKED or "\n" in text.strip() for _, problem in golds),
+        worked=sum(problem.verifier == "math" and _is_worked(first_gold(problem)) for _, problem in golds),
         formats=tuple(formats),
         advice=tuple(advice(formats, verifier.mode)),
         samples=tuple(Sample(p.id, _rendered(p), p.gold) for p in problems[:SAMPLES]),
@@ -271,6 +271,10 @@ def _lines(found: Inspection) -> list[tuple[str, str]]:
             said += f", {noise.undecided} undecided"
         lines.append(("label noise", said))
     return lines
+
+
+def _is_worked(gold: str) -> bool:
+    return len(gold) > WORKED or "\n" in gold.strip()
 
 
 def _failures(golds: Sequence[tuple[int, Problem]], scores: Sequence[Score]) -> tuple[GoldFailure, ...]:
