@@ -24,7 +24,8 @@ class Problem:
     Attributes:
         id: unique within its source; the same id always means the same problem.
         messages: the chat turns the model is shown.
-        gold: the reference answer, already unwrapped from any JSON list; None when there is none.
+        gold: the reference answer, already unwrapped from any JSON list of one; None when there is none. A JSON list of
+            several strings accepts each of them.
         domain: `math`, `science`, `graph`, `lab` or a name of the user's own.
         verifier: which scorer decides: `math`, `reasoning_gym` or `lab`.
         metadata: every other field of the source row, kept as it came, so that saving loses nothing.

@@ -83,6 +83,17 @@ CASES = {
     "3: percentages": ("no verdict", summary(sets=[scores(change(30.0, 70.0))])),
     "3: held out full from the start": ("nothing to learn", summary(sets=[scores(change(0.97, 0.99, 0.05))])),
     "3: full, but fell": ("memorised", summary(sets=[scores(change(0.97, 0.8, 0.05))])),
+    "3: trained on": (
+        "trained on its test",
+        replace(summary(sets=[scores(UP, greedy=GREEDY_FLAT, pass_at_16=PASS_FLAT)]), tainted=["held_out"]),
+    ),
+    "3: trained on, beside another": (
+        "sharpened",
+        replace(
+            summary(sets=[replace(scores(DOWN), name="seen"), scores(UP, greedy=GREEDY_FLAT, pass_at_16=PASS_FLAT)]),
+            tainted=["seen"],
+        ),
+    ),
     "4: pass rose": ("learned", summary(sets=[scores(UP, greedy=GREEDY_FLAT, pass_at_16=PASS_UP)])),
     "4: greedy rose": ("learned", summary(sets=[scores(UP, greedy=GREEDY_UP, pass_at_16=PASS_FLAT)])),
     "4: valid traces": (

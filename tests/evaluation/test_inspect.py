@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from presat.cli import run
 from presat.config.schema import InspectConfig, VerifyConfig
+from presat.evaluation.earnable import Earnable
 from presat.evaluation.inspect import Inspection, Noise, inspect_source, render
 
 
@@ -100,3 +102,56 @@ def test_a_published_file_with_label_noise(sample_data: Path) -> None:
     assert (found.problems, found.gold_right, found.gold_failures) == (882, 882, ())
     assert found.noise == Noise(known=882, differ=617, wrong=493, undecided=0)
     assert "label noise 617 of 882 labels differ from the true answer, 493 reject it (55.9%)" in shown(found)
+
+
+def asking(how: str, *golds: Any) -> list[dict[str, Any]]:
+    return [{"prompt": [{"role": "user", "content": f"{n}+1? {how}"}], "reward_model": {"ground_truth": gold}}
+            for n, gold in enumerate(golds)]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("how", "form", "reading", "deaf"),
+    [
+        (r"Put it in \boxed{}.", "boxed", ("auto", "boxed", "any"), ("tag", "hash")),
+        ("Put it in <answer> </answer>.", "tag", ("auto", "tag"), ("boxed", "line")),
+        ("End with '#### ' and the answer.", "hash", ("auto", "hash"), ("boxed", "tag")),
+        ("The last line should be of the form Answer: $Answer", "line", ("auto", "line"), ("boxed", "hash")),
+        ("", "none", ("auto", "line"), ("boxed", "tag")),
+    ],
+)
+def test_whether_a_right_answer_as_the_prompts_ask_for_it_would_score(
+    how: str, form: str, reading: tuple[Any, ...], deaf: tuple[Any, ...], tmp_path: Path
+) -> None:
+    source = write(tmp_path / "a.jsonl", asking(how, "1", "2", ["3", "three"]))
+    for mode in (*reading, *deaf):
+        found = inspect_source(source, VerifyConfig(extraction=mode))
+        assert found.formats == (Earnable(form, 3, 3, 3 if mode in reading else 0),)
+        assert len(found.advice) == (mode in deaf)
+        assert found.gold_right == 3  # which says nothing of it
+    said = shown(found)
+    assert f"score 0 of 3 times with verify.extraction {mode}: nothing else earns a reward" in said
+    assert ("Ask for a format" if form == "none" else f"Set --verify.extraction {form}, or auto.") in said
+
+
+def test_prompts_are_shown_with_their_golds_and_worked_golds_are_counted(tmp_path: Path) -> None:
+    rows = [{"question": f"{n} \x1b[2J?", "solution": f"First {n},\nthen {n}"} for n in range(5)]
+    found = inspect_source(write(tmp_path / "a.jsonl", [*rows, {"question": "x" * 2000, "answer": "5"}]))
+    assert [sample.gold for sample in found.samples] == [f"First {n},\nthen {n}" for n in range(3)]
+    assert found.samples[1].prompt.endswith("[user] 1 \x1b[2J?")
+    text = shown(found)
+    assert "[system] You are a careful problem solver." in text
+    assert "[user] 0 \\x1b[2J? gold: 'First 0,\\nthen 0' prompt 2" in text
+    assert "worked golds 5 gold answers are worked solutions" in text
+
+
+def test_questions_shared_with_another_source_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    one = write(
+        tmp_path / "a.jsonl", [{"question": "How  many\ncats?", "answer": 1}, {"question": "Else?", "answer": 1}]
+    )
+    turns = [{"role": "system", "content": "Hm."}, {"role": "user", "content": "how many cats?"}]
+    other = write(tmp_path / "b.jsonl", [{"messages": turns, "answer": 2}])
+    assert run(["data", "inspect", one, "--against", other, "--json"]) == 0
+    printed = capsys.readouterr()
+    assert json.loads(printed.out)["against"] == {"source": other, "problems": 1, "shared": 1}
+    assert "1 of 2 questions are among the 1 of" in printed.err
+    assert inspect_source(one).against is None

@@ -19,7 +19,7 @@ from presat.config import dump_config
 from presat.config.schema import ModelConfig, SftConfig, TaskConfig, TracesConfig
 from presat.errors import ConfigError, DataError
 from presat.evaluation.traces import run_traces
-from presat.tasks.prompts import THINKING_PROMPTS
+from presat.tasks.prompts import THINKING_PROMPTS, chat
 from presat.training.supervised.sft import read_examples, run_sft
 
 
@@ -108,8 +108,6 @@ def test_rows_can_be_counted_named_and_refused(config: TracesConfig, tmp_path: P
         run_traces(config.model_copy(update={"where": {"domaine": "math"}}))
     with pytest.raises(DataError, match="holds no rows with these values"):
         run_traces(config.model_copy(update={"where": {"domain": "poetry"}}))
-    with pytest.raises(ConfigError, match=r"`data.domain` decides the system message of `data.prompt`"):
-        run_traces(config.model_copy(update={"data": config.data.model_copy(update={"domain": "science"})}))
     with pytest.raises(ConfigError, match="reads lab sets by itself"):
         run_traces(config.model_copy(update={"data": TaskConfig(source="lab/chains")}))
 
@@ -167,7 +165,8 @@ def test_sft_reads_every_file_of_traces_as_the_sets_made_of_it(layout: str, conf
         straight = list(read_examples(TaskConfig(source=str(file)), thinking))
         assert straight == [(turns[:-1], turns[-1]["content"])]
         assert list(read_examples(TaskConfig(source=done.files[name]), thinking)) == straight
-    assert straight == [([{"role": "user", "content": "3 a +1"}], "\\boxed{ 4 }")]
+    asked = [*chat("3 a +1")] if layout in ("plain columns", "usual names") else [{"role": "user", "content": "3 a +1"}]
+    assert straight == [(asked, "\\boxed{ 4 }")]
 
 
 def test_the_sets_train_to_the_very_text_that_is_in_them(config: TracesConfig):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import json
 import shutil
 import socket
@@ -20,7 +21,8 @@ from presat import load_problems
 from presat.cli import run
 from presat.errors import ConfigError, DataError, RunError
 from presat.tasks import save_problems
-from presat.tasks.rows import original_gold, unwrap_gold
+from presat.tasks.golds import unwrap_gold
+from presat.tasks.rows import original_gold
 from presat.types import Problem
 
 Rows = list[dict[str, Any]]
@@ -345,7 +347,11 @@ def test_what_cannot_be_saved(tmp_path: Path) -> None:
     ("row", "message"),
     [
         ({"question": "?", "answer": {"x": 1}}, r"row 2: field 'answer' should hold an answer.*\{'x': 1\}"),
-        ({"question": "?", "answer": ["1", "2"]}, r"row 2: field 'answer' should hold an answer"),
+        ({"question": "?", "answer": ["1", {}]}, r"row 2: field 'answer' should hold an answer"),
+        (
+            {"question": "?", "answer": ["1", ""]},
+            r"row 2: field 'answer' is a list of answers, and one of them is empt",
+        ),
         ({"question": ""}, r"row 2: field 'question' should hold the question; it is ''"),
         ({"question": 7}, r"row 2: field 'question' should hold the question; it is 7"),
         ({"wonder": "?"}, r"row 2: no question among the fields wonder"),
@@ -354,7 +360,7 @@ def test_what_cannot_be_saved(tmp_path: Path) -> None:
         (verl() | {"reward_model": "5"}, r"row 2: field 'reward_model' should be a mapping with 'ground_truth'"),
         (verl() | {"reward_model": {}}, r"row 2: field 'reward_model' should be a mapping with 'ground_truth'"),
         (verl({"a": 1}), r"row 2: field 'reward_model.ground_truth' should hold an answer"),
-        (verl() | {"prompt": "text"}, r"row 2: field 'prompt' should be a list of \{role, content\} turns"),
+        (verl() | {"prompt": 7}, r"row 2: field 'prompt' should be a list of \{role, content\} turns"),
         (verl(extra_info="{not json"), r"row 2: field 'extra_info' is a string but not a JSON object"),
         (verl(extra_info="[]"), r"row 2: field 'extra_info' is a string but not a JSON object: '\[\]'"),
         (verl(presat="{}"), r"row 2: field 'presat' is not what presat writes there"),
@@ -377,7 +383,21 @@ def test_malformed_rows_are_named_with_row_and_field(row: dict[str, Any], messag
         ("a.csv", b"question,answer\n1+1?,2,3\n", r"a\.csv, row 2: has not the 2 fields"),
         ("a.csv", b"question,answer\n", r"a\.csv holds no rows"),
         ("a.parquet", b"PAR1 but not really", r"a\.parquet is not a parquet file"),
-        ("a.json", b"{}", r"a\.json is of no known kind; known are \.parquet, \.jsonl, \.csv"),
+        (
+            "a.txt",
+            b"{}",
+            r"a\.txt is of no known kind; known are \.parquet, \.jsonl, \.jsonl\.gz, \.csv, \.tsv, \.json",
+        ),
+        ("a.json", b"[1]", r"a\.json should hold a list of JSON objects, or one object a line"),
+        ("a.json", b'{"a": [], "b": []}', r"a\.json should hold a list of JSON objects, or one object a line"),
+        ("a.json", b'[{"question": "?"', r"a\.json cannot be read after row 0"),
+        ("a.jsonl.gz", b'{"question": "?"}', r"a\.jsonl\.gz is no gzip file, or a damaged one"),
+        (
+            "a.jsonl.gz",
+            gzip.compress(b'{"question": "?"}' * 99)[:40],
+            r"a\.jsonl\.gz is no gzip file, or a damaged one",
+        ),
+        ("a.tsv", b"question\tanswer\n1+1?\n", r"a\.tsv, row 1: has not the 2 fields"),
     ],
 )
 def test_damaged_files(name: str, content: bytes, message: str, tmp_path: Path) -> None:
@@ -441,7 +461,7 @@ def test_a_folder_of_folders_names_those_that_hold_data(tmp_path: Path, monkeypa
     for name, row in (("graph", {"question": "?", "answer": 1}), ("deep/math", {"text": "1 + 1"}), ("notes", {})):
         (folder / name).mkdir(parents=True)
         write_jsonl(folder / name / ("README.md" if name == "notes" else "a.jsonl"), [row])
-    holds = r"A folder should hold \.parquet, \.jsonl, \.csv files or a saved dataset\."
+    holds = r"A folder should hold \.parquet, \.jsonl, \.jsonl\.gz, \.csv, \.tsv files or a saved dataset\."
     says = rf"cannot be loaded as a dataset: .*different columns\. {holds} These folders in it do: deep/math, graph\.$"
     with pytest.raises(DataError, match=says) as caught:
         load_problems(folder)

@@ -8,7 +8,8 @@ import pytest
 
 from presat.config.schema import TaskConfig
 from presat.errors import ConfigError, DataError
-from presat.tasks.prompts import with_prompt
+from presat.tasks.prompts import chat, with_prompt
+from presat.tasks.rows import problem_of_plain
 from presat.tasks.traces import read_trace, read_traces
 from presat.types import Problem
 
@@ -39,17 +40,33 @@ LAYOUTS = {
 @pytest.mark.parametrize("layout", list(LAYOUTS))
 def test_every_layout_gives_the_same_two_examples(layout):
     trace = read_trace(LAYOUTS[layout], {}, "row 1")
-    user = {"role": "user", "content": "2+2?"}
+    prompt = [*problem_of_plain(LAYOUTS[layout], "row 1", {}).messages]  # what training shows of the same row
     assert trace.gold == "4"
-    assert trace.thinking() == [user, {"role": "assistant",
-                                       "content": "<think>\n2 and 2 are 4\n</think>\n\nIt is \\boxed{4}."}]  # fmt: skip
-    assert trace.non_thinking() == [user, {"role": "assistant", "content": "It is \\boxed{4}."}]
+    assert trace.thinking() == [*prompt, {"role": "assistant", "content": THINK}]
+    assert trace.non_thinking() == [*prompt, {"role": "assistant", "content": "It is \\boxed{4}."}]
+    assert prompt == ([*chat("2+2?")] if "question" in LAYOUTS[layout] or "problem" in LAYOUTS[layout]
+                      else [{"role": "user", "content": "2+2?"}])  # fmt: skip
+
+
+def test_the_system_message_of_bare_questions_can_be_set_and_is_refused_where_there_are_none(tmp_path):
+    def read(row, **settings):
+        (tmp_path / "traces.jsonl").write_text(json.dumps(row) + "\n")
+        ((_, trace),) = read_traces(TaskConfig(source=str(tmp_path / "traces.jsonl"), **settings))
+        return list(trace.prompt)
+
+    asked = {"role": "user", "content": "2+2?"}
+    assert read(LAYOUTS["columns"], domain="science") == [*chat("2+2?", "science")]
+    assert read(LAYOUTS["columns"], options={"system": ""}) == [asked]
+    assert read(LAYOUTS["columns"], options={"system": "Box it."})[0] == {"role": "system", "content": "Box it."}
+    for settings in ({"domain": "science"}, {"options": {"system": "Box it."}}):
+        with pytest.raises(ConfigError, match=r"brings its own prompt, which `data\.domain` and the option `system`"):
+            read(LAYOUTS["messages"], **settings)
 
 
 def test_columns_name_others_and_win_over_a_chat():
     row = {"q": "2+2?", "t": "add", "s": "4", "a": "\\boxed{4}", **LAYOUTS["messages"]}
     trace = read_trace(row, {"question": "q", "trace": "t", "solution": "s", "answer": "a"}, "row 1")
-    assert (trace.prompt[0]["content"], trace.trace, trace.solution, trace.gold) == ("2+2?", "add", "4", "\\boxed{4}")
+    assert (trace.prompt[-1]["content"], trace.trace, trace.solution, trace.gold) == ("2+2?", "add", "4", "4")
 
 
 def test_a_system_turn_of_a_chat_stays_in_both():
@@ -64,7 +81,7 @@ def test_a_response_beside_a_chat_is_no_reference(name):
     row = {"messages": LAYOUTS["messages"]["messages"], name: "It is \\boxed{4}."}
     assert read_trace(row, {}, "row 1").gold is None
     assert read_trace({**row, "solution": "5"}, {}, "row 1").gold == "5"
-    assert read_trace(row, {"solution": name}, "row 1").gold == "It is \\boxed{4}."
+    assert read_trace(row, {"solution": name}, "row 1").gold == "4"
 
 
 @pytest.mark.parametrize(
@@ -166,7 +183,7 @@ def test_a_prompt_style_is_the_problems_own(data):
         ({"seed": 3}, "`data.seed` decides nothing here"),
         ({"seed": 3, "count": 4}, "`data.seed` decides nothing here"),
         ({"options": {"sample": True}}, "no `count` is given"),
-        ({"domain": "science"}, "`data.domain` decides the system message of `data.prompt`, and that is not set"),
+        ({"prompt": "plain", "options": {"system": "Hm."}}, "`prompt` and `system` both say what the system"),
         ({"prompt": "think_opened"}, "`data.prompt: think_opened` leaves out what a target begins with"),
         ({"columns": {"qestion": "question"}}, "there is no 'qestion'. Did you mean 'question'"),
         ({"split": "test"}, "is read whole: `split` names a part"),

@@ -7,13 +7,13 @@ import time
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from presat import Problem, score
 from presat.diagnosis.symbolic import label_response
 from presat.rewards.gates import GATES
-from presat.tasks.rows import final_answer, unwrap_gold
+from presat.tasks.golds import final_answer, unwrap_gold
 from presat.tasks.traces import _split
 from presat.verify import Verifier, answer_box, boxes, extract_boxed
 from presat.verify.choice import read_choice
@@ -110,5 +110,6 @@ def test_any_text_is_read(text: str) -> None:
 @given(PIECES)
 @settings(max_examples=30, deadline=None)
 def test_the_answer_of_a_last_line_is_what_one_pattern_says(text: str) -> None:
+    assume("\\boxed" not in text and "answer" not in text.lower())
     found = re.search(r"^####[ \t]*(\S.*?)\s*\Z", text, re.MULTILINE)
     assert final_answer(text) == (found[1] if found else text)

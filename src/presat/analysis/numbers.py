@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
@@ -28,6 +28,7 @@ _MEANING: dict[str, tuple[Tone, str]] = {
     "improved": ("good", "the held-out score rose; by learning or by sharpening was not measured"),
     "sharpened": ("partly", "the held-out score rose, but only to what the model could already do"),
     "learned without valid reasoning": ("partly", "the held-out score rose, but right answers are not derived"),
+    "trained on its test": ("bad", "the evaluation set is trained on: nothing is known of other problems"),
     "mostly memorised": ("bad", "the held-out score rose by little of what the reward did"),
     "memorised": ("bad", "the reward rose, the held-out score did not"),
     "hacked its reward": ("bad", "the reward rose, the true accuracy did not"),
@@ -156,6 +157,7 @@ class RunSummary:
         choices: how everything was read.
         sets: evaluation sets with a score, the main one first.
         unscored: evaluation sets of which no response could be judged, by name.
+        tainted: evaluation sets that are no held-out sets, because their problems were trained on.
         notes: what the reader of the run had to say.
         alarms: what `presat.diagnosis` warns of, as far as the verdict leaves it standing.
         falls: what has clearly fallen since the first step, the most telling first (`presat.analysis.collapse`).
@@ -181,6 +183,7 @@ class RunSummary:
     choices: Choices
     sets: list[SetSummary]
     unscored: Mapping[str, Coverage] = field(default_factory=dict)
+    tainted: Sequence[str] = ()
     notes: list[str] = field(default_factory=list)
     alarms: list[Alarm] = field(default_factory=list)
     falls: list[Fall] = field(default_factory=list)
@@ -188,8 +191,12 @@ class RunSummary:
 
     @cached_property
     def main_set(self) -> SetSummary | None:
-        """The set the verdict looks at: the first in distribution whose scores are shares, as far as there is one."""
-        return main_set(self.sets, lambda item: item.name, lambda item: item.scores)
+        """The set the verdict looks at: the first in distribution whose scores are shares, as far as there is one.
+
+        One whose problems were trained on comes after all others.
+        """
+        held_out = [item for item in self.sets if item.name not in self.tainted]
+        return main_set(held_out or self.sets, lambda item: item.name, lambda item: item.scores)
 
     def transfer(self, item: SetSummary) -> float | None:
         """Rise of a set's headline score per unit of train reward gained: what of the training reached other problems.

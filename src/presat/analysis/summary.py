@@ -45,6 +45,7 @@ from presat.metrics import (
     two_sample_interval,
 )
 from presat.text import printable
+from presat.tracking.questions import tainted
 
 if TYPE_CHECKING:
     import polars as pl
@@ -97,6 +98,7 @@ def summarise(run: Run, choices: Choices | None = None, name: str | None = None)
         choices=choices,
         sets=sets,
         unscored=unscored,
+        tainted=tainted(run.provenance),
         notes=[*run.notes, *filter(None, map(_by_model, sets)), *said, *filter(None, map(_left_out, sets))],
         alarms=alarms(run),
         falls=find_falls(run),

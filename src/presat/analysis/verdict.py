@@ -10,7 +10,8 @@ change must be at least `MIN_CHANGE_BARE`. A *share* is a series that stays with
 2. The true accuracy of the same responses was logged, did not rise, and ended at least `HACKING_GAP` below a reward
    that is a share; or it fell, by `MIN_CHANGE_BARE` at least and more than its steps scatter, under one that is none:
    **hacked its reward**. Under wrong labels this is what memorising them looks like.
-3. No evaluation before and after: **trained, not evaluated**. Held-out scores that are no shares: **no verdict**.
+3. A tenth or more of the evaluation set was trained on, and there is no other set: **trained on its test**.
+   No evaluation before and after: **trained, not evaluated**. Held-out scores that are no shares: **no verdict**.
    Scores that began at `FULL` or above and did not fall: **nothing to learn**.
 4. The held-out score rose, and by its due:
    pass@k or greedy accuracy rose too: **learned** (**learned to reason** where traces are checked and those of right
@@ -128,6 +129,7 @@ def _by_rule(summary: RunSummary) -> Verdict:
     return (
         _by_reward(reward, share, summary.steps)
         or _by_gold(reward, summary.gold, share, next((fall for fall in summary.falls if fall.kind == "gold"), None))
+        or _by_shared(summary.main_set, summary.tainted, reward)
         or _by_held_out(summary.main_set, reward, reward if share else summary.gold)
     )
 
@@ -167,6 +169,17 @@ def _by_gold(reward: Change, gold: Change | None, share: bool, fall: Fall | None
         "hacked its reward",
         f"The reward rose from {reward.before:.2f} to {reward.after:.2f} while the true accuracy of the same responses "
         f"went from {gold.before:.2f} to {gold.after:.2f}.",
+    )
+
+
+def _by_shared(item: SetSummary | None, tainted: Sequence[str], reward: Change) -> Verdict | None:
+    """Rule 3, its first half."""
+    if item is None or item.name not in tainted:
+        return None
+    return Verdict(
+        "trained on its test",
+        f"The train reward rose from {reward.before:.2f} to {reward.after:.2f}, and {item.name} holds problems that "
+        "were trained on: its score says nothing of problems that are new.",
     )
 
 

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from presat.evaluation.unearned import unearned, unread_format
 from presat.metrics import find_saturation, find_step_fall
 from presat.tracking import Run
 from presat.tracking.settings import prompts_per_step
@@ -26,6 +27,11 @@ FIRST_STEP = 3.0
 """A reward has risen from its first step alone when by this many times what its steps scatter."""
 CONSTANT_SHARE = 0.9
 """Share of a step's responses with one answer from which on the policy has collapsed to a constant."""
+
+EARNED = 0.02
+"""Mean reward up to which next to nothing was earned."""
+EARNED_STEPS = 3
+"""Saved steps that are looked at for it."""
 
 
 class Alarm(NamedTuple):
@@ -82,6 +88,29 @@ def constant_answer(run: Run) -> str | None:
     )
 
 
+def nothing_earned(run: Run) -> str | None:
+    """Next to no response of the last saved steps earned a reward; says why."""
+    if run.kind != "presat":  # what others' logs call an answer, and a length limit, is not known
+        return None
+    steps = run.rollout_steps("train")[-EARNED_STEPS:]
+    columns = ("step", "problem_id", "seed", "reward", "score", "extracted", "finished", "text")
+    last = run.rollouts("train", steps=steps, columns=columns) if steps else None
+    if last is None or last["reward"].drop_nulls().is_empty():
+        return None
+    rewards = last["reward"].drop_nulls().to_numpy()
+    if rewards.min() < 0 or rewards.mean() > EARNED:
+        return None
+    groups = [part for _, part in last.group_by("step", "problem_id", "seed", maintain_order=True)]
+    found = unearned(
+        [part["score"].to_list() for part in groups],
+        [[done is not False for done in part["finished"]] for part in groups],
+        [part["extracted"].to_list() for part in groups],
+        [list(map(unread_format, part["text"].fill_null(""), part["extracted"])) for part in groups],
+    )
+    shown = f"step {steps[-1]}" if len(steps) == 1 else f"steps {steps[0]} to {steps[-1]}"
+    return f"Next to nothing was earned at {shown}: {found.sentence()}"
+
+
 def held_out_flat(run: Run) -> str | None:
     """The train reward saturated, and no held-out set gained from it (section 4.1)."""
     rewards_T = run.train_rewards()
@@ -103,6 +132,7 @@ ALARMS: dict[str, Callable[[Run], str | None]] = {
     "rapid_saturation": rapid_saturation,
     "reward_hacking": reward_hacking,
     "constant_answer": constant_answer,
+    "nothing_earned": nothing_earned,
     "held_out_flat": held_out_flat,
 }
 

@@ -1,8 +1,11 @@
-r"""`presat data inspect`: what a source holds, and whether every gold answer verifies against itself.
+r"""`presat data inspect`: what a source holds, and whether a right answer to it earns a reward.
 
-The gold self-check puts each gold answer into a box and has the verifier judge it: anything but a 1 would make the
+The gold self-check states each gold answer as it is read and has the verifier judge it: anything but a 1 would make the
 problem unlearnable. In label-noise sets (section 3, noisy rewards) the true answer is judged against the
 training label too: labels that differ in writing but accept the true answer are no noise.
+
+That golds verify is not enough: what the prompts ask for must be what is read (`presat.evaluation.earnable`), and a
+held-out set must hold nothing that is trained on (`against`).
 """
 
 from __future__ import annotations
@@ -10,11 +13,14 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from presat.evaluation.earnable import Earnable, advice, earnable, first_gold, stated
+from presat.tasks.golds import accepted
 from presat.tasks.load import load_problems
 from presat.tasks.rows import is_labelled, original_gold, repeats_of
+from presat.tasks.shared import count_shared
 from presat.text import brief, printable
 from presat.types import Problem, Score
 from presat.verify import Verifier
@@ -28,6 +34,12 @@ MOST_WORKERS = 4
 """Processes the gold self-check takes when the machine has them, or more where the configuration says so."""
 SHOWN = 10
 """Failing rows the terminal shows; the JSON has all."""
+SAMPLES = 3
+"""Prompts that are shown with their gold answers."""
+LONGEST_PROMPT = 1000
+"""Characters of a prompt that the terminal shows."""
+WORKED = 300
+"""Gold answers of more characters, or of several lines, are worked solutions: no response repeats one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +51,24 @@ class GoldFailure:
     gold: str
     value: float | None
     reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A problem as a model is asked it: its turns, and the gold answer."""
+
+    problem: str
+    prompt: str
+    gold: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """How many problems ask a question of another source too, and how many problems that has."""
+
+    source: str
+    problems: int
+    shared: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +104,11 @@ class Inspection:
         unlabelled: problems that have none and need one: no response to them can be judged.
         gold_right: of these, how many verify against themselves.
         gold_failures: the others.
+        worked: gold answers that are worked solutions, which no response repeats.
+        formats: the answer formats that the prompts ask for, and whether right answers in them would score.
+        advice: what to do where they would not.
+        samples: the first prompts with their gold answers.
+        against: None where there was no other source to hold it against.
         noise: None when the source gives no true answers beside the labels.
         mode: how answers were read.
     """
@@ -91,6 +126,11 @@ class Inspection:
     unlabelled: int
     gold_right: int
     gold_failures: tuple[GoldFailure, ...]
+    worked: int
+    formats: tuple[Earnable, ...]
+    advice: tuple[str, ...]
+    samples: tuple[Sample, ...]
+    against: Shared | None
     noise: Noise | None
     mode: str
 
@@ -99,12 +139,15 @@ class Inspection:
         return asdict(self)
 
 
-def inspect_source(source: str | TaskConfig, verify: VerifyConfig | None = None, **options: Any) -> Inspection:
+def inspect_source(
+    source: str | TaskConfig, verify: VerifyConfig | None = None, against: str = "", **options: Any
+) -> Inspection:
     """Load a source and look into it.
 
     Args:
         source: as for `load_problems`.
         verify: how the self-check reads and judges answers; when None, the source's own settings or the defaults.
+        against: another source, to count the questions in both; that of an `InspectConfig` when empty.
         options: as for `load_problems`.
 
     Raises:
@@ -118,17 +161,22 @@ def inspect_source(source: str | TaskConfig, verify: VerifyConfig | None = None,
         refuse_unused(source)
     settings: VerifyConfig = verify or getattr(source, "verify", None) or schema.VerifyConfig()
     problems = load_problems(source, **options)
+    against = against or getattr(source, "against", "")
+    others = load_problems(against) if against else []
+    shared = Shared(against, len(others), count_shared(problems, others)) if against else None
     workers = max(settings.workers, min(os.cpu_count() or 1, MOST_WORKERS))  # someone waits, and nothing else runs
     with Verifier(settings.extraction, workers, settings.timeout_s) as verifier:
-        return inspect_problems(problems, verifier, source if isinstance(source, str) else source.source)
+        found = inspect_problems(problems, verifier, source if isinstance(source, str) else source.source)
+    return replace(found, against=shared)
 
 
 def inspect_problems(problems: Sequence[Problem], verifier: Verifier, source: str = "") -> Inspection:
     """Look into loaded problems."""
     golds = [(place, problem) for place, problem in enumerate(problems, 1) if problem.gold is not None]
-    scores = verifier.score_many([(problem, _boxed(problem.gold)) for _, problem in golds])
+    scores = verifier.score_many([(problem, stated(first_gold(problem), verifier.mode)) for _, problem in golds])
     lengths = [sum(len(turn["content"]) for turn in problem.messages) for problem in problems]
     distinct = {(tuple((turn["role"], turn["content"]) for turn in p.messages), p.gold) for p in problems}
+    formats = earnable(problems, verifier)
     return Inspection(
         source=source,
         rows=sum(repeats_of(problem) for problem in problems),
@@ -143,6 +191,11 @@ def inspect_problems(problems: Sequence[Problem], verifier: Verifier, source: st
         unlabelled=sum(not is_labelled(problem) for problem in problems),
         gold_right=sum(score.value == 1.0 for score in scores),
         gold_failures=_failures(golds, scores),
+        worked=sum(problem.verifier == "math" and _is_worked(first_gold(problem)) for _, problem in golds),
+        formats=tuple(formats),
+        advice=tuple(advice(formats, verifier.mode)),
+        samples=tuple(Sample(p.id, _rendered(p), p.gold) for p in problems[:SAMPLES]),
+        against=None,
         noise=_noise(problems, verifier),
         mode=verifier.mode,
     )
@@ -163,7 +216,22 @@ def render(inspection: Inspection) -> RenderableType:
     ]
     if len(inspection.gold_failures) > SHOWN:
         failures.append(f"... and {len(inspection.gold_failures) - SHOWN} more (--json has all)")
-    return Group(table, *(Text(line) for line in failures))
+    said = [printable(line) for line in inspection.advice]
+    return Group(*(Text(line) for line in _sample_lines(inspection.samples)), table,
+                 *(Text(line) for line in failures), *(Text(line, style="bold") for line in said))  # fmt: skip
+
+
+def _sample_lines(samples: Sequence[Sample]) -> list[str]:
+    lines = []
+    for number, sample in enumerate(samples, 1):
+        cut = f" ... ({len(sample.prompt)} characters)" if len(sample.prompt) > LONGEST_PROMPT else ""
+        gold = "none" if sample.gold is None else brief(sample.gold)
+        lines += [f"prompt {number}", printable(sample.prompt[:LONGEST_PROMPT]) + cut, f"gold: {gold}", ""]
+    return lines
+
+
+def _rendered(problem: Problem) -> str:
+    return "\n".join(f"[{turn['role']}] {turn['content']}" for turn in problem.messages)
 
 
 def _lines(found: Inspection) -> list[tuple[str, str]]:
@@ -185,6 +253,14 @@ def _lines(found: Inspection) -> list[tuple[str, str]]:
             f"{found.gold_right} of {found.with_gold} verify against themselves{share}, mode {found.mode}",
         ),
     ]
+    lines += [("answer format" if index == 0 else "", item.sentence) for index, item in enumerate(found.formats)]
+    if found.worked:
+        lines.append(("worked golds", f"{found.worked} gold answers are worked solutions, which no response repeats"))
+    if found.against is not None:
+        other = found.against
+        lines.append(
+            ("shared", f"{other.shared} of {found.problems} questions are among the {other.problems} of {other.source}")
+        )
     if found.sources:
         lines.insert(4, ("sources", _listed(found.sources)))
     if found.noise is not None:
@@ -197,8 +273,8 @@ def _lines(found: Inspection) -> list[tuple[str, str]]:
     return lines
 
 
-def _boxed(answer: str | None) -> str:
-    return f"\\boxed{{{answer}}}"
+def _is_worked(gold: str) -> bool:
+    return len(gold) > WORKED or "\n" in gold.strip()
 
 
 def _failures(golds: Sequence[tuple[int, Problem]], scores: Sequence[Score]) -> tuple[GoldFailure, ...]:
@@ -214,7 +290,7 @@ def _noise(problems: Sequence[Problem], verifier: Verifier) -> Noise | None:
     if not known:
         return None
     differ = [(problem, truth) for problem, truth in known if truth.strip() != (problem.gold or "").strip()]
-    scores = verifier.score_many([(problem, _boxed(truth)) for problem, truth in differ])
+    scores = verifier.score_many([(problem, stated(accepted(truth)[0], verifier.mode)) for problem, truth in differ])
     undecided = sum(score.value is None for score in scores)
     return Noise(len(known), len(differ), sum(score.value == 0.0 for score in scores), undecided)
 

@@ -6,14 +6,18 @@ The model-aware filter (section 2) and noisy rewards (section 3).
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from presat.config.schema import CorruptConfig, FilterConfig
 from presat.errors import DataError
+from presat.evaluation.earnable import stated
 from presat.evaluation.solve import Samples, open_sampler
+from presat.evaluation.unearned import unearned
 from presat.metrics import avg_at_k
 from presat.tasks import save_problems
+from presat.tasks.golds import accepted
 from presat.tasks.inputs import inputs_of
 from presat.tasks.noise import (
     corrupted,
@@ -100,7 +104,8 @@ def run_filter(config: FilterConfig, quiet: bool = False) -> Filtered:
             unknown = f", of {unjudged} no response could be judged" if unjudged else ""
             raise DataError(
                 f"None of {len(drawn)} problems is solved {config.lowest} to {highest} times out of {k}: {never} are "
-                f"never and {always} always solved{unknown}. Take easier or harder problems, or more samples."
+                f"never and {always} always solved{unknown}. {_why(samples for _, samples in drawn)} Take easier or "
+                "harder problems, or more samples."
             )
         ends = sum(tally[count] for count in (0, k) if not config.lowest <= count <= highest)
         return Filtered(
@@ -115,6 +120,18 @@ def run_filter(config: FilterConfig, quiet: bool = False) -> Filtered:
             missing=sum(row.count(None) for row in values_PG) / (k * len(values_PG)),
             histogram=[tally[count] for count in range(k + 1)],
         )
+
+
+def _why(drawn: Iterable[Samples]) -> str:
+    """Why responses were not right, and what would help."""
+    rows = list(drawn)
+    counts = unearned(
+        [row.values_G for row in rows],
+        [row.finished_G for row in rows],
+        [row.answers_G for row in rows],
+        [row.formats_G for row in rows],
+    )
+    return counts.sentence()
 
 
 @dataclass(frozen=True)
@@ -207,7 +224,9 @@ def usable_label(samples: Samples, problem: Problem, verifier: Verifier) -> tupl
     classes = equivalence_classes(samples.answers_G, problem.verifier, verifier)
     for rank, label in enumerate(wrong_labels(samples.answers_G, samples.values_G, classes)):
         relabelled = corrupted(problem, label)
-        pairs = [(relabelled, f"\\boxed{{{answer}}}") for answer in (label, problem.gold, "?")]
-        if [score.value for score in verifier.score_many(pairs)] == [1.0, 0.0, 0.0]:
+        answers = (label, *accepted(problem.gold or ""), "?")
+        pairs = [(relabelled, stated(answer, verifier.mode)) for answer in answers]
+        own, *others = [score.value for score in verifier.score_many(pairs)]
+        if own == 1.0 and all(value == 0.0 for value in others):
             return label, rank
     return None, 0

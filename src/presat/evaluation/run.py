@@ -9,6 +9,7 @@ say how far a number may be off because the set is a sample of problems and the 
 
 from __future__ import annotations
 
+import logging
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -31,10 +32,12 @@ from presat.rollouts import seed_for
 from presat.rollouts.batching import BatchEngine
 from presat.rollouts.opening import open_engine
 from presat.tasks.benchmarks import benchmark_names, size_note
+from presat.text import printable
 from presat.tracking import RunWriter
 from presat.tracking.checkpoints import checkpoint_step, list_checkpoints
 from presat.tracking.evaluated import known_results, note_evaluated, refuse_another
 from presat.tracking.progress import Progress
+from presat.tracking.questions import seen_in_training, shared_sentence
 from presat.tracking.responses import RolloutStore
 from presat.types import Problem, RolloutGroup, Sampling, Score
 from presat.verify import Verifier
@@ -43,6 +46,7 @@ if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
     from rich.table import Table
 
+LOG = logging.getLogger("presat")
 LEVEL = 0.95
 """Coverage of the intervals."""
 NAME = 16
@@ -179,7 +183,12 @@ def _evaluate_one(
     step, described = subject.step, subject.described
     if (note := described.get("note")) and note not in report.notes:
         report.notes.append(note)
-    writer.note_provenance(model=described, problems={"eval": subject.facts})
+    shared = seen_in_training(resolve_model(described["name"]), subject.problems) if "server" not in described else {}
+    writer.note_provenance(model=described, problems={"eval": subject.facts, "shared": shared})
+    for note in (shared_sentence(printable(name), *count) for name, count in shared.items()):
+        if note not in report.notes:
+            LOG.warning("%s", note)
+            report.notes.append(note)
     progress.phase("evaluation")
     for label in subject.problems:
         result = _from_log(subject, label, config)

@@ -9,7 +9,9 @@ from presat.config.schema import TaskConfig
 from presat.tasks import load_task
 from presat.tasks.benchmarks import MissingBenchmarkError
 from presat.tasks.rows import is_labelled
+from presat.tasks.shared import count_shared
 from presat.text import printable
+from presat.tracking.questions import shared_sentence
 from presat.types import Problem
 
 LOG = logging.getLogger("presat")
@@ -62,3 +64,11 @@ def warn_of_unlabelled(sets: Mapping[str, Sequence[Problem]]) -> None:
                 printable(name),
                 what,
             )
+
+
+def warn_of_shared(trained: Sequence[Problem], sets: Mapping[str, Sequence[Problem]]) -> dict[str, list[int]]:
+    """Say once for each set how many of its problems are trained on; returns `{set: [shared, of]}`, those with any."""
+    shared = {name: [count, len(own)] for name, own in sets.items() if (count := count_shared(own, trained))}
+    for name, (count, of) in shared.items():
+        LOG.warning("%s", shared_sentence(printable(name), count, of))
+    return shared

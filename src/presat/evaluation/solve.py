@@ -19,6 +19,7 @@ from presat.config.schema import ModelConfig, SampleConfig, VerifyConfig
 from presat.config.unused import refuse_unused
 from presat.evaluation.chunks import Chunks
 from presat.evaluation.problems import describe, describe_engine, drop_too_long, identity_of, refuse_unlabelled
+from presat.evaluation.unearned import unread_format
 from presat.files import read_json, write_atomically
 from presat.metrics import avg_at_k
 from presat.models.cpu import use_cpu
@@ -45,6 +46,7 @@ DRAWN_WITH = "samples.json"
 PROMPT = "prompt_id"
 """Column of the samples: a hash of the prompt, which the id of a problem does not tell (styles, columns of ids)."""
 
+_COLUMNS = ("problem_id", "gold", "sample", "extracted", "score", "finished", "text")
 UNLABELLED = ("so nobody can say how often they are solved", "leave them out")
 
 _Key = tuple[str, str | None, str]
@@ -52,10 +54,15 @@ _Key = tuple[str, str | None, str]
 
 
 class Samples(NamedTuple):
-    """The judged responses to one problem: G final answers and their scores (1, 0, None where missing)."""
+    """The judged responses to one problem: G final answers and their scores (1, 0, None where missing).
+
+    Of why they earn nothing: which of them are whole, and where none was read, the format they state an answer in.
+    """
 
     answers_G: list[str | None]
     values_G: list[float | None]
+    finished_G: Sequence[bool] = ()
+    formats_G: Sequence[str | None] = ()
 
     @property
     def right(self) -> int:
@@ -119,7 +126,10 @@ class Sampler:
         drawn = self.chunks.draw(self.engine, self.verifier, new, config.samples, sampling, seeds, config.chunk)
         for groups, scores_PG in drawn:
             for group, scores in zip(groups, scores_PG, strict=True):
-                self.known[_key(group.problem)] = Samples([s.extracted for s in scores], [s.value for s in scores])
+                texts = [completion.text for completion in group.completions]
+                finished = [completion.finished for completion in group.completions]
+                answers, values = [s.extracted for s in scores], [s.value for s in scores]
+                self.known[_key(group.problem)] = _samples(answers, values, finished, texts)
             rate = avg_at_k([samples.values_G for samples in self.known.values()])
             self.progress.show(len(self.known), {f"eval/solved/avg@{config.samples}": rate})
         return [self.known[_key(problem)] for problem in problems]
@@ -184,10 +194,14 @@ def _read(chunks: Chunks) -> dict[_Key, Samples]:
     """The samples on disk; those that do not say which prompt they were drawn with are nobody's."""
     known = {}
     for file in chunks.files():
-        rows = read_file(file, ["problem_id", "gold", PROMPT, "sample", "extracted", "score"]).drop_nulls(PROMPT)
+        rows = read_file(file, [*_COLUMNS, PROMPT]).drop_nulls(PROMPT)
         for (identity, gold, prompt), part in rows.group_by("problem_id", "gold", PROMPT, maintain_order=True):
             ordered = part.sort("sample")
-            known[str(identity), gold, str(prompt)] = Samples(
-                ordered["extracted"].to_list(), ordered["score"].to_list()
-            )
+            columns = (ordered[name].to_list() for name in ("extracted", "score", "finished", "text"))
+            known[str(identity), gold, str(prompt)] = _samples(*columns)
     return known
+
+
+def _samples(answers: list[str | None], values: list[float | None], finished: list[bool], texts: list[str]) -> Samples:
+    formats = [unread_format(text, answer) for text, answer in zip(texts, answers, strict=True)]
+    return Samples(answers, values, finished, formats)

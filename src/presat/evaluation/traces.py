@@ -10,7 +10,7 @@ import contextlib
 import itertools
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ from presat.outputs import Maker
 from presat.tasks.inputs import inputs_of
 from presat.tasks.traces import Trace, read_traces
 from presat.types import Message, Problem
-from presat.verify import Verifier, extract_boxed
+from presat.verify import Verifier
 
 CHUNK = 256
 """Rows verified and written at once."""
@@ -83,7 +83,7 @@ def run_traces(config: TracesConfig) -> TraceSets:
             "`data.source` should be a file or data set of reasoning traces (`presat sft` reads lab sets by itself)."
         )
     _maker(config).check(list(_paths(config).values()), inputs_of(config.data))
-    rows = _with_golds(config)
+    rows = read_traces(config.data, only=config.where)
     first = next(rows, None)  # quick to refuse, so before the tokenizer
     if first is None:
         raise DataError(f"{config.data.source} holds no rows{' with these values' if config.where else ''}.")
@@ -104,12 +104,6 @@ def _maker(config: TracesConfig) -> Maker:
 
 def _paths(config: TracesConfig) -> dict[str, Path]:
     return {name: config.out / f"{name}.parquet" for name in SETS}
-
-
-def _with_golds(config: TracesConfig) -> Iterator[_Found]:
-    """The traces of the source that `where` allows, a gold solution cut to its boxed answer."""
-    for where, trace in read_traces(config.data, only=config.where):
-        yield where, replace(trace, gold=extract_boxed(trace.gold or "") or trace.gold)
 
 
 def _chunks(traces: Iterator[_Found]) -> Iterator[list[_Found]]:

@@ -20,7 +20,7 @@ from presat.analysis.summary import ends
 from presat.analysis.verdict import NOT_RISEN, did_not_train
 from presat.config.load import build
 from presat.config.schema import StopConfig
-from presat.diagnosis.alarms import constant_answer, reward_hacking
+from presat.diagnosis.alarms import constant_answer, nothing_earned, reward_hacking
 from presat.errors import ConfigError, RunError
 from presat.metrics import OnlineSaturation, coverage_of, default_tail, find_saturation, is_share, metric_of, smooth
 from presat.report.terminal import short, sparkline
@@ -299,7 +299,7 @@ def _final_saturation(run: Run, rewards_T: np.ndarray, window: int) -> str:
 def _alarms(run: Run) -> list[str]:
     """Alarms that hold whenever they are raised; those that need the end of a run are left to the report."""
     try:
-        raised = [check(run) for check in (reward_hacking, constant_answer)]
+        raised = [check(run) for check in (reward_hacking, constant_answer, nothing_earned)]
     except RunError:  # saved responses that a resumed run deletes while they are read; the next look is another chance
         return []
     return [sentence for sentence in raised if sentence is not None]

@@ -72,7 +72,7 @@ def compute_score(
         "reward_model": {"ground_truth": ground_truth},
         "extra_info": extra_info,
     }
-    problem = problem_of_verl(row, f"a response for {data_source}")
+    problem = problem_of_verl(row, f"a response for {data_source}", as_shown=True)
     verdict = _verifier(extraction, timeout_s).score(problem, solution_str)
     own_seed = seed_for(seed, "verl", str(ground_truth), solution_str)  # the coin falls the same for the same response
     group = RolloutGroup(problem, (), (Completion(solution_str, (), None, finished=True),), own_seed)

@@ -15,10 +15,10 @@ from pathlib import Path
 
 from presat.errors import ConfigError, DataError, nearest
 from presat.files import expanded
+from presat.tasks.readers import KINDS, kind_of
 from presat.types import Problem
 
 FOLDER_VARIABLE = "PRESAT_BENCHMARKS"
-SUFFIXES = (".parquet", ".jsonl", ".csv")
 
 
 @dataclass(frozen=True)
@@ -208,7 +208,7 @@ def benchmark_file(item: Benchmark, folder: Path) -> Path | None:
     """
     if not folder.is_dir():
         raise DataError(f"There is no folder {folder} to look for benchmarks in.")
-    files = sorted(path for path in folder.rglob("*") if path.suffix in SUFFIXES)
+    files = sorted(path for path in folder.rglob("*") if kind_of(path) in KINDS)
     names = (item.name, *item.files)
     exact = [path for path in files if path.stem.lower() in names]
     found = exact or [path for path in files if path.stem.lower().startswith(names)]

@@ -1,4 +1,4 @@
-"""Multiple-choice questions: rows as GPQA, SuperGPQA and MMLU publish them, made into problems with lettered options.
+"""Multiple-choice questions: rows as GPQA, SuperGPQA, MMLU, ARC and MedQA publish them, made into lettered options.
 
 The gold answer is the letter; the options are kept in `metadata["choices"]`, by which the verifier also accepts the
 text of the right one (`presat.verify.choice`).
@@ -7,31 +7,78 @@ text of the right one (`presat.verify.choice`).
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 from presat.errors import DataError
 from presat.tasks.cells import field_names
 from presat.tasks.prompts import chat
-from presat.tasks.rows import content_id
+from presat.tasks.rows import QUESTION_COLUMNS, column, content_id
 from presat.text import brief
 from presat.types import Problem
 
 _GPQA = ("Correct Answer", "Incorrect Answer 1", "Incorrect Answer 2", "Incorrect Answer 3")
 _LISTS = ("options", "choices")
-_GOLDS = ("answer_letter", "answer_index", "answer")
+_COLUMNS = ("A", "B", "C", "D", "E")
+_GOLDS = ("answer_letter", "answer_index", "answer_idx", "answerKey", "correct_option", "correct", "answer")
+_LABELS, _TEXTS = ("label", "labels", "key", "id"), ("text", "texts", "value", "content")
 INSTRUCTION = "Answer with the letter of the right option."
+
+
+class _Options(NamedTuple):
+    """The options of a row: its columns they come from, their labels as far as it has any, and their texts."""
+
+    columns: tuple[str, ...]
+    labels: list[str] | None
+    texts: list[str]
 
 
 def is_choices(row: Mapping[str, Any]) -> bool:
     """Whether a row is a multiple-choice question in a layout known here, its right option named."""
-    listed = any(isinstance(row.get(name), list) and len(row[name]) > 1 for name in _LISTS)
-    return all(name in row for name in _GPQA) or (listed and any(row.get(name) is not None for name in _GOLDS))
+    if is_shuffled(row):
+        return True
+    found = _options(row)
+    return found is not None and len(found.texts) > 1 and _gold_column(row) is not None
+
+
+def _gold_column(row: Mapping[str, Any]) -> str | None:
+    name = column(row, _GOLDS)
+    return None if name is None or row[name] is None else name
+
+
+def _options(row: Mapping[str, Any]) -> _Options | None:
+    """The options of a row in any layout but GPQA's; None where there are none."""
+    name = column(row, _LISTS)
+    value = row[name] if name is not None else None
+    if name is not None and isinstance(value, Mapping):
+        label, text = (
+            next((key for key in keys if isinstance(value.get(key), list)), None) for keys in (_LABELS, _TEXTS)
+        )
+        if text is not None:
+            return _Options(
+                (name,), None if label is None else list(map(str, value[label])), list(map(str, value[text]))
+            )
+        pairs = {str(key).strip(): item for key, item in value.items() if isinstance(item, str)}  # null: of other rows
+        return _Options((name,), list(pairs), list(pairs.values())) if all(map(_is_label, pairs)) and pairs else None
+    if name is not None and isinstance(value, list):
+        if value and all(isinstance(item, Mapping) for item in value):
+            label, text = (next((key for key in keys if key in value[0]), "") for keys in (_LABELS, _TEXTS))
+            rows = [(str(item.get(label, "")), str(item.get(text, ""))) for item in value]
+            return _Options((name,), [one for one, _ in rows] if label else None, [one for _, one in rows])
+        return _Options((name,), None, [str(item) for item in value])
+    lettered = [name for name in _COLUMNS if isinstance(row.get(name), str | int | float)]
+    if lettered[:4] == [*_COLUMNS[:4]]:
+        return _Options(tuple(lettered), lettered, [str(row[name]) for name in lettered])
+    return None
+
+
+def _is_label(name: str) -> bool:
+    return len(name) <= 2 and name.isalnum()
 
 
 def is_shuffled(row: Mapping[str, Any]) -> bool:
     """Whether a multiple-choice row comes without an order of its options, so that a seed decides it."""
-    return "Correct Answer" in row
+    return all(name in row for name in _GPQA)
 
 
 def problem_of_choices(
@@ -45,17 +92,17 @@ def problem_of_choices(
     Raises:
         DataError: a field is missing or of the wrong kind, or the answer is not among the options.
     """
-    name = next(
-        (name for name in ("Question", "question") if isinstance(row.get(name), str) and row[name].strip()), None
-    )
-    if name is None:
+    name = column(row, (*QUESTION_COLUMNS, "question_stem"))
+    if name is None or not isinstance(row[name], str) or not row[name].strip():
         raise DataError(f"{where}: no question among the fields {field_names(row)}.")
     question = row[name].strip()
-    options, right = _shuffled(row, question, where, seed) if is_shuffled(row) else _listed(row, where)
+    if is_shuffled(row):
+        used, (options, right) = _GPQA, _shuffled(row, question, where, seed)
+    else:
+        used, options, right = _listed(row, where)
     lettered = "\n".join(f"{chr(ord('A') + index)}) {option}" for index, option in enumerate(options))
     messages = chat(f"{question}\n\n{lettered}\n\n{INSTRUCTION}", domain or "science", system)
-    used = {name, *_GPQA, *_LISTS, *_GOLDS}
-    metadata = {key: value for key, value in row.items() if key not in used} | {"choices": options}
+    metadata = {key: value for key, value in row.items() if key != name and key not in used} | {"choices": options}
     gold = chr(ord("A") + right)
     return Problem(content_id(messages), messages, gold, domain or "science", "choice", metadata)
 
@@ -70,24 +117,38 @@ def _shuffled(row: Mapping[str, Any], question: str, where: str, seed: int) -> t
     return [options[index] for index in order], order.index(0)
 
 
-def _listed(row: Mapping[str, Any], where: str) -> tuple[list[str], int]:
-    name = next(name for name in _LISTS if isinstance(row.get(name), list))
-    options = [str(option).strip() for option in row[name]]
+def _listed(row: Mapping[str, Any], where: str) -> tuple[tuple[str, ...], list[str], int]:
+    """The columns used, the options, and the place of the right one."""
+    found = _options(row) or _Options(_LISTS[:1], None, [])
+    names = " and ".join(f"'{name}'" for name in found.columns)
+    options = [text.strip() for text in found.texts]
     if not 2 <= len(options) <= 26:
-        raise DataError(f"{where}: field '{name}' should hold 2 to 26 options; it holds {len(options)}.")
-    gold = next((gold for gold in _GOLDS if row.get(gold) is not None), None)
+        raise DataError(f"{where}: field {names} should hold 2 to 26 options; it holds {len(options)}.")
+    labels = [label.strip().strip("().:").upper() for label in found.labels or ()]
+    if labels and (len(labels) != len(options) or len(set(labels)) < len(labels)):
+        raise DataError(f"{where}: field {names} should hold one label for each option; it holds {brief(labels, 80)}.")
+    gold = _gold_column(row)
     if gold is None:
         raise DataError(f"{where}: none of the fields {', '.join(_GOLDS)} says which option is right.")
-    value = row[gold]
-    if isinstance(value, str):
-        text = value.strip()
-        index = ord(text) - ord("A") if len(text) == 1 and text.isupper() else None
-        if index is None or index >= len(options):
-            index = options.index(text) if text in options else None
-    else:
-        index = value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < len(options) else None
-    if index is None:
+    place = _place(row[gold], options, labels)
+    if place is None:
         raise DataError(
-            f"{where}: field '{gold}' should name one of the {len(options)} options; it is {brief(value, 80)}."
+            f"{where}: field '{gold}' should name one of the {len(options)} options; it is {brief(row[gold], 80)}."
         )
-    return options, index
+    return (*found.columns, *_GOLDS), options, place
+
+
+def _place(value: Any, options: Sequence[str], labels: Sequence[str]) -> int | None:
+    """The place of the option that `value` names: by its label, else its letter, its text, or its number from 0."""
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        return None
+    text = str(value).strip()
+    label = text.strip("().:").upper()
+    if label in labels:
+        return labels.index(label)
+    if isinstance(value, int):
+        return value if 0 <= value < len(options) and not labels else None
+    letter = ord(text) - ord("A") if len(text) == 1 and text.isupper() else None
+    if letter is not None and letter < len(options):
+        return letter
+    return options.index(text) if text in options else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,21 +15,25 @@ from presat.files import expanded
 from presat.tasks.cells import sound
 from presat.tasks.choices import is_choices, is_shuffled, problem_of_choices
 from presat.tasks.hub import hub_error
-from presat.tasks.readers import SUFFIXES, path_of, read_dataset, read_file, refuse_special
+from presat.tasks.readers import KINDS, SUFFIXES, kind_of, path_of, read_dataset, read_file, refuse_special
 from presat.tasks.rows import Row, is_verl, problem_of_plain, problem_of_verl
 from presat.tasks.turns import count_unshown, warn_of_left_out
-from presat.text import printable
+from presat.tasks.unfit import refuse_unfit, unfit
+from presat.text import brief, printable
 from presat.types import Problem
 
+Source = str | Iterable[Row] | Mapping[str, Iterable[Row]]
+"""A path or id, or the rows themselves: a list, an opened dataset, or one by split."""
+
 _KNOWN = "a path here, lab/NAME, reasoning_gym/TASK or a Hugging Face dataset that can be loaded"
-_OTHER_SUFFIXES = (".json", ".txt", ".tsv", ".arrow", ".gz", ".zst", ".yaml")
+_OTHER_SUFFIXES = (".txt", ".arrow", ".gz", ".zst", ".yaml")
 """Names that end so are meant as files, not as dataset ids."""
 MOST_BESIDE = 5
 """Most files or folders a message names of those that are there."""
 
 
 def load_file_problems(
-    source: str,
+    source: Source,
     split: str = "train",
     subset: str | None = None,
     columns: Mapping[str, str] | None = None,
@@ -37,12 +41,13 @@ def load_file_problems(
     system: str | None = None,
     unique: bool | None = None,
     choice_seed: int = 0,
+    as_shown: bool = False,
     honoured: set[str] | None = None,
 ) -> list[Problem]:
-    """Load problems from a file, a folder or a Hugging Face dataset.
+    """Load problems from a file, a folder, a Hugging Face dataset or rows.
 
     Args:
-        source: a path, or a dataset id.
+        source: a path, a dataset id, or the rows themselves: mappings, or an opened dataset.
         split: split of a Hugging Face dataset.
         subset: configuration of a Hugging Face dataset that has several (`main` of `openai/gsm8k`).
         columns: for question / answer tables, which column is which (see `problem_of_plain`).
@@ -52,6 +57,8 @@ def load_file_problems(
             `metadata["repeats"]`; False keeps every row, `ID#2` being the second of its kind; None folds only where
             every problem stands there equally often, as in the published N = 8 files, whose 64 rows are 8 prompts.
         choice_seed: shuffles the options of multiple-choice questions that come without an order (GPQA).
+        as_shown: prompts are what a model is shown, just as they are: a last turn of the assistant stays, for the
+            response to go on from, and so do marks of chat templates.
         honoured: gets `system` and `choice_seed`, where some row has a use for them.
 
     Raises:
@@ -59,35 +66,52 @@ def load_file_problems(
             files, which have none.
         DataError: the source cannot be read, holds nothing, or a row is malformed.
     """
-    problems = []
+    problems: list[Problem] = []
     used: set[str] = set() if honoured is None else honoured
     left_out: Counter[str] = Counter()
+    refused: Counter[str] = Counter()
+    first = ""
     for where, row in read_rows(source, split, subset):
-        count_unshown(row, left_out)
+        if reason := unfit(row, bool((columns or {}).get("answer"))):
+            first = first or where
+            refused[reason] += 1
+            continue
         if is_verl(row):
             if columns:
                 raise ConfigError(f"{where} is in the verl format, where `columns` means nothing: leave it out.")
-            problems.append(problem_of_verl(row, where, domain, left_out))
+            problems.append(problem_of_verl(row, where, domain, left_out, system, as_shown))
+            used |= {"system"} if isinstance(row["prompt"], str) else set()
         elif not columns and is_choices(row):
             problems.append(problem_of_choices(row, where, domain, system, choice_seed))
             used |= {"system", "choice_seed"} if is_shuffled(row) else {"system"}
         else:
-            problems.append(problem_of_plain(row, where, columns or {}, domain, system, left_out))
+            problems.append(problem_of_plain(row, where, columns or {}, domain, system, left_out, as_shown))
             used.add("system")
+            count_unshown(row, left_out, ("options", "choices", "opa"))
+        count_unshown(row, left_out, ("tools",))
         sound({"gold": problems[-1].gold}, where)  # it may have been JSON within text
+    refuse_unfit(source_name(source), refused, len(problems) + refused.total(), first)
     if not problems:
-        raise DataError(f"{source} holds no rows.")
-    warn_of_left_out(source, left_out)
+        raise DataError(f"{source_name(source)} hold{'s' if isinstance(source, str) else ''} no rows.")
+    warn_of_left_out(source_name(source), left_out)
     return _identified(problems, unique)
 
 
-def read_rows(source: str, split: str = "train", subset: str | None = None) -> Iterator[tuple[str, Row]]:
+def source_name(source: Source) -> str:
+    """Return what a source is called in messages."""
+    return source if isinstance(source, str) else "the rows given"
+
+
+def read_rows(source: Source, split: str = "train", subset: str | None = None) -> Iterator[tuple[str, Row]]:
     """Yield (where, row) for every row of a source; rows are counted from 1. Nothing is held but a few rows.
 
     Raises:
-        ConfigError: `split` or `subset` is given for a file or a folder of files.
+        ConfigError: `split` or `subset` is given for a file, a folder of files or rows.
         DataError: see `load_file_problems`.
     """
+    if not isinstance(source, str):
+        yield from _given_rows(source, split, subset)
+        return
     files = source_files(source)
     if files is not None:
         refuse_parts(source, {"split": split != "train", "subset": bool(subset)})
@@ -95,6 +119,23 @@ def read_rows(source: str, split: str = "train", subset: str | None = None) -> I
         yield from read_file(file)
     if files is None:
         yield from read_dataset(source, open_dataset(source, split, subset))
+
+
+def _given_rows(rows: Any, split: str, subset: str | None) -> Iterator[tuple[str, Row]]:
+    """The rows of a list, of an opened dataset, or of the split of a mapping of those (`datasets.DatasetDict`)."""
+    name = source_name(rows)
+    if isinstance(rows, Mapping):
+        if split not in rows:
+            raise DataError(f"{name} have no split '{split}'.{nearest(split, map(str, rows))}")
+        rows = rows[split]
+    else:
+        refuse_parts(name, {"split": split != "train"})
+    refuse_parts(name, {"subset": bool(subset)})
+    for number, row in enumerate(rows, start=1):
+        if not isinstance(row, Mapping):
+            raise DataError(f"{name}, row {number}: should be a mapping of names to values; it is {brief(row, 80)}.")
+        where = f"{name}, row {number}"
+        yield where, sound(row, where)
 
 
 def refuse_parts(source: str, asked: Mapping[str, bool]) -> None:
@@ -116,13 +157,13 @@ def source_files(source: str, suffixes: Sequence[str] = SUFFIXES) -> list[Path] 
         DataError: a path to nothing, or an empty folder.
     """
     path = path_of(source)
-    meant_as_path = source.startswith((".", "/", "~")) or path.suffix in (*SUFFIXES, *_OTHER_SUFFIXES)
+    meant_as_path = source.startswith((".", "/", "~")) or path.suffix in (*KINDS, *_OTHER_SUFFIXES)
     if path.is_file():
         return [path]
     if path.is_dir():
         if _is_saved(path):
             return None
-        files = sorted(item for item in path.iterdir() if item.suffix in suffixes)
+        files = sorted(item for item in path.iterdir() if kind_of(item) in suffixes)
         if not files and not any(path.iterdir()):
             raise DataError(
                 f"The folder {path} is empty; it should hold {', '.join(suffixes)} files or a saved dataset."
@@ -133,7 +174,7 @@ def source_files(source: str, suffixes: Sequence[str] = SUFFIXES) -> list[Path] 
     refuse_special(path)
     if meant_as_path or ("/" in source and path.parent.is_dir()):
         beside = sorted(path.parent.iterdir()) if path.parent.is_dir() else []
-        files = [item.name for item in beside if item.suffix in suffixes]
+        files = [item.name for item in beside if kind_of(item) in suffixes]
         hint = nearest(path.name, [*files, *(item.name for item in beside if item.is_dir())])
         hint = hint if hint.startswith(" Did") else nearest("", files, MOST_BESIDE)
         raise DataError(f"There is no file {printable(source)}.{printable(hint)}")
@@ -229,7 +270,7 @@ def _not_loaded(folder: Path, error: BaseException, suffixes: Sequence[str]) -> 
     first, *_ = str(error).strip().splitlines() or [type(error).__name__]
     reason = "its files have different columns" if isinstance(error, CastError) else first.rstrip(".")
     files = [*folder.glob("*/*"), *folder.glob("*/*/*")]
-    inner = sorted({str(file.parent.relative_to(folder)) for file in files if file.suffix in suffixes})
+    inner = sorted({str(file.parent.relative_to(folder)) for file in files if kind_of(file) in suffixes})
     more = ", ..." if len(inner) > MOST_BESIDE else ""
     hint = f" These folders in it do: {', '.join(inner[:MOST_BESIDE])}{more}." if inner else ""
     return (

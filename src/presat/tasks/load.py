@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from presat.errors import ConfigError, nearest
+from presat.tasks.files import load_file_problems, source_name
 from presat.tasks.prompts import with_prompt
 from presat.tasks.readers import path_of
 from presat.tasks.subsets import cut, sampled
@@ -18,16 +19,18 @@ if TYPE_CHECKING:
 
 FAMILIES = ("lab", "reasoning_gym", "benchmark")
 """What `FAMILY/NAME` is, where no file is called so."""
+Rows = Iterable[Mapping[str, Any]] | Mapping[str, Iterable[Mapping[str, Any]]]
+"""Rows themselves: a list, an opened dataset, or one by split."""
 PROCEDURAL_COUNT = 100
 """How many problems are made when nothing says."""
 
 
-def load_problems(source: str | Path | TaskConfig, **options: Any) -> list[Problem]:
+def load_problems(source: str | Path | TaskConfig | Rows, **options: Any) -> list[Problem]:
     """Load problems from any source.
 
     Args:
-        source: `lab/NAME`, `reasoning_gym/TASK`, `benchmark/NAME`, a .parquet, .jsonl or .csv file, a folder, a
-            Hugging Face dataset id, or a `TaskConfig`.
+        source: `lab/NAME`, `reasoning_gym/TASK`, `benchmark/NAME`, a file, a folder, a Hugging Face dataset id, a
+            `TaskConfig`, or the rows themselves: a list of mappings, a `datasets.Dataset` or a `DatasetDict`.
         options: `count` and `seed` for all, and `prompt` (a style, see `with_prompt`) for all but the lab; the rest
             depends on the source: see `lab_problems`, `gym_problems`, `benchmark_problems` and `load_file_problems`.
             For files `count` takes the first problems, or, with `sample=True`, random ones; `seed` also shuffles the
@@ -37,12 +40,15 @@ def load_problems(source: str | Path | TaskConfig, **options: Any) -> list[Probl
         ConfigError: unknown task or option; the message has the nearest one.
         DataError: the source cannot be read, or a row is malformed: the message has the row and the field.
     """
-    if not isinstance(source, str | Path):
+    from presat.config.schema import TaskConfig
+
+    if isinstance(source, TaskConfig):
         return load_task(source, **options)
     style = options.pop("prompt", "")
     if style and options.get("system") is not None:
         raise ConfigError("`prompt` and `system` both say what the system message is: leave one of them out.")
-    problems = _load(str(source), options)
+    given = str(source) if isinstance(source, str | Path) else source
+    problems = _load(given, options)
     return [with_prompt(problem, style) for problem in problems] if style else problems
 
 
@@ -81,8 +87,9 @@ def _family(source: str) -> tuple[str, str]:
     return (family, task) if task and family in FAMILIES else ("", "")
 
 
-def _load(name: str, options: dict[str, Any]) -> list[Problem]:
-    family, task = _family(name)
+def _load(source: str | Rows, options: dict[str, Any]) -> list[Problem]:
+    name = source_name(source)
+    family, task = _family(source) if isinstance(source, str) else ("", "")
     if options.get("count") is not None and options["count"] < 1:
         raise ConfigError(f"count should be at least 1; it is {options['count']}.")
     if family == "lab":
@@ -97,11 +104,9 @@ def _load(name: str, options: dict[str, Any]) -> list[Problem]:
         from presat.tasks.benchmarks import benchmark_problems
 
         return _call(benchmark_problems, name, {"name": task, **options})
-    from presat.tasks.files import load_file_problems
-
     count, seed, sample = options.pop("count", None), options.pop("seed", 0), options.pop("sample", False)
     also, honoured = ("count", "seed", "sample"), set()
-    given = {"source": name, "choice_seed": seed, "honoured": honoured, **options}
+    given = {"source": source, "choice_seed": seed, "honoured": honoured, **options}
     problems = _call(load_file_problems, name, given, also)
     if options.get("system") is not None and "system" not in honoured:
         raise ConfigError(f"The rows of {name} bring their own prompts, which `system` would not change: use `prompt`.")

@@ -13,7 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from presat.errors import DataError
-from presat.tasks.rows import answer_text, extra_info, original_gold
+from presat.tasks.golds import answer_text
+from presat.tasks.rows import extra_info, original_gold
 from presat.types import Problem
 
 ORIGINAL = "original_ground_truth"

@@ -1,4 +1,6 @@
-"""Rows of one file (parquet, JSONL, CSV) or of an opened data set, one after another. Nothing is held but a few rows.
+"""Rows of one file (parquet, JSON lines, JSON, CSV, TSV) or of an opened data set, one after another.
+
+Nothing is held but a few rows (and the text of a `.json` file, which is one value).
 
 Everything that is wrong with a source is said as one `DataError` here, whatever the library below raises, and no row
 leaves that a later stage could not take (`presat.tasks.cells`).
@@ -8,18 +10,29 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import gzip
+import json
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from presat.errors import DataError, not_utf8
-from presat.files import broken_line, expanded, json_lines
+from presat.files import broken_line, expanded, json_lines, parse_json
 from presat.tasks.cells import LONGEST, field_names, sound
 from presat.tasks.rows import Row
 from presat.text import brief, printable
 
-SUFFIXES = (".parquet", ".jsonl", ".csv")
+SUFFIXES = (".parquet", ".jsonl", ".jsonl.gz", ".csv", ".tsv")
+"""Kinds of files that a folder of rows may hold."""
+KINDS = (*SUFFIXES, ".json")
+"""Kinds that are read: a `.json` in a folder may be anything, and is read where it is named."""
+
+
+def kind_of(path: Path) -> str:
+    """Return the ending of a file's name that says its kind, `.jsonl.gz` being one."""
+    return "".join(path.suffixes[-2:]) if path.suffix == ".gz" else path.suffix
 
 
 def path_of(source: str) -> Path:
@@ -57,15 +70,15 @@ def read_file(path: Path, column: str | None = None) -> Iterator[tuple[str, Row]
     """
     readers: dict[str, Callable[[Path], Iterator[tuple[int, Row]]]] = {
         ".parquet": lambda path: enumerate(_read_parquet(path, column), start=1),
-        ".jsonl": _read_jsonl,
-        ".csv": _read_csv,
-    }
+        ".jsonl": _read_jsonl, ".jsonl.gz": _read_jsonl, ".json": _read_json,
+        ".csv": lambda path: _read_table(path, "CSV", ","), ".tsv": lambda path: _read_table(path, "TSV", "\t"),
+    }  # fmt: skip
     name = printable(str(path))
-    if path.suffix not in readers:
+    if kind_of(path) not in readers:
         unpack = " Unpack it first." if path.suffix in (".gz", ".zst", ".bz2", ".xz", ".zip") else ""
-        raise DataError(f"{name} is of no known kind; known are {', '.join(SUFFIXES)}.{unpack}")
+        raise DataError(f"{name} is of no known kind; known are {', '.join(KINDS)}.{unpack}")
     refuse_special(path)
-    yield from _placed(readers[path.suffix](path), name)
+    yield from _placed(readers[kind_of(path)](path), name)
 
 
 def read_dataset(source: str, data: Any) -> Iterator[tuple[str, Row]]:
@@ -113,19 +126,44 @@ def _read_parquet(path: Path, column: str | None) -> Iterator[Row]:
 
 
 def _read_jsonl(path: Path) -> Iterator[tuple[int, Row]]:
-    with path.open("rb") as lines:
-        for line in json_lines(lines):
-            if line.row is None:
-                ending = " The file ends within this line: is it whole?" if line.torn else ""
-                raise DataError(f"{printable(str(path))}, line {line.number}: {line.fault}.{ending}")
-            yield line.number, line.row
+    packed = path.suffix == ".gz"
+    try:
+        with gzip.open(path, "rb") if packed else path.open("rb") as lines:
+            for line in json_lines(lines):
+                if line.row is None:
+                    ending = " The file ends within this line: is it whole?" if line.torn else ""
+                    raise DataError(f"{printable(str(path))}, line {line.number}: {line.fault}.{ending}")
+                yield line.number, line.row
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise DataError(f"{printable(str(path))} is no gzip file, or a damaged one: {_first_line(error)}.") from error
 
 
-def _read_csv(path: Path) -> Iterator[tuple[int, Row]]:
+def _read_json(path: Path) -> Iterator[tuple[int, Row]]:
+    """The objects of a list, of the one list that an object holds, or of lines: all three are called `.json`."""
+    text = path.read_text(encoding="utf-8-sig")
+    try:
+        value = parse_json(text)
+    except json.JSONDecodeError as error:
+        if error.msg != "Extra data":
+            raise
+        yield from _read_jsonl(path)
+        return
+    lists = [item for item in value.values() if isinstance(item, list)] if isinstance(value, dict) else [value]
+    if not lists:
+        lists = [[value]]  # one row alone
+    rows = lists[0] if len(lists) == 1 else None
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise DataError(f"{printable(str(path))} should hold a list of JSON objects, or one object a line.")
+    yield from enumerate(rows, start=1)
+
+
+def _read_table(path: Path, kind: str, delimiter: str) -> Iterator[tuple[int, Row]]:
     csv.field_size_limit(LONGEST)
     name = printable(str(path))
     with path.open(encoding="utf-8-sig", newline="") as lines:
-        reader = csv.reader(lines, strict=True)  # a quotation mark that is not closed takes all rows after it
+        reader = csv.reader(
+            lines, delimiter=delimiter, strict=True
+        )  # an open quotation mark would take all rows after it
         number = 1
         try:
             header = next(filter(None, reader), [])
@@ -141,7 +179,7 @@ def _read_csv(path: Path) -> Iterator[tuple[int, Row]]:
             raise DataError(f"{name}, row {broken_line(path)}: {not_utf8(error)}.") from error
         except csv.Error as error:
             hint = " A quotation mark may not be closed." if "end of data" in str(error) else ""
-            raise DataError(f"{name}, row {number}: is not CSV ({error}).{hint}") from error
+            raise DataError(f"{name}, row {number}: is not {kind} ({error}).{hint}") from error
 
 
 def _refuse_twice(names: Iterable[str], path: Path) -> None:

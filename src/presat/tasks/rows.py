@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
-import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
@@ -19,9 +17,11 @@ from typing import Any
 
 from presat.errors import ConfigError, DataError, nearest
 from presat.tasks.cells import field_names, sound
+from presat.tasks.golds import answer_text, gold_of, written
 from presat.tasks.gym import gym_names
+from presat.tasks.markup import unwrap_chat
 from presat.tasks.prompts import chat
-from presat.tasks.turns import read_turns
+from presat.tasks.turns import prompt_turns
 from presat.text import brief
 from presat.types import Message, Problem
 
@@ -30,36 +30,14 @@ Row = Mapping[str, Any]
 EXTRA_COLUMN = "presat"
 """What verl has no column for, as JSON: id, gold, domain and verifier. A column of its own beside the columns of a verl
 row; a key of `extra_info`, which verl hands to rewards, in rows of any other make, whose metadata it holds too."""
+CHAT_COLUMNS = ("messages", "conversations")
 QUESTION_COLUMNS = ("question", "problem", "query", "instruction", "input", "prompt")
-ANSWER_COLUMNS = ("answer", "gold", "ground_truth", "final_answer", "target", "solution")
+ANSWER_COLUMNS = (
+    "answer", "gold", "ground_truth", "final_answer", "expected_answer", "target", "solution", "solutions",
+)  # fmt: skip
 ROLES = ("question", "answer", "id")
 """What a column of a question / answer table can be named as."""
-_FINAL = re.compile(r"####[ \t]*(?=\S)")
-_SCIENTIFIC = re.compile(r"([+-]?[\d.]+)[eE]([+-]?\d+)")
 _SCIENCE = ("scp", "gpqa", "supergpqa", "scibench", "mmlu-sci", "mmlu_sci", "science")
-
-
-def unwrap_gold(text: str) -> str:
-    """Return the answer inside a JSON list of strings (`["1156"]`), and any other text as it is.
-
-    Every list in the published files holds one string. Any other list is left alone: `[1, 2]` may be an interval.
-    """
-    if text.lstrip().startswith("["):
-        try:
-            items = json.loads(text)
-        except (ValueError, RecursionError):
-            return text
-        if isinstance(items, list) and len(items) == 1 and isinstance(items[0], str):
-            return items[0].strip()
-    return text
-
-
-def final_answer(text: str) -> str:
-    """Return the answer in the last line, `#### 72`, of a worked solution as GSM8K writes it; other text as it is."""
-    whole = text.rstrip()
-    last = whole[whole.rfind("\n") + 1 :]
-    found = _FINAL.match(last)
-    return last[found.end() :] if found else text
 
 
 def extra_info(metadata: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -96,22 +74,6 @@ def original_gold(problem: Problem) -> str | None:
     return answer_text(value)
 
 
-def answer_text(value: Any) -> str | None:
-    r"""Return an answer as it stands in a row as text; None for an absent or empty one.
-
-    A list of one answer is that answer. Python writes small and large numbers as `1e-05`, which a reader of LaTeX takes
-    for e - 5, Euler's number: they become `1 \times 10^{-5}`. Text stays as it is: `3e-1` may mean just that.
-    """
-    if isinstance(value, list) and len(value) == 1:
-        value = value[0]
-    if value is None or value != value:  # not a number: how tables mark what is absent
-        return None
-    text = unwrap_gold(value) if isinstance(value, str) else str(value)
-    if not isinstance(value, str) and (found := _SCIENTIFIC.fullmatch(text)):
-        text = f"{found[1]} \\times 10^{{{int(found[2])}}}"
-    return text if text.strip() else None
-
-
 def repeats_of(problem: Problem) -> int:
     """Return how often a problem stood in its source, and is written: its metadata's `repeats`, 1 without.
 
@@ -142,17 +104,72 @@ def is_verl(row: Row) -> bool:
     return "reward_model" in row and "prompt" in row
 
 
-def problem_of_verl(row: Row, where: str, domain: str = "", left_out: Counter[str] | None = None) -> Problem:
-    """Turn a verl row into a problem; `where` names the row in errors, `left_out` is that of `read_turns`.
+def column(row: Row, names: Sequence[str]) -> str | None:
+    """Return the row's first column of some names that holds something, however its name is capitalised."""
+    known = {**{name.lower(): name for name in row if isinstance(name, str)}, **{name: name for name in row}}
+    found = [known[name] for name in names if name in known]
+    return next((name for name in found if row[name] is not None), found[0] if found else None)
+
+
+def prompt_column(row: Row) -> str | None:
+    """Return the column that holds a row's prompt: a chat, or a question where the chat is that and a response."""
+    chat_column, text = (column(row, names) for names in (CHAT_COLUMNS, QUESTION_COLUMNS))
+    if chat_column is None or row[chat_column] is None:
+        return text
+    return text if text is not None and is_answered(row[chat_column], row[text]) else chat_column
+
+
+def is_answered(turns: Any, question: Any) -> bool:
+    """Whether chat turns are a question and a response to it, and nothing more."""
+    if not isinstance(turns, list | tuple) or len(turns) != 2 or not isinstance(question, str):
+        return False
+    if not all(isinstance(turn, Mapping) and {*turn} in ({"role", "content"}, {"from", "value"}) for turn in turns):
+        return False
+    (asker, asked), (replier, reply) = ((turn.get("role", turn.get("from")), turn.get("content", turn.get("value")))
+                                        for turn in turns)  # fmt: skip
+    known = asker in ("user", "human") and replier in ("assistant", "gpt")
+    return known and isinstance(asked, str) and asked.split() == question.split() and isinstance(reply, str)
+
+
+def question_turns(
+    text: str, where: str, field: str, domain: str, system: str | None, as_shown: bool = False
+) -> tuple[Message, ...]:
+    """Return the prompt of a question: with the system message of its domain, or the turns of a whole chat in it.
+
+    Raises:
+        DataError: it holds marks of a chat template and is no whole chat.
+    """
+    if as_shown or unwrap_chat(text, f"{where}: field '{field}'") is None:
+        return chat(text, domain, system)
+    return prompt_turns({"role": "user", "content": text}, where, field)
+
+
+def problem_of_verl(
+    row: Row,
+    where: str,
+    domain: str = "",
+    left_out: Counter[str] | None = None,
+    system: str | None = None,
+    as_shown: bool = False,
+) -> Problem:
+    """Turn a verl row into a problem.
+
+    Args:
+        row: the row.
+        where: names the row in errors.
+        domain: its domain, whatever the row says.
+        left_out: that of `prompt_turns`.
+        system: system message of a prompt that is a bare question.
+        as_shown: that of `prompt_turns`.
 
     Raises:
         DataError: a needed field is missing or of the wrong kind.
     """
-    messages = read_turns(row["prompt"], where, "prompt", left_out)
-    reward_model = row["reward_model"]
-    if not isinstance(reward_model, Mapping) or "ground_truth" not in reward_model:
+    reward_model = _mapping(row["reward_model"])
+    if reward_model is None or "ground_truth" not in reward_model:
         raise DataError(
-            f"{where}: field 'reward_model' should be a mapping with 'ground_truth'; it is {brief(reward_model)}."
+            f"{where}: field 'reward_model' should be a mapping with 'ground_truth'; it is "
+            f"{brief(row['reward_model'])}."
         )
     metadata = {name: value for name, value in row.items() if name not in ("prompt", EXTRA_COLUMN)}
     if isinstance(row.get("extra_info"), str) and _mapping(row["extra_info"]) is None:
@@ -161,8 +178,13 @@ def problem_of_verl(row: Row, where: str, domain: str = "", left_out: Counter[st
         )
     if isinstance(row.get("extra_info"), str):
         sound({"extra_info": extra_info(row)}, where)
-    gold = _gold(reward_model["ground_truth"], where, "reward_model.ground_truth")
+    gold = gold_of(reward_model["ground_truth"], where, "reward_model.ground_truth")
     record = row.get(EXTRA_COLUMN) or extra_info(row).get(EXTRA_COLUMN)
+    prompt = row["prompt"]
+    if isinstance(prompt, str) and prompt.strip():
+        messages = question_turns(prompt, where, "prompt", _domain_of(metadata, domain)[0], system, as_shown)
+    else:  # what presat wrote is as its problem had it
+        messages = prompt_turns(prompt, where, "prompt", left_out, as_shown=as_shown or bool(record))
     if record:
         read = Problem("", messages, gold, domain, "", metadata)
         return _restored(read, record, reward_model["ground_truth"], where)
@@ -177,10 +199,11 @@ def problem_of_plain(
     domain: str = "",
     system: str | None = None,
     left_out: Counter[str] | None = None,
+    as_shown: bool = False,
 ) -> Problem:
     """Turn a row with a question column (text, or chat turns) and perhaps an answer column into a problem.
 
-    An answer that ends in a line `#### 72`, as GSM8K's do, is 72; its column stays in the metadata.
+    The answer of a worked solution is the one it states (`final_answer`); its column stays in the metadata.
 
     Args:
         row: the row.
@@ -188,7 +211,8 @@ def problem_of_plain(
         columns: which column is the `question`, the `answer` and the `id`; usual names are found by themselves.
         domain: decides the prompt; `math` when empty.
         system: system message in place of the domain's.
-        left_out: that of `read_turns`.
+        left_out: that of `prompt_turns`.
+        as_shown: that of `prompt_turns`.
 
     Raises:
         ConfigError: `columns` names something else.
@@ -201,25 +225,23 @@ def problem_of_plain(
             raise ConfigError(f"columns can name {', '.join(ROLES)}; there is no '{role}'.{nearest(role, ROLES)}")
         if name not in row:
             raise DataError(f"{where}: there is no field '{name}' (given as the {role}).{nearest(name, row)}")
-    question = names.get("question") or next(
-        (n for n in ("messages", *QUESTION_COLUMNS) if row.get(n) is not None), None
-    )
+    question = names.get("question") or prompt_column(row)
     if question is None:
         raise DataError(f"{where}: no question among the fields {field_names(row)}; name it with columns.question.")
-    answer = names.get("answer") or next((n for n in ANSWER_COLUMNS if n in row and n != question), None)
+    answer = names.get("answer") or column({n: item for n, item in row.items() if n != question}, ANSWER_COLUMNS)
     value = row[question]
     if isinstance(value, str) and value.strip():
-        messages = chat(value, domain, system)
+        messages = question_turns(value, where, question, domain, system, as_shown)
     elif isinstance(value, list):
-        messages = read_turns(value, where, question, left_out)
+        messages = prompt_turns(value, where, question, left_out, sharegpt=True, as_shown=as_shown)
     else:
         raise DataError(f"{where}: field '{question}' should hold the question; it is {brief(value)}.")
-    gold = None if answer is None else _gold(row[answer], where, answer)
-    final = final_answer(gold) if gold else gold
+    gold = None if answer is None else gold_of(row[answer], where, answer)
     identity = _identity(row[names["id"]], where, names["id"]) if "id" in names else content_id(messages)
-    used = (question, answer) if final == gold else (question,)
-    metadata = {name: item for name, item in row.items() if name not in used}
-    return Problem(identity, messages, final, domain, _domain_of(metadata, domain)[1], metadata)
+    kept = {question} if isinstance(value, list) and len(messages) < len(value) else set()  # it holds more than that
+    kept |= {answer} if answer is not None and gold != written(row[answer]) else set()
+    metadata = {name: item for name, item in row.items() if name not in (question, answer) or name in kept}
+    return Problem(identity, messages, gold, domain, _domain_of(metadata, domain)[1], metadata)
 
 
 def row_of(problem: Problem, plain: bool = False, index: int = 0, aside: Collection[str] = ()) -> dict[str, Any]:
@@ -240,7 +262,7 @@ def row_of(problem: Problem, plain: bool = False, index: int = 0, aside: Collect
     if isinstance(raw, Mapping) and "ground_truth" in raw and not plain:
         row = {name: value for name, value in metadata.items() if name not in ("reward_model",)}
         kept = raw["ground_truth"]
-        gold = kept if _gold(kept, problem.id, "ground_truth") == problem.gold else problem.gold
+        gold = kept if gold_of(kept, problem.id, "ground_truth") == problem.gold else problem.gold
         row |= {"prompt": messages, "reward_model": {**raw, "ground_truth": gold}}
         if aside:
             return row | {EXTRA_COLUMN: _dump(problem, {"aside": {name: metadata[name] for name in sorted(aside)}})}
@@ -292,20 +314,6 @@ def _identity(value: Any, where: str, field: str) -> str:
     if not isinstance(value, str | Number) or value != value or not str(value).strip():
         raise DataError(f"{where}: field '{field}' should hold the problem's id; it is {brief(value, 80)}.")
     return str(value)
-
-
-def _gold(value: Any, where: str, field: str) -> str | None:
-    """The answer as `answer_text` has it, refused where it is none."""
-    one = value[0] if isinstance(value, list) and len(value) == 1 else value
-    if isinstance(one, bool):  # a column that says whether a claim holds, or some other flag: only its author knows
-        raise DataError(
-            f"{where}: field '{field}' is {str(one).lower()}: write the answer as text, as it should be boxed."
-        )
-    if one is not None and not isinstance(one, str | Number):
-        raise DataError(f"{where}: field '{field}' should hold an answer, as text or a number; it is {brief(one, 80)}.")
-    if isinstance(one, float) and math.isinf(one):
-        raise DataError(f"{where}: field '{field}' is infinite, which no answer is as a number: write it as text.")
-    return answer_text(one)
 
 
 def _domain_of(metadata: Mapping[str, Any], domain: str) -> tuple[str, str]:

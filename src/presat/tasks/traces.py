@@ -5,7 +5,7 @@ second or not. Two layouts are read: columns (`problem`, `deepseek_reasoning`, `
 `ground_truth_solution` of OpenThoughts-114k's `metadata` subset, and other usual names) and chats (`messages` or
 `conversations`, whose last turn holds the trace between `<think>` and `</think>`, or between OpenThoughts' own markers;
 the opening one may be missing, as where the prompt ended in it). What is read holds no markers: the targets get theirs
-when they are made.
+when they are made. The prompt is the one that training would show of the same row (`presat.tasks.rows`).
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from numbers import Number
 from typing import TYPE_CHECKING, Any
 
 from presat.errors import ConfigError, DataError, nearest
 from presat.tasks.cells import field_names
 from presat.tasks.files import read_rows
+from presat.tasks.golds import gold_of
 from presat.tasks.prompts import styled
-from presat.tasks.rows import Row, answer_text, final_answer
+from presat.tasks.rows import CHAT_COLUMNS, QUESTION_COLUMNS, Row, column, is_answered, question_turns
 from presat.tasks.subsets import draw_places, sampled
 from presat.tasks.turns import read_turns, warn_of_left_out
 from presat.text import brief
@@ -32,11 +32,11 @@ if TYPE_CHECKING:
     from presat.config.schema import TaskConfig
 
 COLUMNS: dict[str, tuple[str, ...]] = {
-    "messages": ("messages", "conversations"),
-    "question": ("question", "problem", "prompt"),
+    "messages": CHAT_COLUMNS,
+    "question": QUESTION_COLUMNS,
     "trace": ("trace", "deepseek_reasoning", "reasoning", "thinking"),
     "solution": ("solution", "deepseek_solution", "response"),
-    "answer": ("answer", "gold", "ground_truth", "final_answer", "ground_truth_solution"),
+    "answer": ("answer", "gold", "ground_truth", "final_answer", "expected_answer", "ground_truth_solution"),
 }
 """What a column can be named as, and the names that are found by themselves, the preferred first."""
 _BEGIN = re.compile(r"\s*(?:<think>|<\|begin_of_thought\|>)")
@@ -90,10 +90,10 @@ def read_traces(
     """
     if data.prompt == "think_opened":
         raise ConfigError("`data.prompt: think_opened` leaves out what a target begins with: use `thinking`.")
-    if data.domain and not data.prompt:
-        raise ConfigError("`data.domain` decides the system message of `data.prompt`, and that is not set.")
+    if data.prompt and "system" in data.options:
+        raise ConfigError("`prompt` and `system` both say what the system message is: leave one of them out.")
     for name in data.options:
-        if name not in (known := ("subset", "sample")):
+        if name not in (known := ("subset", "sample", "system")):
             raise ConfigError(f"{data.source} takes no option '{name}'.{nearest(name, known)}")
     return _read_traces(data, thinking, gold, only or {}, bool(sampled(data.count, data.seed, data.options)))
 
@@ -107,12 +107,27 @@ def _read_traces(
         chosen = set(places)
         rows = (row for place, row in enumerate(rows) if place in chosen)
     left_out: Counter[str] = Counter()
+    system = data.options.get("system")
     for where, row in itertools.islice(rows, data.count):
-        trace = read_trace(row, data.columns, where, thinking, gold, left_out)
+        trace = read_trace(row, data.columns, where, thinking, gold, left_out, data.domain, system)
+        if (data.domain or system is not None) and not data.prompt:
+            _refuse_unused(row, data, trace, where)
         if data.prompt:
             trace = replace(trace, prompt=styled(trace.prompt, data.prompt, data.domain))
         yield where, trace
     warn_of_left_out(data.source, left_out)
+
+
+def _refuse_unused(row: Row, data: TaskConfig, trace: Trace, where: str) -> None:
+    """Refuse a `domain` or `system` for a row whose chat is its own prompt, which neither changes."""
+    if (
+        read_trace(row, data.columns, where, thinking=False, gold=False, system=f"not {trace.prompt}").prompt
+        == trace.prompt
+    ):
+        raise ConfigError(
+            f"{where} brings its own prompt, which `data.domain` and the option `system` would not change: use "
+            "`data.prompt`, or leave them out."
+        )
 
 
 def _rows(data: TaskConfig, only: Mapping[str, str]) -> Iterator[tuple[str, Row]]:
@@ -132,6 +147,8 @@ def read_trace(
     thinking: bool = True,
     gold: bool = True,
     left_out: Counter[str] | None = None,
+    domain: str = "",
+    system: str | None = None,
 ) -> Trace:
     """Read one row.
 
@@ -142,6 +159,8 @@ def read_trace(
         thinking: whether columns must hold a trace (it may be empty).
         gold: whether to read the gold answer.
         left_out: that of `read_turns`.
+        domain: decides the system message of a bare question; `math` when empty.
+        system: system message in its place.
 
     Raises:
         ConfigError: `columns` names what there is not.
@@ -150,11 +169,14 @@ def read_trace(
     names = _names(row, columns, where)
     if "messages" in names:
         prompt, response = _from_chat(row[names["messages"]], where, names["messages"], left_out)
+        if (asked := names.get("question")) and is_answered(row[names["messages"]], row[asked]):
+            prompt = question_turns(row[asked].strip(), where, asked, domain, system)
         trace, solution = _split(response)
         # beside a chat, a column `solution` is the reference; other names are the response's, which would verify itself
         answer = names.get("answer") or columns.get("solution") or ("solution" if "solution" in row else None)
     else:
-        prompt, trace, solution = _from_columns(row, names, where, thinking)
+        question, trace, solution = _from_columns(row, names, where, thinking)
+        prompt = question_turns(question, where, names["question"], domain, system)
         answer = names.get("answer")
     return Trace(prompt, trace, solution, _gold(row, answer, where) if gold else None)
 
@@ -172,10 +194,8 @@ def _bare(text: str) -> str:
     return _MARKERS.sub("", text).strip()
 
 
-def _from_columns(
-    row: Mapping[str, Any], names: Mapping[str, str], where: str, thinking: bool
-) -> tuple[tuple[Message, ...], str, str]:
-    """The prompt, the trace and the solution of columns; where none has the trace, the solution's may hold it."""
+def _from_columns(row: Mapping[str, Any], names: Mapping[str, str], where: str, thinking: bool) -> tuple[str, str, str]:
+    """The question, the trace and the solution of columns; where none has the trace, the solution's may hold it."""
     question, trace, response = (_text(row, names.get(role), where) for role in ("question", "trace", "solution"))
     own, solution = _split(response)
     missing = [role for role in ("question", "solution") if role not in names]
@@ -187,7 +207,7 @@ def _from_columns(
         )
     if not question:
         raise DataError(f"{where}: field '{names['question']}' is empty.")
-    return (Message(role="user", content=question),), _bare(trace) or own, solution
+    return question, _bare(trace) or own, solution
 
 
 def _names(row: Mapping[str, Any], columns: Mapping[str, str], where: str) -> dict[str, str]:
@@ -197,8 +217,9 @@ def _names(row: Mapping[str, Any], columns: Mapping[str, str], where: str) -> di
             raise ConfigError(f"columns can name {', '.join(COLUMNS)}; there is no '{role}'.{nearest(role, COLUMNS)}")
         if name not in row:
             raise DataError(f"{where}: there is no field '{name}' (given as the {role}).{nearest(name, row)}")
-    found = {role: next((name for name in usual if name in row), None) for role, usual in COLUMNS.items()}
-    found["messages"] = next((name for name in COLUMNS["messages"] if row.get(name)), None)  # rows of other makes: null
+    found = {role: column(row, usual) for role, usual in COLUMNS.items()}
+    if found["messages"] and not row[found["messages"]]:  # null, in rows of other makes
+        found["messages"] = None
     if "question" in columns and "messages" not in columns:  # the columns are meant, whatever else the row has
         found["messages"] = None
     return {role: name for role, name in {**found, **columns}.items() if name is not None}
@@ -220,10 +241,4 @@ def _text(row: Mapping[str, Any], name: str | None, where: str) -> str:
 
 
 def _gold(row: Mapping[str, Any], name: str | None, where: str) -> str | None:
-    value = row[name] if name is not None else None
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, str | Number):
-        raise DataError(f"{where}: field '{name}' should hold the answer; it is {brief(value, 60)}.")
-    text = answer_text(value.strip() if isinstance(value, str) else value)
-    return final_answer(text) if text else None
+    return None if name is None else gold_of(row[name], where, name)

@@ -1,17 +1,19 @@
 """Chat turns as rows hold them: role and text. What a prompt of text cannot show is refused, what it drops is counted.
 
 A turn is {role, content}, or {from, value} where those are known. Its content is text, or a list of parts that are all
-text. Calls of tools, images and roles that chat templates pass over in silence would make another prompt of it.
+text. Calls of tools, images and roles that chat templates pass over in silence would make another prompt of it. A last
+turn of the assistant is a response, most likely a worked solution, and no part of a prompt.
 """
 
 from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from presat.errors import DataError
+from presat.tasks.markup import unwrap_chat
 from presat.text import brief, printable
 from presat.types import Message
 
@@ -20,11 +22,19 @@ LOG = logging.getLogger("presat")
 ROLES = ("system", "user", "assistant")
 _SHAREGPT = {"human": "user", "gpt": "assistant"}
 _CALLS = ("tool_calls", "function_call")
-_UNSHOWN = ("image", "images", "video", "videos", "audio", "audios", "tools")
+OPENED = "<think>"
+"""A last turn of the assistant that is this alone is how the response is to begin, and stays."""
+RESPONSES = "last turns of the assistant"
+"""What the responses left out of prompts are counted as."""
 
 
 def read_turns(
-    value: Any, where: str, field: str, left_out: Counter[str] | None = None, sharegpt: bool = False
+    value: Any,
+    where: str,
+    field: str,
+    left_out: Counter[str] | None = None,
+    sharegpt: bool = False,
+    as_shown: bool = False,
 ) -> tuple[Message, ...]:
     """Return the chat turns of a row's field.
 
@@ -34,15 +44,53 @@ def read_turns(
         field: names the field.
         left_out: counts the keys of turns that hold something and are not shown to a model (`name`), by name.
         sharegpt: whether turns may be written as {from, value}, with the roles human and gpt.
+        as_shown: whether marks of chat templates stay; else a turn that holds a whole chat becomes its turns.
 
     Raises:
         DataError: no turns, or one that cannot be shown to a model of text as it is.
     """
     turns = value if isinstance(value, list | tuple) else [value]
-    read = [_turn(turn, f"{where}: field '{field}'", left_out, sharegpt) for turn in turns]
+    place = f"{where}: field '{field}'"
+    read: list[Message] = []
+    for turn in turns:
+        one = _turn(turn, place, left_out, sharegpt)
+        inner = None if as_shown else unwrap_chat(one["content"], place)
+        read += [one] if inner is None else [_turn(item, place, left_out, False) for item in inner]
     if not read:
-        raise DataError(f"{where}: field '{field}' holds no turns.")
+        raise DataError(f"{place} holds no turns.")
     return tuple(read)
+
+
+def prompt_turns(
+    value: Any,
+    where: str,
+    field: str,
+    left_out: Counter[str] | None = None,
+    sharegpt: bool = False,
+    as_shown: bool = False,
+) -> tuple[Message, ...]:
+    """Return the chat turns of a row's field that are its prompt: all but the assistant's response at their end.
+
+    Args:
+        value: as for `read_turns`, as are the others.
+        where: names the row in errors.
+        field: names the field.
+        left_out: also counts the responses, as `RESPONSES`.
+        sharegpt: whether turns may be written as {from, value}.
+        as_shown: whether the turns are what a model is shown, just as they are.
+
+    Raises:
+        DataError: as `read_turns`, or nothing but a response.
+    """
+    turns = read_turns(value, where, field, left_out, sharegpt, as_shown)
+    kept = turns
+    while not as_shown and kept and kept[-1]["role"] == "assistant" and kept[-1]["content"].strip() != OPENED:
+        kept = kept[:-1]
+    if not kept:
+        raise DataError(f"{where}: field '{field}' holds turns of the assistant alone, and nothing that is asked.")
+    if left_out is not None and len(kept) < len(turns):
+        left_out[RESPONSES] += 1
+    return kept
 
 
 def _turn(turn: Any, field: str, left_out: Counter[str] | None, sharegpt: bool) -> Message:
@@ -76,13 +124,25 @@ def _text_of(parts: Any, field: str) -> str:
     return "".join(part["text"] for part in parts)
 
 
-def count_unshown(row: Mapping[str, Any], left_out: Counter[str]) -> None:
-    """Count the columns of a row that belong to its prompt and are not shown to a model of text: images, tools."""
-    left_out.update(name for name in _UNSHOWN if row.get(name) not in (None, "", "[]", [], {}))
+def count_unshown(row: Mapping[str, Any], left_out: Counter[str], names: Sequence[str]) -> None:
+    """Count those of some columns that hold something, and belong to a prompt that does not show them."""
+    left_out.update(name for name in names if holds(row.get(name)))
+
+
+def holds(value: Any) -> bool:
+    """Whether a field holds anything; arrays of tables count by their length."""
+    return value is not None and not (isinstance(value, str | list | tuple | Mapping) and (not value or value == "[]"))
 
 
 def warn_of_left_out(source: str, left_out: Mapping[str, int]) -> None:
     """Say once for a source what its rows and turns hold that no model is shown, with counts."""
-    if left_out:
-        counts = ", ".join(f"`{printable(name)[:60]}` {count} times" for name, count in left_out.items())
+    rest = dict(left_out)
+    if responses := rest.pop(RESPONSES, 0):
+        LOG.warning(
+            "%s: %d rows end in a turn of the assistant, a response (a worked solution?), which is no part of the "
+            "prompt and was left out. The option `as_shown` keeps it.",
+            printable(source), responses,
+        )  # fmt: skip
+    if rest:
+        counts = ", ".join(f"`{printable(name)[:60]}` {count} times" for name, count in rest.items())
         LOG.warning("%s: the prompts leave out what its rows hold beside text: %s.", printable(source), counts)

@@ -28,14 +28,15 @@ from presat.text import masked
 from presat.tracking.evaluated import EVALUATED, METRICS, forget_after
 from presat.tracking.lock import RunLock
 from presat.tracking.provenance import PROVENANCE, collect, read_provenance
+from presat.tracking.questions import QUESTIONS
 from presat.tracking.responses import rollout_files
 from presat.tracking.settings import Changes, changes, saved_settings, worth_saying
 from presat.tracking.state import STATUS, Status, Stop, run_state, stop_of
 
 CONFIG = "config.yaml"
 OURS = (
-    CONFIG, PROVENANCE, METRICS, STATUS, EVALUATED, "rollouts", "checkpoints", "sft_examples", "tensorboard",
-    "report.html",
+    CONFIG, PROVENANCE, METRICS, STATUS, EVALUATED, QUESTIONS, "rollouts", "checkpoints", "sft_examples",
+    "tensorboard", "report.html",
 )  # fmt: skip
 SYNC_S = 1.0
 LOG = logging.getLogger("presat")

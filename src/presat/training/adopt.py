@@ -147,10 +147,10 @@ class TRLReward:
     def _problem(self, row: dict[str, Any], index: int) -> Problem:
         where = f"row {index + 1} of TRL's batch"
         if is_verl(row) and not self.answer:
-            problem = problem_of_verl(row, where, self.domain)
+            problem = problem_of_verl(row, where, self.domain, as_shown=True)
         else:
             columns = {"question": "prompt", "answer": self.answer}
-            problem = problem_of_plain(row, where, columns, self.domain)
+            problem = problem_of_plain(row, where, columns, self.domain, as_shown=True)
         if not is_labelled(problem) and isinstance(self.reward, Verifiable):
             raise DataError(
                 f"{where} has no answer, which the verifiable reward needs; its columns are {', '.join(row)}. "

@@ -12,6 +12,7 @@ import hashlib
 import threading
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Literal, get_args
 
@@ -19,6 +20,7 @@ from presat.answers.boxes import extract_boxed
 from presat.answers.formats import Format, read_answer
 from presat.errors import ConfigError, VerifierError, nearest
 from presat.tasks.cells import sound
+from presat.tasks.golds import accepted
 from presat.tasks.rows import extra_info, is_labelled
 from presat.text import brief
 from presat.types import Problem, Score
@@ -91,9 +93,10 @@ class Verifier:
             VerifierError: a problem names an unknown verifier, or one that is broken or cannot be started.
         """
         with self._lock:
-            decided = [self._decide(problem, text) for problem, text in pairs]
-            asked = iter(self._ask([item for item in decided if not isinstance(item, Score)]))
-            scores = [item if isinstance(item, Score) else next(asked) for item in decided]
+            decided = [[self._decide(one, text) for one in _each_gold(problem)] for problem, text in pairs]
+            asked = iter(self._ask([item for row in decided for item in row if not isinstance(item, Score)]))
+            judged = [[item if isinstance(item, Score) else next(asked) for item in row] for row in decided]
+            scores = [min(row, key=_rank) for row in judged]
             self._count(scores)
             return scores
 
@@ -206,6 +209,17 @@ class Verifier:
                 self._counts[f"missing/{(score.reason or 'unknown').replace(' ', '_')}"] += 1
             else:
                 self._counts["right" if score.value == 1.0 else "wrong"] += 1
+
+
+def _each_gold(problem: Problem) -> list[Problem]:
+    """A problem once for each answer it accepts, of which any is right."""
+    golds = accepted(problem.gold) if problem.gold and problem.verifier == "math" else []
+    return [replace(problem, gold=gold) for gold in golds] if len(golds) > 1 else [problem]
+
+
+def _rank(score: Score) -> int:
+    """Which verdict counts, of those by several golds: right, else one that might have been, else wrong."""
+    return 0 if score.value == 1.0 else 1 if score.reason in FAILURES else 2 if score.value == 0.0 else 3
 
 
 def _gym_metadata(problem: Problem) -> dict[str, Any]:

@@ -154,5 +154,7 @@ class InspectConfig(TaskConfig):
     saved: ClassVar[bool] = False
     source: Positional[str] = ""
     """The source: a file, a folder, `lab/NAME`, `reasoning_gym/TASK`, `benchmark/NAME` or a Hugging Face dataset id."""
+    against: str = ""
+    """Another source, for instance the held-out set: how many questions stand in both."""
     verify: VerifyConfig = Field(default_factory=VerifyConfig)
     """How the gold self-check verifies."""

@@ -9,6 +9,7 @@ from typing import Any
 from presat.files import Faults, log_lines
 from presat.tracking.evaluated import changes
 from presat.tracking.provenance import read_provenance
+from presat.tracking.questions import shared_notes
 from presat.tracking.readers.rows import Rows
 from presat.tracking.run import Run
 from presat.tracking.settings import resumed_notes, saved_settings
@@ -42,4 +43,4 @@ def read_presat(path: Path) -> Run:
 def _notes(provenance: Mapping[str, Any]) -> list[str]:
     """What is to be said beside any score of the run: 4-bit weights of its model, a setting that costs accuracy."""
     note = (provenance.get("model") or {}).get("note")
-    return [*([note] if note else []), *(provenance.get("notes") or [])]
+    return [*([note] if note else []), *(provenance.get("notes") or []), *shared_notes(provenance)]

@@ -31,7 +31,7 @@ from presat.evaluation.problems import (
     refuse_unlabelled,
     warn_of_other_extraction,
 )
-from presat.evaluation.sets import load_sets, warn_of_left_out, warn_of_unlabelled
+from presat.evaluation.sets import load_sets, warn_of_left_out, warn_of_shared, warn_of_unlabelled
 from presat.metrics import OnlineSaturation
 from presat.models.adapters import peft_config
 from presat.models.checks import check_reference
@@ -43,10 +43,12 @@ from presat.rollouts.opening import live_engine
 from presat.tasks import load_task
 from presat.tracking import hash_problems, open_run
 from presat.tracking.evaluated import comparable_scores
+from presat.tracking.questions import note_questions
 from presat.tracking.responses import RolloutStore
 from presat.tracking.state import stop_of
 from presat.training.grpo.advantages import BASELINES, advantages
 from presat.training.grpo.callbacks import EvalSet, Evaluator, Monitor, RolloutSink, eval_sampling, main_metric
+from presat.training.grpo.earned import FirstSteps
 from presat.training.grpo.groups import GroupRollouts, StepRollouts, place_key, reward_function
 from presat.training.grpo.schedule import Batches, make_schedule, plan_batches
 from presat.training.runtime.launch import engine_kind, process_count
@@ -155,6 +157,8 @@ def _train(config: TrainConfig, batches: Batches, reward: Reward, run: Session, 
         warn_of_unlabelled(held_out)
         described = {item.name: describe(item.problems, item.dropped) for item in sets}
         noted = {"train": describe(problems, dropped), "eval": described, "left_out": left_out}
+        noted["shared"] = warn_of_shared(problems, {item.name: item.problems for item in sets})
+        note_questions(config.run, problems)
         identity = describe_model(model)
         run.writer.note_provenance(problems=noted, model=identity)
         drawn = identity_of(engine, config, identity, max(config.group_size, votes_of(reward) or 0))
@@ -163,13 +167,22 @@ def _train(config: TrainConfig, batches: Batches, reward: Reward, run: Session, 
             item.drawn = {**drawn, **item.drawn, "problems": described[item.name]["hash"]}
     sink = RolloutSink(store, config.save_rollouts_every, run.processes)
     scorer = PolicyScorer(model, config.micro_batch) if needs_of(reward) else None
-    rollouts = make_rollouts(config, problems, engine, verifier, reward, sink, scorer)
+    sinks = (sink, FirstSteps()) if run.writer is not None else (sink,)
+    rollouts = make_rollouts(config, problems, engine, verifier, reward, _each(sinks), scorer)
     trainer = make_trainer(config, batches, model, tokenizer, rollouts, run.checkpoints)
     evaluator = Evaluator(config, sets, engine, verifier, store)
     monitor = Monitor(config, evaluator, saturation, run, trainer)
     trainer.add_callback(monitor)
     trainer.train(resume_from_checkpoint=str(run.resume_from) if run.resume_from else None)
     return monitor.stop_reason
+
+
+def _each(sinks: Sequence[Callable[[StepRollouts], None]]) -> Callable[[StepRollouts], None]:
+    def take(drawn: StepRollouts) -> None:
+        for sink in sinks:
+            sink(drawn)
+
+    return take
 
 
 def reward_of(config: TrainConfig) -> Reward:
