@@ -213,7 +213,8 @@ def test_the_large_small_gap_of_opened_runs(make_run):
         (["avg@4", "avg@16", "pass@16"], "avg@16"),
         (["greedy", "accuracy", "length"], "accuracy"),
         (["pass@4", "maj@8"], "maj@8"),
-        (["length", "missing", "kendall"], "kendall"),
+        (["length", "missing", "kendall"], None),  # nobody said that it is a score
+        (["reward", "gold_accuracy"], "gold_accuracy"),
         (["length", "missing", "valid_trace", "entropy", "loss"], None),
     ],
 )

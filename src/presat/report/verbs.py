@@ -14,7 +14,7 @@ from presat.errors import ConfigError
 from presat.report.html import build_report, report_files
 from presat.report.live import watch_run
 from presat.report.terminal import say, summary_table
-from presat.tracking import Run, open_run
+from presat.tracking import Run, open_runs
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -29,8 +29,14 @@ def report(config: ReportConfig, out: Console) -> dict[str, Any]:
     """
     refuse_unused(config)
     if not config.runs:
-        raise ConfigError("Which runs? `presat report RUN...` takes run directories, TRL folders, verl logs or CSVs.")
-    runs = [open_run(path) for path in config.runs]
+        raise ConfigError(
+            "Which runs? `presat report RUN...` takes run directories, other trainers' logs and trackers' stores."
+        )
+    runs = [
+        run
+        for path in config.runs
+        for run in open_runs(path, columns=config.columns, reward_values=config.reward_values)
+    ]
     page = config.out or _default_page(runs)
     written = list(report_files(runs, page, config.formats).values())
     names = run_names(runs, config.labels)
@@ -53,10 +59,11 @@ def watch(config: WatchConfig, out: Console) -> dict[str, Any]:
     """
     refuse_unused(config)
     if not config.run:
-        raise ConfigError("Which run? `presat watch RUN` takes a run directory, a TRL folder, a verl log or a CSV.")
+        raise ConfigError("Which run? `presat watch RUN` takes a run directory or another trainer's log.")
     run = watch_run(
         Path(config.run), config.once, refresh_s=config.refresh_s, window=config.window, patience=config.patience,
         min_reward=config.min_reward, console=out,
+        reading={"run": config.only, "columns": config.columns, "reward_values": config.reward_values},
     )  # fmt: skip
     return {"runs": [] if run is None else [summarise(run, Choices(window=config.window or WINDOW)).to_json()]}
 

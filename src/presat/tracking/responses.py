@@ -177,6 +177,21 @@ def read_file(
         raise _unreadable(file, error) from error
 
 
+def read_table(file: Path) -> pl.DataFrame:
+    """Read a whole parquet file, whatever its columns are.
+
+    Raises:
+        RunError: it cannot be read (the message names it).
+    """
+    import polars as pl
+
+    try:
+        with file.open("rb") as opened:
+            return pl.read_parquet(opened)
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
+        raise _unreadable(file, error) from error
+
+
 def scan_file(file: Path) -> pl.LazyFrame:
     """Open one file; only its last part, which names the columns, is read.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from presat.errors import RunError
@@ -45,7 +45,7 @@ class Rows:
             line: where it stands, for messages.
 
         Raises:
-            RunError: its step is beyond `MOST_STEPS`.
+            RunError: its step is beyond `MOST_STEPS`, or its reward is infinite.
         """
         step = whole_step(row.get("step"), self.source, line)
         if step is None:
@@ -54,11 +54,11 @@ class Rows:
         for name, value in row.items():
             if name in ("step", "time"):
                 continue
-            number = self._number(name, value)
+            number = self._number(name, value, step)
             if number is None:
                 continue
             series = self.values.setdefault(self._name(name), {})
-            if step in series:
+            if series.get(step, number) != number and not name.startswith("_"):  # `_timestamp` and its like
                 self._repeated.add(step)
             series[step] = number
 
@@ -89,26 +89,23 @@ class Rows:
             self._names[raw] = printable(raw)
         return self._names[raw]
 
-    def _number(self, name: str, value: Any) -> float | None:
+    def _number(self, name: str, value: Any, step: int) -> float | None:
         """A value as a float, NaN where it is missing; None, and counted, where it is no number."""
         if value is None:
             return math.nan
         if isinstance(value, int | float) and not isinstance(value, bool):
             if value != value or -LARGEST < value < LARGEST:
                 return float(value)
+            if name == "reward":
+                raise RunError(
+                    f"{self.source}: the reward of step {step} is infinite ({brief(value, 40)}), so its curve means "
+                    "nothing from there on. Mend the reward, or take the line out."
+                )
             self._boundless[self._called.get(name, name)] += 1
             return math.nan
         kind = _KINDS.get(type(value), type(value).__name__)
         self._left_out.setdefault(self._called.get(name, name), Counter())[kind] += 1
         return None
-
-
-def collect_rows(rows: Iterable[Mapping[str, Any]], source: str) -> tuple[Values, list[str]]:
-    """Take all rows of a log; return the values, and notes on what was left out or repeated."""
-    found = Rows(source)
-    for row in rows:
-        found.add(row)
-    return found.values, found.notes()
 
 
 def torn_note(name: str) -> str:
