@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from presat.metrics import is_score
 from presat.tracking.readers.aliases import EXTREMES, PROXIES, WORDS, is_known
 from presat.tracking.readers.columns import Columns, columns_of, names_in, unknown_note
 from presat.tracking.readers.rows import Rows, Values
@@ -96,7 +97,7 @@ def without_proxies(values: Values) -> list[str]:
         set_name = prefix.split("/", 1)[1].rstrip("/")
         beside = [other.removeprefix(prefix) for other in values if other.startswith(prefix)]
         proxies = [other for other in beside if other.split("/")[0] in PROXIES]
-        if "gold_accuracy" in beside or "accuracy" in beside:
+        if any(other != "reward" and is_score(other) for other in beside):
             continue
         if proxies:
             values[f"{prefix}proxy_reward"] = values.pop(name)

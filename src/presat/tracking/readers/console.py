@@ -1,9 +1,9 @@
 """Reads console logs that print dictionaries: TRL's, ms-swift's, OpenRLHF's, slime's.
 
 - TRL (any Hugging Face trainer): `{'loss': 0.1, 'reward': 0.5, 'epoch': 0.01}`, since transformers 5 with numbers as
-  text (`'0.1'`), between the parts of a progress bar. Such a line names no step: it is that of the bar before it
-  (`3/100 [`), or of the one behind where the bar had not moved. Where the bars do not order the lines, and where there
-  are none, the lines are counted, and it is said.
+  text (`'0.1'`), between the parts of a progress bar. Such a line names no step: it is that of the bar (`3/100 [`) that
+  is drawn anew directly behind it, else of the one before. Where the bars do not order the lines, and where there are
+  none, the lines are counted, and it is said.
 - ms-swift: the same with `'global_step/max_steps': '3/100'`.
 - OpenRLHF: `Global step 3: {...}`. slime: `rollout 3: {...}`, `step 3: {...}`, `eval 3: {...}`, from 0 on.
 """
@@ -63,14 +63,18 @@ def read_dictionaries(path: Path) -> Log | None:
 def _lines(path: Path, torn: list[str]) -> list[_Line]:
     found: list[_Line] = []
     bar: tuple[int, int] | None = None
+    behind = False  # whether the last piece was a dictionary
     try:
         with path.open(encoding="utf-8", errors="replace") as file:
             for raw in file:  # a progress bar's carriage returns end lines too
                 text = _COLOUR.sub("", raw)
+                if not text.strip():
+                    continue
                 for match in _BAR.finditer(text):
                     bar = int(match.group(1)), int(match.group(2))
-                    if found and found[-1].after is None:
-                        found[-1].after = bar
+                    if behind:
+                        found[-1].after, behind = bar, False
+                behind = False
                 if "{'" not in text:
                     continue
                 match = _DICTIONARY.search(text)
@@ -79,6 +83,7 @@ def _lines(path: Path, torn: list[str]) -> list[_Line]:
                 row = {} if match is None else _values(match.group(2))
                 if match and (match.group(1) or _tells(row)) and row:
                     found.append(_Line(row, _named(match.group(1), row), bar))
+                    behind = True
     except OSError as error:
         raise RunError(f"Cannot read {path}: {error.strerror}.") from error
     return found
@@ -118,7 +123,7 @@ def _place(lines: list[_Line], source: str) -> list[str]:
     total = _total(line.before or line.after for line in training)
     steps, last = [], 0
     for line in training:
-        seen = [bar[0] for bar in (line.before, line.after) if bar and bar[1] == total]
+        seen = [bar[0] for bar in (line.after, line.before) if bar and bar[1] == total]
         last = next((step for step in seen if step > last), 0)
         steps.append(last)
         if not last:

@@ -58,7 +58,7 @@ class Rows:
             if number is None:
                 continue
             series = self.values.setdefault(self._name(name), {})
-            if series.get(step, number) != number and not name.startswith("_"):  # `_timestamp` and its like
+            if _differs(series.get(step, number), number) and not name.startswith("_"):  # `_timestamp` and its like
                 self._repeated.add(step)
             series[step] = number
 
@@ -131,6 +131,10 @@ def whole_step(value: Any, source: str, line: int | None = None) -> int | None:
             "count of tokens? Put the number of the training step there."
         )
     return int(value) if value == int(value) else None
+
+
+def _differs(one: float, other: float) -> bool:
+    return one != other and not (math.isnan(one) and math.isnan(other))
 
 
 def _times(count: int) -> str:
