@@ -180,6 +180,50 @@ def test_rows_that_are_no_whole_groups_are_refused(prompts):
     assert TRLReward("majority_vote")(["a"] * 2, texts[:2], ids[:2], **caller()) == [1.0, 1.0]
 
 
+def test_every_token_that_ends_a_response_is_one():
+    model = torch.nn.Linear(1, 1)
+    model.generation_config = SimpleNamespace(eos_token_id=[7, 8])
+
+    class Finished:
+        name = "finished"
+
+        def __call__(self, group, scores):
+            return [float(response.finished) for response in group.completions]
+
+    trainer = caller(model=model, num_generations=3)
+    assert TRLReward(Finished())(["a"] * 3, ["x"] * 3, [[3, 8], [3, 7], [3, 4]], **trainer) == [
+        1.0, 1.0, 0.0,
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("written", "paid"), [("Solve. <think>\n", 1.0), ("Solve.", 0.0)])
+def test_a_template_that_opens_the_thinking_is_noticed(written, paid, caplog):
+    tokens = SimpleNamespace(eos_token_id=1, decode=lambda ids, skip_special_tokens: written)
+    trainer = caller(processing_class=tokens, _tokenize_prompts=lambda prompts: [[[5]] * len(prompts)])
+    reward = TRLReward("format_only", gate="think")
+    texts = [r"so it is 4</think> \boxed{4}"] * 2
+    assert reward(["a"] * 2, texts, [[1]] * 2, **trainer) == [paid] * 2
+    assert reward(["a"] * 2, texts, [[1]] * 2, **trainer) == [paid] * 2
+    assert [record.message.split(",")[0] for record in caplog.records] == (
+        ["The prompts end in an opened `<think>`"] if paid else []
+    )
+
+
+def test_true_accuracy_on_the_evaluation_set_decides_the_stop_where_it_is_logged():
+    """The proxy there rises to the end, true accuracy does not: the stop is not held back."""
+    callback = SaturationCallback(stop=True, window=1, patience=3)
+    callback.on_train_begin(SimpleNamespace(), TrainerState(log_history=[]), TrainerControl())
+    for step, reward in enumerate(RISE[:8], 1):
+        callback._observe(step, {"eval_reward": step / 10, "eval_labels/gold_accuracy": 0.3})
+        callback._observe(step, {"reward": reward})
+    assert callback.saturation.stop_reason()
+    alone = SaturationCallback(stop=True, window=1, patience=3)
+    for step, reward in enumerate(RISE[:8], 1):
+        alone._observe(step, {"eval_reward": step / 10})
+        alone._observe(step, {"reward": reward})
+    assert not alone.saturation.stop_reason()
+
+
 def test_sharded_weights_are_refused_for_rewards_that_read_the_policy():
     with pytest.raises(RunError, match="self_certainty reads the policy's distribution, which needs the whole weights"):
         TRLReward("self_certainty")(["a"] * 2, ["b"] * 2, [[1]] * 2, **caller(is_fsdp_enabled=True))

@@ -42,4 +42,5 @@ def read_presat(path: Path) -> Run:
 def _notes(provenance: Mapping[str, Any]) -> list[str]:
     """What is to be said beside any score of the run: 4-bit weights of its model, a setting that costs accuracy."""
     note = (provenance.get("model") or {}).get("note")
-    return [*([note] if note else []), *(provenance.get("notes") or [])]
+    said = provenance.get("reward_note")
+    return [*([note] if note else []), *(provenance.get("notes") or []), *([said] if said else [])]
