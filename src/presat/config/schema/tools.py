@@ -144,7 +144,7 @@ class WatchConfig(LogConfig):
     run: Positional[str] = ""
     """Run directory, TRL output folder, another trainer's log, or a tracker's store. It may appear after the watching
     starts."""
-    only: Word = ""
+    only: str = ""
     """Which run, where there are several (an export of several runs, a tracker's store)."""
     once: bool = False
     """Show the run as it is now and return."""
