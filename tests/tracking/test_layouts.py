@@ -109,6 +109,12 @@ def test_names_match_without_regard_to_case(tmp_path):
         open_run(save(tmp_path / "u.csv", "step,reward,Reward\n1,0.5,0.4\n").with_name("u.csv"))
 
 
+def test_a_reward_of_step_0_in_a_table_of_ones_own_is_left_out_with_a_word(tmp_path):
+    run = open_run(save(tmp_path / "t.csv", "step,reward\n0,0.1\n1,0.2\n"))
+    assert run.train_rewards().tolist() == [0.2]
+    assert "The reward of step 0 is left out of the curve" in noted(run)
+
+
 def test_what_is_chosen_has_to_be_there(tmp_path):
     path = save(tmp_path / "t.csv", "iteration,r,held\n0,,0.1\n1,0.5,0.2\n")
     with pytest.raises(RunError, match=r"no `step` column\. Its columns: iteration, r, held\. Name the one"):
@@ -202,6 +208,36 @@ def test_what_trackers_leave_is_read(tmp_path, what):
     if what == "trackio":
         assert [run.name for run in runs] == ["seed-0", "seed-1"]
         assert open_run(tmp_path, run="seed-1").train_rewards().size == 12  # the folder with the database
+
+
+def test_trackios_table_is_read_as_its_database(tmp_path):
+    columns = {
+        "id": [1, 2, 3],
+        "timestamp": ["t"] * 3,
+        "run_name": ["a", "a", "b"],
+        "step": [0, 1, 0],
+        "train/global_step": [1, 2, 1],
+        "train/reward": [0.5, 0.7, None],
+        "train/loss": [0.1, 0.1, 0.2],
+    }
+    pl.DataFrame(columns).write_parquet(tmp_path / "grpo.parquet")
+    pl.DataFrame({"run_name": ["a"], "timestamp": ["t"]}).write_parquet(tmp_path / "grpo_system.parquet")
+    for path in (tmp_path, tmp_path / "grpo.parquet"):
+        one, two = open_runs(path)
+        assert (one.name, two.name) == ("a", "b")
+        assert one.train_rewards().tolist() == [0.5, 0.7]
+        assert two.names() == ["loss"]
+
+
+def test_infinities_that_trackers_write_as_text_are_infinities(tmp_path):
+    database = sqlite3.connect(tmp_path / "x.db")
+    database.executescript(
+        "CREATE TABLE metrics (id INTEGER, run_name TEXT, step INTEGER, metrics TEXT);"
+        """INSERT INTO metrics VALUES (1, 'a', 1, '{"train/kl": "NaN", "train/reward": "Infinity"}');"""
+    )
+    database.close()
+    with pytest.raises(RunError, match=r"x.db: the reward of step 1 is infinite"):
+        open_run(tmp_path / "x.db")
 
 
 def test_mlflows_database_is_read_without_deleted_runs(tmp_path):

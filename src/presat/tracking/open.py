@@ -129,6 +129,7 @@ def _open_trackers(path: Path, columns: Mapping[str, str] | None) -> list[Run]:
     logs = [wandb.read_wandb(file) for file in wandb.wandb_files(path)]
     logs = logs or [log for folder in stores.mlflow_runs(path) if (log := stores.read_mlflow(folder))]
     logs = logs or [log for file in sorted(path.glob("*.db")) for log in _database(file)]
+    logs = logs or [log for file in stores.trackio_tables(path) for log in stores.read_trackio_table(file)]
     folders = [] if logs else tfevents.event_folders(path)
     logs = logs or [tfevents.read_events(folder, folder.name) for folder in folders]
     return [run_of(log, columns) for log in logs]
@@ -172,6 +173,8 @@ def _logs_of(path: Path, columns: Mapping[str, str] | None) -> list[Log]:
         return [tfevents.read_events(path)]
     if stores.is_database(path):
         return stores.read_database(path)
+    if path.suffix == ".parquet":
+        return [log for file in stores.trackio_tables(path) for log in stores.read_trackio_table(file)]
     log = verl.read_console(path) or console.read_dictionaries(path)
     return [log] if log else []
 

@@ -15,6 +15,7 @@ from presat.tracking.readers.shares import as_shares, two_values
 from presat.tracking.run import Kind, Run
 
 SHIFTED = "This log counts training steps from 0; they are shifted by one so that the first is step 1."
+BEFORE = "The reward of step 0 is left out of the curve: training steps count from 1, and step 0 is before training."
 BOOTSTRAP = "best@k is verl's bootstrap with replacement, which is lower than the unbiased pass@k."
 
 
@@ -59,7 +60,7 @@ def run_of(log: Log, chosen: Mapping[str, str] | None = None) -> Run:
     values = found.values
     unknown = [name for name in columns.unknown if columns.ours[name] in values]
     notes = [*log.notes, *columns.notes, *unknown_note(log.path, unknown), *found.notes()]
-    notes += _from_one(values, columns.slime)
+    notes += _from_one(values, columns, log.kind)
     notes += _shares(values, columns.reward)
     notes += without_proxies(values)
     if log.kind == "verl" and any("/best@" in name for name in values):
@@ -67,14 +68,19 @@ def run_of(log: Log, chosen: Mapping[str, str] | None = None) -> Run:
     return Run(log.path, log.kind, values, notes=notes, torn=log.torn, called=log.called)
 
 
-def _from_one(values: Values, slime: bool) -> list[str]:
-    """Shift a log whose first training step is 0. slime calls evaluation k the one behind step k, but the first."""
+def _from_one(values: Values, columns: Columns, kind: Kind) -> list[str]:
+    """Shift a log whose first training step is 0. slime calls evaluation k the one behind step k, but the first.
+
+    A table of one's own may hold a reward of before training in row 0.
+    """
     if 0 not in values.get("reward", {}):
         return []
+    if kind == "csv" and columns.reward.lower() == "reward":
+        return [BEFORE]
     for name, series in values.items():
         if not name.startswith("eval/"):
             values[name] = {step + 1: value for step, value in series.items()}
-        elif slime:
+        elif columns.slime:
             values[name] = {step + (step > 0): value for step, value in series.items()}
     return [SHIFTED]
 

@@ -87,7 +87,7 @@ def _row(line: dict[str, Any], file: Path, number: int) -> dict[str, Any]:
     if step is None or (score is None and line["score"] is not None):
         what, value = ("`step` must be a whole number from 0 on", given)
         if step is not None:
-            what, value = ("`score` must be a number", line["score"])
+            what, value = (f"the `score` of step {step} must be a number or null", line["score"])
         raise RunError(f"{file}, line {number}: {what}, not {brief(value)}.")
     return {**line, "step": step, "score": score}
 

@@ -16,6 +16,7 @@ MOST_STEPS = 1_000_000
 """Curves hold every step from 1 on. No training has so many; a time in seconds or a count of tokens does."""
 LARGEST = 1e100
 """Magnitude from which on a value cannot be averaged, and none is a measurement."""
+_SPECIAL = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 _KINDS = {bool: "true or false", str: "text", list: "a list", dict: "an object"}
 
 
@@ -106,6 +107,11 @@ class Rows:
         kind = _KINDS.get(type(value), type(value).__name__)
         self._left_out.setdefault(self._called.get(name, name), Counter())[kind] += 1
         return None
+
+
+def unquoted(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row of a tracker's, which writes what JSON has no number for as text (W&B, trackio)."""
+    return {name: _SPECIAL.get(value, value) if isinstance(value, str) else value for name, value in row.items()}
 
 
 def torn_note(name: str) -> str:

@@ -1,6 +1,7 @@
 """Reads the stores that trackers keep on this machine, of which one may hold many runs: trackio's, MLflow's.
 
-- trackio 0.43: `PROJECT.db` (SQLite), a row of JSON a call of `log`; in `~/.cache/huggingface/trackio`.
+- trackio 0.43: `PROJECT.db` (SQLite), a row of JSON a call of `log`; in `~/.cache/huggingface/trackio`. On the Hub it
+  is `PROJECT.parquet`, a column a metric.
 - MLflow 3: a folder `mlruns/EXPERIMENT/RUN/metrics/NAME`, lines `time value step`; or `mlflow.db` (SQLite).
 """
 
@@ -8,7 +9,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,11 @@ from presat.errors import RunError
 from presat.files import parse_json
 from presat.text import brief
 from presat.tracking.readers.build import Log
+from presat.tracking.readers.rows import unquoted
+from presat.tracking.responses import read_table, scan_table
 from presat.tracking.run import Kind
 
+_TRACKIOS_OWN = frozenset(("id", "run_id", "timestamp", "run_name", "step", "log_id", "space_id"))
 _SQLITE = b"SQLite format 3\x00"
 _META = "meta.yaml"
 _NAME = re.compile(r"^run_name:\s*(.+?)\s*$", re.MULTILINE)
@@ -93,8 +97,33 @@ def _trackio(path: Path, rows: Iterable[tuple[str, int, bytes | str]]) -> list[L
     found: dict[str, list[tuple[int | None, dict[str, Any]]]] = {}
     for name, count, raw in rows:
         row = parse_json(raw.decode() if isinstance(raw, bytes) else raw)
-        found.setdefault(name, []).append((None, {"_step": count, **row}))
+        found.setdefault(name, []).append((None, {"_step": count, **unquoted(row)}))
     return [Log(path, "trackio", items, name) for name, items in found.items()]
+
+
+def trackio_tables(path: Path) -> list[Path]:
+    """The tables that trackio makes of a database for the Hub: this file, or those in a folder."""
+    files = [path] if path.suffix == ".parquet" and path.is_file() else sorted(path.glob("*.parquet"))
+    return [file for file in files if _of_metrics(scan_table(file).collect_schema().names())]
+
+
+def read_trackio_table(path: Path) -> list[Log]:
+    """Read the runs of one of them.
+
+    Raises:
+        RunError: it cannot be read.
+    """
+    table = read_table(path)
+    columns = [name for name in table.columns if name not in _TRACKIOS_OWN]
+    found: dict[str, list[tuple[int | None, dict[str, Any]]]] = {}
+    for row in table.to_dicts():
+        measured = {name: row[name] for name in columns if row[name] is not None}
+        found.setdefault(str(row["run_name"]), []).append((None, {"_step": row["step"], **unquoted(measured)}))
+    return [Log(path, "trackio", items, name) for name, items in found.items()]
+
+
+def _of_metrics(columns: Sequence[str]) -> bool:
+    return {"run_name", "step", "timestamp"} <= set(columns) and "messages" not in columns
 
 
 def _mlflow(path: Path, rows: Iterable[tuple[str, int, str, float, int]]) -> list[Log]:

@@ -15,6 +15,7 @@ from presat.errors import RunError
 from presat.files import parse_json
 from presat.tracking.readers import wire
 from presat.tracking.readers.build import Log
+from presat.tracking.readers.rows import unquoted
 
 _MAGIC = b":W&B"
 _BLOCK, _HEADER = 32768, 7
@@ -62,7 +63,7 @@ def _row(history: bytes) -> dict[str, Any]:
         keys = [wire.part(item, _KEY)] if wire.part(item, _KEY) else [*wire.parts(item, _NESTED_KEY)]
         row[".".join(key.decode("utf-8", "replace") for key in keys)] = parse_json(wire.part(item, _JSON).decode())
     step = wire.part(history, _STEP)
-    return {"_step": wire.whole(step, 1), **row} if step else row
+    return unquoted({"_step": wire.whole(step, 1), **row} if step else row)
 
 
 def _records(data: bytes) -> Iterator[bytes]:
