@@ -48,14 +48,18 @@ def train_lines(out: Path) -> list[dict]:
     return [line for line in history if "loss" in line]
 
 
-def trainer_for(model, out, reward, rows, **settings):
+def trainer_for(model, out, reward, rows, eval_dataset=None, **settings):
     arguments = {
         "output_dir": str(out), "max_steps": 2, "num_generations": G, "per_device_train_batch_size": G,
         "max_completion_length": 12, "temperature": 1.0, "logging_steps": 1, "report_to": "none", "bf16": False,
         "use_cpu": True, "disable_tqdm": True, "save_strategy": "no",
     }  # fmt: skip
     return GRPOTrainer(
-        model=str(model), reward_funcs=reward, args=GRPOConfig(**(arguments | settings)), train_dataset=rows
+        model=str(model),
+        reward_funcs=reward,
+        args=GRPOConfig(**(arguments | settings)),
+        train_dataset=rows,
+        eval_dataset=eval_dataset,
     )
 
 
@@ -139,6 +143,31 @@ def test_evaluation_with_its_own_group_size_is_judged_too(toy_model, data, tmp_p
     found = trainer.evaluate(rows_of(data).select(range(6)))
     assert found["eval_labels/majority_share"] >= 0.5 - 1e-9  # of two votes
     assert "eval_labels/gold_accuracy" in found
+
+
+def test_true_accuracy_is_the_held_out_score_of_what_it_leaves_and_its_completions_are_responses(
+    toy_model, data, tmp_path
+):
+    settings = {
+        "eval_strategy": "steps", "eval_steps": 2, "per_device_eval_batch_size": G, "max_steps": 3,
+        "save_strategy": "steps", "save_steps": 3, "log_completions": True, "num_completions_to_print": 0,
+    }  # fmt: skip
+    rows = rows_of(data)
+    trainer = trainer_for(
+        toy_model, tmp_path, TRLReward("majority_vote"), rows, eval_dataset=rows.select(range(4)), **settings
+    )
+    trainer.train()
+    run = open_run(tmp_path)
+    golds = [line["eval_labels/gold_accuracy"] for line in trainer.state.log_history if "eval_reward" in line]
+    assert run.held_out()[:2] == ("eval", "gold_accuracy")
+    assert run.held_out()[3].tolist() == golds
+    assert run.rollout_steps("train") == [1]  # TRL evaluated after the others
+    frame = run.rollouts("train")
+    assert frame.height == G
+    assert frame["reward"].mean() == pytest.approx(run.values["reward"][1], abs=1e-6)
+    assert frame["problem_id"].n_unique() == 1
+    assert frame["text"].null_count() == 0
+    assert not any("does not know" in note for note in run.notes)
 
 
 def test_the_answer_column_may_have_any_name_or_be_verls(toy_model, data, tmp_path):
