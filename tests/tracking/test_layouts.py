@@ -1,6 +1,7 @@
 """Every layout of docs/reports.md is read as it says there. The samples in `logs/` were written by the libraries
 themselves (W&B 0.31, trackio 0.43, MLflow 3.17, TensorBoard 2.21, transformers 5.23); the lines below are of shape."""
 
+import contextlib
 import json
 import math
 import re
@@ -13,7 +14,7 @@ import pytest
 
 from presat.analysis import summarise
 from presat.console import make_console
-from presat.errors import RunError
+from presat.errors import PresatError, RunError
 from presat.report import watch_run
 from presat.rewards import SOURCES
 from presat.tracking import open_run, open_runs
@@ -264,6 +265,18 @@ def test_a_history_cut_at_any_byte_gives_what_is_before(tmp_path, sample):
     assert any("ends within a record" in note for note in run.notes)
 
 
+@pytest.mark.parametrize("sample", ["offline-run-*/*.wandb", "tensorboard/*", "trackio.sql", "trl.log"])
+def test_bytes_put_into_a_history_give_a_run_or_a_sentence(tmp_path, sample):
+    whole = trackio(tmp_path) if sample == "trackio.sql" else next(LOGS.glob(sample))
+    raw, path = whole.read_bytes(), tmp_path / whole.name
+    for number, put in enumerate((b"\xff" * 9, b"\0" * 20, b'"', b"[" * 3000, b"9" * 400, b"e999")):
+        for at in range(50 + number, len(raw), len(raw) // 12):
+            path.write_bytes(raw[:at] + put + raw[at + len(put) * (number % 2) :])
+            with contextlib.suppress(PresatError):
+                for run in open_runs(path):
+                    summarise(run)
+
+
 def test_two_events_folders_are_two_runs(tmp_path):
     for name in ("seed0", "seed1"):
         shutil.copytree(LOGS / "tensorboard", tmp_path / "runs" / name)
@@ -449,6 +462,13 @@ def test_verls_rewards_of_minus_one_and_one_are_read_as_shares(tmp_path):
     assert "The reward takes the values -1 and 1; it is read as the share of 1." in run.notes
     assert summarise(run).t_sat == 6
     assert run.series("critic/score/min")[1].tolist() == [-1.0] * 20  # the rest stays
+
+
+def test_an_export_of_minus_one_and_one_is_read_as_a_share_too(tmp_path):
+    names = ",".join(f"qwen - critic/score/{what}" for what in ("mean", "min", "max"))
+    lines = "".join(f"{s},0.{s},-1,1\n" for s in range(1, 10))
+    run = open_run(save(tmp_path / "w.csv", f"Step,{names}\n{lines}"))
+    assert run.train_rewards().tolist() == pytest.approx([(1 + s / 10) / 2 for s in range(1, 10)])
 
 
 def test_other_rewards_below_0_stay_as_they_are_and_the_way_out_is_said(tmp_path):

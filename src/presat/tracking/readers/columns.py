@@ -25,7 +25,7 @@ class Columns:
     Attributes:
         steps: those that count steps, the one to be believed first.
         ours: our name of every other column that is read.
-        reward: the column that is the train reward; empty without one.
+        reward: what the column with the train reward is called, without its run; empty without one.
         unknown: columns that are kept and never judged.
         notes: what there is to say of them.
         slime: whether the log is slime's.
@@ -71,7 +71,8 @@ def columns_of(
     found.slime = any(metric.lower().startswith("rollout/raw_reward") for metric in metrics.values())
     steps = _steps(path, names, metrics, named)
     found.steps, dropped = steps
-    found.reward = _reward(metrics, named)
+    reward = _reward(metrics, named)
+    found.reward = metrics.get(reward, "")
     if strict and dropped:
         found.notes.append(f"Several columns of {path.name} count steps; left out: {listed(dropped)}.")
     taken: set[str] = set()
@@ -79,7 +80,7 @@ def columns_of(
     for name in names:
         if name in (*found.steps, *dropped):
             continue
-        ours = named.get(name) or ("reward" if name == found.reward else _name(metrics[name], found.slime))
+        ours = named.get(name) or ("reward" if name == reward else _name(metrics[name], found.slime))
         if strict and (ours in taken or name in seen):
             raise RunError(f"{path} has several columns of {brief(ours)}. Keep one run a file, and each column once.")
         ours = metrics[name] if ours in taken else ours

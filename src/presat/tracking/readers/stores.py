@@ -96,8 +96,10 @@ def _measured(file: Path, number: int, line: str) -> tuple[int, float]:
 def _trackio(path: Path, rows: Iterable[tuple[str, int, bytes | str]]) -> list[Log]:
     found: dict[str, list[tuple[int | None, dict[str, Any]]]] = {}
     for name, count, raw in rows:
-        row = parse_json(raw.decode() if isinstance(raw, bytes) else raw)
-        found.setdefault(name, []).append((None, {"_step": count, **unquoted(row)}))
+        row = parse_json(raw.decode() if isinstance(raw, bytes) else str(raw))
+        if not isinstance(row, dict):
+            raise ValueError(f"the metrics of a row should be a JSON object, not {brief(row, 40)}")
+        found.setdefault(str(name), []).append((None, {"_step": count, **unquoted(row)}))
     return [Log(path, "trackio", items, name) for name, items in found.items()]
 
 
@@ -129,7 +131,9 @@ def _of_metrics(columns: Sequence[str]) -> bool:
 def _mlflow(path: Path, rows: Iterable[tuple[str, int, str, float, int]]) -> list[Log]:
     found: dict[str, dict[int, dict[str, Any]]] = {}
     for name, step, metric, value, missing in rows:
-        found.setdefault(name, {}).setdefault(step, {})[metric] = None if missing else value
+        if not isinstance(step, int):
+            raise ValueError(f"a step should be a whole number, not {brief(step, 40)}")
+        found.setdefault(str(name), {}).setdefault(step, {})[str(metric)] = None if missing else value
     return [_log(path, "mlflow", name, by_step) for name, by_step in found.items()]
 
 
