@@ -98,7 +98,7 @@ def _trackio(path: Path, rows: Iterable[tuple[str, int, bytes | str]]) -> list[L
     for name, count, raw in rows:
         row = parse_json(raw.decode() if isinstance(raw, bytes) else str(raw))
         if not isinstance(row, dict):
-            raise ValueError(f"the metrics of a row should be a JSON object, not {brief(row, 40)}")
+            raise RunError(f"{path}: the metrics of a row should be a JSON object, not {brief(row, 40)}.")
         found.setdefault(str(name), []).append((None, {"_step": count, **unquoted(row)}))
     return [Log(path, "trackio", items, name) for name, items in found.items()]
 
@@ -132,7 +132,7 @@ def _mlflow(path: Path, rows: Iterable[tuple[str, int, str, float, int]]) -> lis
     found: dict[str, dict[int, dict[str, Any]]] = {}
     for name, step, metric, value, missing in rows:
         if not isinstance(step, int):
-            raise ValueError(f"a step should be a whole number, not {brief(step, 40)}")
+            raise RunError(f"{path}: a step should be a whole number, not {brief(step, 40)}.")
         found.setdefault(str(name), {}).setdefault(step, {})[str(metric)] = None if missing else value
     return [_log(path, "mlflow", name, by_step) for name, by_step in found.items()]
 
