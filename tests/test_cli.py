@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import yaml
 
 from presat.cli import VERBS, main, run
 from presat.config import dump_config, load_config, preset_names
+from presat.config.load import holds_models, settings_of
 from presat.config.schema import ModelConfig, OptimConfig, TaskConfig, TrainConfig
 from presat.config.usage import complaint
 from presat.errors import UnfinishedError
@@ -87,6 +89,51 @@ def test_without_a_verb_the_overview_is_shown(capsys: pytest.CaptureFixture[str]
     assert (printed.out, "presat train" in printed.err) == ("", True)
 
 
+@pytest.mark.parametrize("verb", [name for name, verb in VERBS.items() if verb.config.common])
+def test_help_shows_common_options_first_and_all_others_once(verb: str, monkeypatch, capsys) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert run([*verb.split(), "--help"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    fields = dict(settings_of(VERBS[verb].config))
+    assert set(VERBS[verb].config.common) <= set(fields)
+    shown = [line.split()[0] for line in lines if re.match(r"  \S", line)]
+    first = shown[: len(VERBS[verb].config.common)]
+    assert [name.lower().lstrip("-").replace("-", "_").rstrip(",") for name in first] == list(VERBS[verb].config.common)
+    for name, field in fields.items():
+        times = [item.rstrip(",") for item in shown].count(f"--{name.replace('_', '-')}")
+        times += shown.count(name.upper())
+        assert times == (0 if holds_models(field) else 1), name
+    assert lines.index("of every verb:") > lines.index("common:")
+
+
+def test_help_shows_what_a_file_says(tmp_path, capsys) -> None:
+    (tmp_path / "c.yaml").write_text("steps: 17\nreward: self_certainty\n")
+    assert run(["train", "--config", str(tmp_path / "c.yaml"), "--help"]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "T, policy updates. [17]" in shown
+    assert "[self_certainty]" in shown
+
+
+def test_a_shell_completes_verbs_options_and_choices(tmp_path, capsys) -> None:
+    assert run(["--tyro-print-completion", "bash"]) == 0
+    (tmp_path / "presat.sh").write_text(capsys.readouterr().out)
+
+    def completed(*words: str) -> list[str]:
+        ask = 'source "$0"; COMP_WORDS=(presat "$@"); COMP_CWORD=$#; _tyro_presat; printf "%s\\n" "${COMPREPLY[@]}"'
+        command = ["bash", "-c", ask, str(tmp_path / "presat.sh"), *words]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split("\n")[:-1]
+
+    assert {verb.split()[0] for verb in VERBS} <= set(completed(""))
+    assert {verb.split()[1] for verb in VERBS if " " in verb} <= set(completed("data", ""))
+    assert completed("tra") == ["train"]
+    assert completed("train", "--reward.") == ["--reward.source", "--reward.gate", "--reward.votes", "--reward.options"]
+    assert completed("train", "--engine", "s") == ["small", "server"]
+    assert completed("data", "inspect", "--dry") == ["--dry-run"]
+    assert run(["train", "--tyro-print-completion", "zsh"]) == 0
+    assert capsys.readouterr().out.startswith("#compdef presat\n")
+
+
 @pytest.mark.parametrize("buffered", ["", "1"])
 @pytest.mark.parametrize("words", ["--help", "data inspect lab/chains --json --count 1"])
 def test_a_reader_that_has_enough_is_no_error(words: str, buffered: str) -> None:
@@ -137,6 +184,14 @@ def test_a_reader_that_has_enough_is_no_error(words: str, buffered: str) -> None
         ("train --eval.samples 0", "eval.samples: Input should be greater than or equal to 1 (got 0)"),
         ("train --reward.source majority_vote --reward.votes 4", "reward.votes must be at least group_size"),
         ("eval", "There is nothing to evaluate on: give `sets` at least one task"),
+        ("eval MODEL", "There is nothing to evaluate on: give `sets` at least one task"),
+        ("eval MODEL a/x.jsonl b/x.jsonl", "In the command line: two evaluation sets are called 'x'"),
+        ("eval --samples 4 MODEL", "`presat eval [MODEL [FILE ...]]` does not know what to do with"),
+        ("train --reward", "--reward.source needs a value (STR)."),
+        ("train --reward verifiable --reward.gat boxed", "has no option '--reward.gat'. Did you mean '--reward.gate'?"),
+        ("init MODEL", "Which model, and which data? `presat init MODEL DATA`"),
+        ("presets now", "`presat presets` does not know what to do with 'now'"),
+        ("train --tyro-print-completion fish", "There are completions for bash, zsh, tcsh, not 'fish'."),
         ("data filter --out y.txt", "out: a parquet file is written, so its name should end in .parquet (got 'y.txt')"),
         ("data corrupt --out y.jsonl", "out: a parquet file is written"),
         ("data subset --out y", "out: a parquet file is written"),
@@ -346,3 +401,58 @@ def test_large_pages_are_asked_for_but_not_for_the_demo_which_stays_on_the_cpu(v
         main([verb, "--help"])
     assert ended.value.code == 0
     assert (os.environ.get("THP_MEM_ALLOC_ENABLE"), os.environ.get("CUDA_VISIBLE_DEVICES")) == (pages, gpus)
+
+
+def resolved(capsys, *words: str) -> dict:
+    """The configuration that a command line comes to."""
+    assert run([*words, "--dry-run", "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_a_text_stands_for_the_setting_that_a_group_is_about(tmp_path, capsys) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text("model: m\ndata: x.jsonl\nreward: self_certainty\neval: {sets: [y.jsonl]}\n")
+    for words in (["--config", str(file)], ["--model", "m", "--data=x.jsonl", "--reward", "self_certainty"]):
+        found = resolved(capsys, "train", *words)
+        said = (found["model"]["name"], found["data"]["source"], found["reward"]["source"])
+        assert said == ("m", "x.jsonl", "self_certainty")
+    assert resolved(capsys, "train", "--config", str(file))["eval"]["sets"][0]["source"] == "y.jsonl"
+    assert resolved(capsys, "train", "--config", str(file), "--reward.gate", "boxed")["reward"]["gate"] == "boxed"
+
+
+def test_eval_takes_a_model_and_files_without_a_yaml(tmp_path, capsys) -> None:
+    found = resolved(capsys, "eval", "m", "a.jsonl", "benchmark/math500", "--samples", "4")
+    assert found["model"]["name"] == "m"
+    assert [item["source"] for item in found["sets"]] == ["a.jsonl", "benchmark/math500"]
+    assert found["samples"] == 4
+    file = tmp_path / "c.yaml"
+    file.write_text("model: {name: m, dtype: bfloat16}\nsets: [{source: y.jsonl, name: mine}]\n")
+    found = resolved(capsys, "eval", "--config", str(file), "other")
+    assert (found["model"]["name"], found["model"]["dtype"]) == ("other", "bfloat16")
+    assert [item["name"] for item in found["sets"]] == ["mine"]
+    assert [item["source"] for item in resolved(capsys, "eval", "m", "z.jsonl", "--config", str(file))["sets"]] == [
+        "z.jsonl"
+    ]
+
+
+def test_eval_of_a_model_and_a_file(model, tmp_path, capsys) -> None:
+    (tmp_path / "q.jsonl").write_text('{"question": "1+1", "answer": "2"}\n{"question": "1+2", "answer": "3"}\n')
+    words = ["--run", str(tmp_path / "run"), "--samples", "2", "--max-new-tokens", "4", "--json"]
+    assert run(["eval", str(model), str(tmp_path / "q.jsonl"), *words]) == 0
+    (result,) = json.loads(capsys.readouterr().out)["results"]
+    assert (result["set"], result["problems"]) == ("q", 2)
+
+
+def test_presets_are_listed_with_what_they_are_for(capsys) -> None:
+    assert run(["presets", "--json"]) == 0
+    found = {item["name"]: item for item in json.loads(capsys.readouterr().out)["presets"]}
+    assert list(found) == preset_names()
+    for name, item in found.items():
+        verb = next((word for word in name.split("-") if word in VERBS), "train")
+        assert verb in item["for"]
+        assert item["what"].endswith(".")
+        assert not item["what"].startswith("#")
+    assert run(["presets"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines[:-1]] == preset_names()
+    assert found["paper-math-gamma"]["what"] in lines[preset_names().index("paper-math-gamma")]

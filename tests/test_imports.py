@@ -13,14 +13,15 @@ SOURCE = Path(presat.__file__).parent
 
 # Each room may import the rooms before it.
 ORDER = (
-    "types", "errors", "text", "console", "files", "outputs", "processes", "config", "metrics", "tasks", "verify",
-    "models", "rollouts", "rewards", "tracking", "evaluation", "diagnosis", "analysis", "training", "study", "report",
-    "demo", "cli", "__main__",
+    "types", "errors", "text", "answers", "console", "files", "outputs", "processes", "config", "metrics", "tasks",
+    "verify", "models", "rollouts", "rewards", "tracking", "evaluation", "diagnosis", "analysis", "training", "study",
+    "report", "demo", "cli", "__main__",
 )  # fmt: skip
 ONLY = {
     "types": set(),
     "errors": set(),
     "text": set(),
+    "answers": set(),
     "console": {"text"},
     "files": {"errors", "text"},
     "outputs": {"errors", "text", "files"},
@@ -34,8 +35,8 @@ EXCEPTIONS = {
 }
 HEAVY = ("torch", "transformers", "trl", "datasets")
 LIGHT = (
-    "types", "errors", "text", "files", "outputs", "config", "metrics", "tasks", "verify", "tracking", "evaluation",
-    "diagnosis", "analysis", "report", "study", "cli",
+    "types", "errors", "text", "answers", "files", "outputs", "config", "metrics", "tasks", "verify", "tracking",
+    "evaluation", "diagnosis", "analysis", "report", "study", "cli",
 )  # fmt: skip
 
 
@@ -164,6 +165,15 @@ def test_help_imports_no_torch(arguments):
     done = subprocess.run([sys.executable, "-c", probe, *arguments], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "train" in done.stdout
+
+
+def test_dir_shows_the_public_names_and_imports_nothing_for_it():
+    probe = (
+        "import sys, presat\nassert set(presat.__all__) | {'__version__'} <= set(dir(presat)), dir(presat)\n"
+        "assert not {'torch', 'polars', 'pydantic'} & set(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_public_names_are_where_the_design_says():

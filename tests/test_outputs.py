@@ -7,6 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from presat.cli import run
+from presat.config.schema import CorruptConfig, FilterConfig, SubsetConfig, TracesConfig
 from presat.errors import ConfigError, ModelError, RunError
 from presat.models.adapters import merged_folder
 from presat.outputs import MADE_BY, Maker
@@ -79,7 +80,12 @@ def here(tmp_path, monkeypatch):
         ("report curves.csv --out report.yaml --formats html", "report.yaml is there"),
         ("report curves.csv --out dangling.html", "dangling.html is there"),
         ("report curves.csv --out null.html", "null.html is there"),
-        ("report curves.csv --out folder.html", "folder.html is a folder"),
+        ("report curves.csv --out folder.html", "folder.html is a folder: `--out` should name a file, in it"),
+        ("report curves.csv --out folder.html/", "folder.html is a folder"),
+        ("report curves.csv --out new/", "new says no kind of file: `--out` should name the page, new/report.html for"),
+        ("report curves.csv --out -", "nothing is read from standard input or written to standard output: name a file"),
+        ("report curves.csv report.csv --out report.csv", "report.csv is read by `presat report`"),
+        ("report curves.csv --out curves.csv", "curves.csv is read by `presat report`"),
         ("report curves.csv --out .", ". is a folder"),
         ("report curves.csv --out .. --formats csv", ".. is a folder"),
         ("report run --out run/config.yaml --formats html", "run/config.yaml is there"),
@@ -111,6 +117,14 @@ def test_a_report_replaces_its_own_files(here, make_run, capsys):
     capsys.readouterr()
     with pytest.raises(ConfigError, match="is read by"):
         build_report([open_run(here / "curves.csv")], here / "curves.html")
+
+
+def test_an_empty_file_may_be_written(here, capsys):
+    """Such as `touch` leaves: nothing is in it that could be lost."""
+    (here / "page.html").touch()
+    assert run(["report", "curves.csv", "--out", "page.html"]) == 0
+    assert REPORT.made(here / "page.html")
+    capsys.readouterr()
 
 
 def test_a_table_of_numbers_is_no_report_because_its_columns_look_alike(here):
@@ -153,6 +167,15 @@ def data(tmp_path, monkeypatch):
         ("data corrupt --data.source mine.parquet", "noisy.parquet is there"),
         ("data sft --data.source thinking.parquet --out .", "thinking.parquet is read by `presat data sft`"),
         ("data sft --data.source mine.parquet --out .", "thinking.parquet is there"),
+        ("data sft --data.source mine.parquet --out -", "nothing is read from standard input or written to standard"),
+        (
+            "data subset --data.source mine.parquet --out -",
+            "nothing is read from standard input or written to standard",
+        ),
+        (
+            "data subset --data.source mine.parquet --out folder/",
+            "should end in .parquet, such as 'folder/problems.par",
+        ),
         ("data sft --data.source folder --out folder", "would lie among the files of folder"),
     ],
 )
@@ -182,10 +205,44 @@ def test_a_verb_replaces_its_own_file_and_no_other_verbs(data, capsys):
     problems = load_problems("new/mine.parquet")
     with pytest.raises(ConfigError, match="not a file that `save_problems` made"):
         save_problems(problems, "new/mine.parquet")
-    assert pq.read_schema("new/mine.parquet").metadata == {MADE_BY: b"presat data subset"}
+    assert pq.read_schema("new/mine.parquet").metadata[MADE_BY] == b"presat data subset"
     save_problems(problems, "saved.parquet")
     save_problems(problems, "saved.parquet")
     capsys.readouterr()
+
+
+def test_what_was_made_of_other_data_is_left_and_other_settings_are_said(data, capsys, caplog):
+    """It is compared with what the file says; one of an earlier version says nothing."""
+    line = ["data", "subset", "--samples", "16", "--out", "new.parquet", "--data.source"]
+    assert run([*line, "mine.parquet"]) == 0
+    words = Words(data, " ".join([*line, "other.parquet"]))
+    refused(capsys, words, "made of other data (data.source 'mine.parquet', now 'other.parquet'), and would be lost")
+    assert run([*line, "mine.parquet", "--n", "4", "--seed", "5"]) == 0
+    assert "new.parquet takes the place of one made with other settings: n 8, now 4, seed 0, now 5." in caplog.text
+    caplog.clear()
+    assert run([*line, "mine.parquet", "--n", "4", "--seed", "5"]) == 0
+    problems = load_problems("new.parquet")
+    save_problems(problems, "old.parquet", problems_maker("presat data subset"))
+    assert run([*line[:4], "--out", "old.parquet", "--data.source", "other.parquet"]) == 0
+    assert caplog.text == ""
+    capsys.readouterr()
+
+
+def test_every_verb_that_selects_says_what_of(tmp_path):
+    """A model that is another makes another selection; what only decides how fast it is made is no difference."""
+    for config in (FilterConfig(), CorruptConfig(), SubsetConfig(), TracesConfig()):
+        settings = config.model_dump(mode="json")
+        maker = Maker("any").using(settings)
+        pq.write_table(maker.marked(pa.table({"a": [1]})), tmp_path / "made.parquet")
+        slower = settings | {"out": "x", "threads": 7, "verify": settings.get("verify", {}) | {"workers": 9}}
+        assert Maker("any").using(slower) == maker
+        for other in ("data.source", "model.name"):
+            name, _, key = other.partition(".")
+            if name in settings:
+                with pytest.raises(ConfigError, match=rf"made of other data \({other} '.*', now 'x'\)"):
+                    Maker("any").using(settings | {name: settings[name] | {key: "x"}}).check(
+                        [tmp_path / "made.parquet"]
+                    )
 
 
 def test_problem_files_of_earlier_versions_are_told_by_their_columns(tmp_path):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import itertools
 import json
 import logging
 import math
@@ -22,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from presat import __version__
 from presat.config import schema
+from presat.config.load import preset_names, read_yaml
 from presat.errors import ConfigError, PresatError, UnfinishedError, nearest
 from presat.processes import Terminated, ended_by_signals, exit_code, how_it_ended, say_last_words
 from presat.text import brief, masked, printable
@@ -33,6 +35,10 @@ Result = dict[str, Any]
 
 MOST_SAID = 1900
 """Most characters of a failure's message: a word of the command line may be of any length."""
+
+HELP = {"-h", "--help"}
+COMPLETION = "--tyro-print-completion"
+"""As every command line of tyro's has it."""
 
 AGAIN = "Run the same command again."
 FROM_THERE = "Run the same command again to go on from there."
@@ -49,6 +55,8 @@ class Verb:
         call: what is behind it.
         again: what to do after it was interrupted.
         preset: the preset it starts from.
+        words: what may stand before its options, as its help writes it.
+        first: puts those words into its settings, where they are no settings of their own.
     """
 
     question: str
@@ -56,6 +64,8 @@ class Verb:
     call: Callable[[Any, Console], Result]
     again: str = AGAIN
     preset: str | None = None
+    words: str = ""
+    first: Callable[[list[str], Result], Result] | None = None
 
 
 @dataclass
@@ -66,6 +76,16 @@ class Flags:
     json: bool = False
     debug: bool = False
     dry_run: bool = False
+
+
+FLAGS = {
+    "--config FILE|PRESET": "Settings from a YAML file, or a preset (`presat presets`); options change them.",
+    "--dry-run": "Print the resolved configuration and do nothing.",
+    "--json": "One JSON object on stdout.",
+    "--debug": "The traceback of a failure.",
+    "-h, --help": "This help; after --config with the file's values.",
+}
+"""The options of every verb, and what they mean."""
 
 
 def _demo(config: schema.DemoConfig, out: Console) -> Result:
@@ -108,7 +128,8 @@ def _subset(config: schema.SubsetConfig, out: Console) -> Result:
     from presat.tasks.saving import problems_maker
     from presat.tasks.subsets import choose_subset, solve_counts_of
 
-    maker, inputs = problems_maker("presat data subset"), inputs_of(config.data)
+    maker = problems_maker("presat data subset").using(config.model_dump(mode="json"))
+    inputs = inputs_of(config.data)
     maker.check([config.out], inputs)
     chosen = choose_subset(load_task(config.data), config)
     path = save_problems(chosen, config.out, maker, inputs)
@@ -180,6 +201,36 @@ def _eval(config: schema.EvalConfig, out: Console) -> Result:
     return report.to_json()
 
 
+def _eval_words(words: list[str], given: Result) -> Result:
+    """`eval MODEL FILE...`: the model, and the sets in place of a file's."""
+    model, files = given.get("model"), words[1:]
+    named = {**(model if isinstance(model, dict) else {}), "name": words[0]}
+    return {**given, "model": named, **({"sets": files} if files else {})}
+
+
+def _init(config: schema.InitConfig, out: Console) -> Result:
+    from presat.evaluation.first_config import run_init
+    from presat.report.terminal import say
+
+    made = run_init(config)
+    for line in made.said:
+        say(out, line)
+    return made.to_json()
+
+
+def _presets(_: schema.PresetsConfig, out: Console) -> Result:
+    from presat.config.load import preset_purpose
+    from presat.report.terminal import say
+
+    found = []
+    for name, what in ((name, preset_purpose(name)) for name in preset_names()):
+        fits = [verb for verb, its in VERBS.items() if its.config.common and _reads(its.config, read_yaml(name))]
+        found.append({"name": name, "for": fits, "what": what})
+        say(out, f"{name:<25} {'/'.join(fits):<14} {what}")
+    say(out, "`presat VERB --config NAME` runs one; with --dry-run it is printed.")
+    return {"presets": found}
+
+
 def _show(paths: list[str], out: Console) -> Result:
     from presat.analysis import summarise
     from presat.report import summary_table
@@ -206,7 +257,11 @@ VERBS: dict[str, Verb] = {
     "demo": Verb(
         "Show me: the whole idea on a tiny model, on a CPU, in minutes.", schema.DemoConfig, _demo, FROM_THERE, "demo"
     ),
-    "data inspect": Verb("What is in this data, and does every gold answer verify?", schema.InspectConfig, _inspect),
+    "init": Verb("A first configuration for my model and my file.", schema.InitConfig, _init, words="MODEL DATA"),
+    "presets": Verb("Which configurations come with presat?", schema.PresetsConfig, _presets),
+    "data inspect": Verb(
+        "What is in this data, and does every gold answer verify?", schema.InspectConfig, _inspect, words="SOURCE"
+    ),
     "data filter": Verb("Which problems does my model solve sometimes?", schema.FilterConfig, _filter, FROM_THERE),
     "data subset": Verb("N problems across the range of difficulty.", schema.SubsetConfig, _subset),
     "data corrupt": Verb("What if a share of the labels is wrong?", schema.CorruptConfig, _corrupt, FROM_THERE),
@@ -215,9 +270,16 @@ VERBS: dict[str, Verb] = {
     "cpt": Verb("Continue pre-training on domain text.", schema.CptConfig, _stage("cpt"), RESUME),
     "sft": Verb("Fine-tune on worked solutions, thinking or not.", schema.SftConfig, _stage("sft"), RESUME),
     "train": Verb("Train with GRPO under the supervision I have.", schema.TrainConfig, _stage("train"), RESUME),
-    "eval": Verb("How good is this model: avg@k, pass@k, maj@k, greedy.", schema.EvalConfig, _eval, FROM_THERE),
-    "watch": Verb("What is this run doing now; has it saturated?", schema.WatchConfig, _watch),
-    "report": Verb("One page (and tables) for one run or many.", schema.ReportConfig, _report),
+    "eval": Verb(
+        "How good is this model: avg@k, pass@k, maj@k, greedy.",
+        schema.EvalConfig,
+        _eval,
+        FROM_THERE,
+        words="[MODEL [FILE ...]]",
+        first=_eval_words,
+    ),
+    "watch": Verb("What is this run doing now; has it saturated?", schema.WatchConfig, _watch, words="RUN"),
+    "report": Verb("One page (and tables) for one run or many.", schema.ReportConfig, _report, words="RUN ..."),
 }
 
 
@@ -266,9 +328,15 @@ def run(argv: list[str]) -> int:
         if words[0] == "--version":
             print(f"presat {__version__}")
             return 0
+        if COMPLETION in words:
+            print(_completion(words), end="")
+            return 0
         name, verb, rest = _find_verb(words)
         again = verb.again
-        return _execute(verb, _parse(name, verb, rest, flags), flags)
+        config = _parse(name, verb, rest, flags)
+        if config is None:
+            return 0
+        return _execute(verb, config, flags)
     except KeyboardInterrupt as error:
         how = f": {how_it_ended(error)}" if isinstance(error, Terminated) else ""
         with contextlib.suppress(OSError):  # the terminal may be what is gone
@@ -287,8 +355,6 @@ def run(argv: list[str]) -> int:
     except Exception as error:  # noqa: BLE001  (the last resort of a command line: say it is a bug, exit non-zero)
         text = f"Unexpected {type(error).__name__}: {error}\nThis is a bug in presat; --debug shows where."
         return _fail(error, text, flags, code=1)
-    except SystemExit as stop:  # tyro ends so after --help
-        return stop.code if isinstance(stop.code, int) else 1
 
 
 def _refused(error: OSError) -> str:
@@ -357,28 +423,34 @@ def _take_flags(argv: list[str], flags: Flags) -> list[str]:
     return rest
 
 
-def _parse(name: str, verb: Verb, argv: list[str], flags: Flags) -> schema.Settings:
-    """Apply the command line's overrides to the file's configuration.
+def _parse(name: str, verb: Verb, argv: list[str], flags: Flags) -> schema.Settings | None:
+    """Apply the command line's overrides to the file's configuration; None where only help was asked for, and given.
 
     Raises:
         ConfigError: an unknown option, or a value it cannot take.
     """
     import tyro
 
-    from presat.config.load import build, read_yaml
-    from presat.config.usage import as_written, complaint, unknown
+    from presat.config.help import help_text
+    from presat.config.load import build
+    from presat.config.usage import as_written, complaint, spelled_out, unknown
 
     source = flags.config or verb.preset
     given = {} if source is None else read_yaml(source)
+    if verb.first is not None:
+        words = list(itertools.takewhile(lambda word: not word.startswith("-"), argv))
+        argv = argv[len(words) :]
+        given = verb.first(words, given) if words else given
     try:
-        default = build(verb.config, given, source or "")
+        default = build(verb.config, given, source or "the command line")
     except ConfigError as error:
         fits = [other for other, its in VERBS.items() if _reads(its.config, given)]
         hint = f"\n  It is a configuration of `presat {'` or `presat '.join(fits)}`." if fits else ""
         raise ConfigError(f"{error}{hint}") from error
-    common = "Also: --config FILE|PRESET, --json, --debug, --dry-run (print the resolved configuration)."
-
-    description, said = f"{verb.question} {common}", io.StringIO()
+    if HELP & set(argv):
+        print(help_text(name, verb.words, verb.question, default, FLAGS))
+        return None
+    argv, said = spelled_out(argv, verb.config), io.StringIO()
     try:
         with contextlib.redirect_stderr(said):
             parsed, left = tyro.cli(
@@ -386,18 +458,23 @@ def _parse(name: str, verb: Verb, argv: list[str], flags: Flags) -> schema.Setti
                 default=default,
                 args=argv,
                 prog=f"presat {name}",
-                description=description,
                 return_unknown_args=True,
                 registry=as_written(),
             )
     except SystemExit as stop:
-        if not stop.code:  # --help
-            raise
         raise ConfigError(complaint(stop, said.getvalue(), name, verb.config, argv)) from stop
     if left:
-        raise ConfigError(unknown(left, name, verb.config))
+        raise ConfigError(unknown(left, f"{name} {verb.words}".rstrip() if verb.first else name, verb.config))
     # tyro builds models field by field; validating the whole once more catches contradictions between fields
     return build(verb.config, parsed.model_dump(), "the command line")
+
+
+def _completion(words: list[str]) -> str:
+    """The script that completes all verbs in the shell that `words` name."""
+    from presat.config.completion import completion_script
+
+    at = words.index(COMPLETION) + 1
+    return completion_script("".join(words[at : at + 1]), {name: verb.config for name, verb in VERBS.items()}, Flags)
 
 
 def _reads(model: type[schema.Settings], given: Result) -> bool:

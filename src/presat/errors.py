@@ -44,6 +44,14 @@ class UnfinishedError(RunError):
     """A run had to stop, and what was saved can be gone on with: how, depends on who started it."""
 
 
+def not_utf8(error: UnicodeDecodeError) -> str:
+    """Say that something is no UTF-8 text, which byte is none, and what to do."""
+    return (
+        f"not UTF-8 text (byte 0x{error.object[error.start]:02x}): convert it, if it is Latin-1 by "
+        "`iconv -f latin1 -t utf8 OLD > NEW`"
+    )
+
+
 def nearest(word: str, known: Iterable[str], most: int = MOST_LISTED) -> str:
     """Return `" Did you mean 'x'?"` for the known name closest to `word`, or a list of `most` when none is close."""
     names = sorted(known)

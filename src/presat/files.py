@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, overload
 
-from presat.errors import RunError
+from presat.errors import RunError, not_utf8
 from presat.text import brief
 
 if TYPE_CHECKING:
@@ -253,6 +253,21 @@ def open_regular(path: Path) -> BinaryIO:
     return path.open("rb")
 
 
+def broken_line(path: Path) -> int:
+    """Return the number of the first line of a text file that is no UTF-8, as an editor counts; 0 where there is none.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with open_regular(path) as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                line.decode("utf-8")
+            except UnicodeDecodeError:
+                return number
+    return 0
+
+
 @dataclass(frozen=True, slots=True)
 class Line:
     """A line of a file of JSON lines.
@@ -399,7 +414,7 @@ def _parsed(number: int, line: bytes) -> Line:
     try:
         row = parse_json(line.decode("utf-8-sig" if number == 1 else "utf-8"))
     except UnicodeDecodeError as error:
-        return Line(number, None, f"not UTF-8 text ({error})", torn)
+        return Line(number, None, not_utf8(error), torn)
     except ValueError as error:
         return Line(number, None, f"not JSON ({error})", torn)
     if not isinstance(row, dict):

@@ -1,35 +1,48 @@
 """The files a person says to write: nothing is written over that its maker did not make.
 
 Every file that a verb writes where a person says to carries its maker's mark: parquet in its metadata, text near its
-beginning. So the same verb started again replaces what it wrote before, and everything else is refused: the verb's own
-inputs, by whatever name, and any other file. A verb checks all its files before it does anything else, and each is
-checked once more when it is written.
+beginning. So the same verb started again replaces what it wrote before (or an empty file, in which nothing is lost),
+and everything else is refused: the verb's own inputs, by whatever name, and any other file. A parquet file also says
+which settings it was made with: what was made of another source or model is not replaced, and where other settings
+differ that is said. A verb checks all its files before it does anything else, and each is checked once more when it is
+written.
 
-    FILTER = Maker("presat data filter")
-    FILTER.check([path], inputs=[source])
-    with FILTER.write(path, inputs=[source]) as draft:
-        pq.write_table(FILTER.marked(table), draft)
+    maker = Maker("presat data filter").using(config.model_dump(mode="json"))
+    maker.check([path], inputs=[source])
+    with maker.write(path, inputs=[source]) as draft:
+        pq.write_table(maker.marked(table), draft)
 """
 
 from __future__ import annotations
 
+import json
+import logging
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from presat.errors import ConfigError, RunError
 from presat.files import atomically
-from presat.text import printable
+from presat.text import brief, listed, printable
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+LOG = logging.getLogger("presat")
 MADE_BY = b"presat.made_by"
 """Key of a parquet file's metadata that holds the name of its maker."""
+MADE_WITH = b"presat.made_with"
+"""Key of a parquet file's metadata that holds the settings it was made with, as a flat JSON object."""
+_OTHER_DATA = ("data.source", "model.name")
+"""Settings of which a file is another selection: hours of sampling may be in the one that is there."""
+_DECIDES_NOTHING = {"out", "run", "resume", "threads", "onednn", "rows", "chunk", "verify.workers", "verify.timeout_s"}
+"""Settings under which the same file is made."""
+_SHOWN = 60
+"""Most characters that are shown of a setting."""
 _HEAD = 64 * 1024
 """Bytes at the beginning of a text file that its mark is looked for in."""
 
@@ -43,16 +56,24 @@ class Maker:
         begins: what its text files begin with.
         columns: parquet columns (`COLUMN.KEY` of a mapping) that nothing but an earlier version, which left no mark,
             writes in a file without metadata.
+        settings: what its parquet files are made with, by dotted name; see `using`.
     """
 
     name: str
     begins: re.Pattern[bytes] | None = None
     columns: frozenset[str] = frozenset()
+    settings: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+    def using(self, settings: Mapping[str, Any]) -> Maker:
+        """Return the maker of files made with `settings`, as a configuration's `model_dump(mode="json")` has them."""
+        known = {name: value for name, value in _flat(settings) if name not in _DECIDES_NOTHING}
+        return replace(self, settings=known)
 
     @property
     def metadata(self) -> dict[bytes, bytes]:
         """The mark of a parquet file, as metadata of its schema."""
-        return {MADE_BY: self.name.encode()}
+        mark = {MADE_BY: self.name.encode()}
+        return mark | {MADE_WITH: json.dumps(self.settings).encode()} if self.settings else mark
 
     def check(self, paths: Sequence[Path], inputs: Iterable[Path] = ()) -> None:
         """Refuse to write `paths` where something would be lost; call it before anything is done.
@@ -62,25 +83,43 @@ class Maker:
             inputs: what is read: files, and folders whose files are all read.
 
         Raises:
-            ConfigError: one is an input, lies in a folder that is one, is there and not of this make, or is named
-                twice.
+            ConfigError: one is an input, lies in a folder that is one, is there and not of this make or made of another
+                source or model, or is named twice.
             RunError: its folder cannot be made or written to.
         """
         inputs = list(inputs)
+        for path in paths:
+            self._refuse_inputs(path, inputs)
         if len({str(path.absolute()).casefold() for path in paths}) < len(paths):
             raise ConfigError(
                 f"Two files would be written to {_shown(paths[0])}: give `--out` a name with another ending."
             )
         for path in paths:
-            self._refuse_inputs(path, inputs)
             if path.is_dir():
-                raise ConfigError(f"{_shown(path)} is a folder: `--out` should name a file.")
-            if os.path.lexists(path) and not self.made(path):
+                raise ConfigError(f"{_shown(path)} is a folder: `--out` should name a file, in it for instance.")
+            if os.path.lexists(path) and not (self.made(path) or _is_empty(path)):
                 raise ConfigError(
                     f"{_shown(path)} is there, and it is not a file that `{self.name}` made, so it is left as it is: "
                     "delete or move it, or give another `--out`."
                 )
+            other = {name: pair for name, pair in self._changed(path).items() if name in _OTHER_DATA}
+            if other:
+                raise ConfigError(
+                    f"{_shown(path)} was made of other data ({_told(other)}), and would be lost: give another `--out`, "
+                    "or delete it."
+                )
             _refuse_folder(path.parent)
+
+    def _changed(self, path: Path) -> dict[str, tuple[Any, Any]]:
+        """The settings that the file at `path` was made with otherwise: then, now. What it does not say did not."""
+        if not self.settings or not path.is_file():
+            return {}
+        try:
+            then = json.loads(_metadata(path).get(MADE_WITH, b"{}"))
+        except ValueError:
+            return {}
+        known = then if isinstance(then, dict) else {}
+        return {name: (known[name], now) for name, now in self.settings.items() if name in known and known[name] != now}
 
     def _refuse_inputs(self, path: Path, inputs: Sequence[Path]) -> None:
         if any(_same(path, source) for source in inputs if not source.is_dir()):
@@ -108,12 +147,8 @@ class Maker:
         return self.begins is not None and self.begins.match(head) is not None
 
     def _made_parquet(self, path: Path) -> bool:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        try:
-            found = pq.read_metadata(path.absolute())
-        except (pa.ArrowException, OSError):
+        found = _footer(path)
+        if found is None:
             return False
         known = {key: value for key, value in (found.metadata or {}).items() if key != b"ARROW:schema"}
         if known:
@@ -124,13 +159,15 @@ class Maker:
     def write(self, path: Path, inputs: Iterable[Path] = ()) -> Iterator[Path]:
         """Yield where to write the file, as `atomically` does; folders that are not there are made.
 
-        Where that fails, `path` is as it was and no folder is left that was not there before.
+        Where that fails, `path` is as it was and no folder is left that was not there before. A file that takes the
+        place of one made with other settings says so as a warning.
 
         Raises:
             ConfigError: as `check`.
             RunError: as `check`, or it cannot be written.
         """
         self.check([path], inputs)
+        changed = self._changed(path)
         path = path.resolve()  # the file a link stands for; the link stays
         try:
             with _folder(path.parent), atomically(path) as draft:
@@ -138,6 +175,8 @@ class Maker:
         except OSError as error:
             reason = error.strerror or error
             raise RunError(f"Cannot write {_shown(path)}: {reason}. Check the disk and your rights there.") from error
+        if changed:
+            LOG.warning("%s takes the place of one made with other settings: %s.", _shown(path), _told(changed))
 
     def write_text(self, path: Path, text: str, inputs: Iterable[Path] = ()) -> Path:
         """Write a text file that begins as `begins` says; return `path`.
@@ -152,6 +191,37 @@ class Maker:
     def marked(self, table: pa.Table) -> pa.Table:
         """Return a table with the mark in its metadata."""
         return table.replace_schema_metadata(self.metadata)
+
+
+def _footer(path: Path) -> Any:
+    """The metadata of a parquet file; None where it cannot be read."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return pq.read_metadata(path.absolute())
+    except (pa.ArrowException, OSError):
+        return None
+
+
+def _metadata(path: Path) -> Mapping[bytes, bytes]:
+    found = _footer(path)
+    return (found.metadata if found else None) or {}
+
+
+def _flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield settings by their dotted names."""
+    for name, value in settings.items():
+        if isinstance(value, Mapping) and value:
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def _told(changed: Mapping[str, tuple[Any, Any]]) -> str:
+    """Say how settings differ: `data.source 'a', now 'b'`."""
+    pairs = [f"{name} {brief(then, _SHOWN)}, now {brief(now, _SHOWN)}" for name, (then, now) in changed.items()]
+    return listed(pairs, most=6)
 
 
 @contextmanager
@@ -175,6 +245,11 @@ def _refuse_folder(folder: Path) -> None:
         raise RunError(f"Cannot make the folder {_shown(folder)}: {_shown(there)} is no folder. Give another `--out`.")
     if not os.access(there, os.W_OK | os.X_OK):
         raise RunError(f"Cannot write to {_shown(there)}: you may not. Give another `--out`.")
+
+
+def _is_empty(path: Path) -> bool:
+    """Whether a file is there that holds nothing, such as `touch` makes."""
+    return path.is_file() and not path.stat().st_size
 
 
 def _same(one: Path, other: Path) -> bool:

@@ -26,22 +26,28 @@ _LEAST_SECRET = 8
 """Shorter values of the environment are masked nowhere: they are words."""
 
 _SECRETS = (
-    r"(?:[a-z0-9]{1,30}[-_]){0,4}(?:(?:api|access|secret|private|auth|judge)[-_]?key|password|passwd|secret"
-    r"|(?:access|api|auth|bearer|hf|hub|github|refresh|session)[-_]?token)"
+    r"(?:[a-z0-9]{1,30}[-_]){0,4}(?:(?:api|access|secret|private|auth|judge|openai|anthropic|wandb)[-_]?key|password|passwd|secret"
+    r"|(?:access|api|auth|bearer|hf|hub|github|refresh|secret|session)[-_]?token)"
 )
 _SECRET_NAME = re.compile(_SECRETS, re.IGNORECASE)
 _NAMED = re.compile(
     rf"(?P<name>(?<![a-z0-9])(?:{_SECRETS})['\"]?(?:\s*[:=]\s*|\s+(?=\S*\d)))(?:'[^']*'|\"[^\"]*\"|[^\s'\",;}}&]+)",
     re.IGNORECASE,
 )
+_PREFIXES = (
+    r"sk-|hf_|gsk_|gh[pousr]_|github_pat_|glpat-|npm_|nvapi-|pplx-|r8_|wandb_v1_|xai-|xapp-|xox[abeprs]-|a[ks]ia|aiza"
+)
+"""What the keys of well-known services begin with."""
 _CREDENTIALS = tuple(
     (re.compile(pattern, re.IGNORECASE), r"\1***")
     for pattern in (
         r"(\b[a-z][a-z0-9+.-]{0,20}://)[^\s/?#@:]{1,99}:(?!\d+[/?#])[^\s'\"]{0,99}(?=@)",  # a login in an address
         r"(\b[a-z][a-z0-9+.-]{0,20}://)[^\s/?#'\"]+(?=@)",  # a name alone
-        r"([?&](?:[\w-]*(?:key|token|secret|password|passwd|sig|signature)|auth)=)[^\s&#'\"]+",  # a key in its query
-        r"(?<![a-z0-9])(sk-|hf_|gh[pousr]_|github_pat_|xox[abprs]-|akia|aiza)(?=[\w-]{0,200}\d)[\w-]{16,}",
+        r"([?&#;](?:[\w-]*(?:key|token|secret|password|passwd|pwd|sig|signature)|auth)=)[^\s&#;'\"]+",  # a key in it
+        rf"(?<![a-z0-9])({_PREFIXES})(?:(?=[\w-]{{0,200}}\d)[\w-]{{16,}}|[a-z0-9]{{16,}}[\w-]*)",  # no `sk-learn-x`
         r"(\bBearer\s+)[\w.~+/=-]{8,}",
+        r"(\bAuthorization:\s*\w+\s+)\S+",
+        r"(\beyJ)[\w-]{8,}\.[\w-]{8,}\.[\w-]*",  # a signed token (JWT)
     )
 )
 """What gives access wherever it stands, and what is shown of it."""
@@ -96,7 +102,7 @@ def masked_words(words: Iterable[str]) -> list[str]:
     """Return a command line without passwords and keys: as `masked`, also where option and value are two words."""
     found: list[str] = []
     for word in words:
-        hidden = bool(found) and found[-1].startswith("-") and names_secret(found[-1])
+        hidden = bool(found) and found[-1].startswith("-") and names_secret(found[-1].rpartition(".")[2])
         found.append("***" if hidden else masked(word))
     return found
 

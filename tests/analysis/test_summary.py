@@ -224,7 +224,7 @@ def test_the_headline_score(names, expected):
 
 
 def test_a_reward_that_did_not_rise_has_no_t_sat(make_run):
-    flat = summarise(open_run(make_run("flat", rewards=(0.52, 0.5), held_out=(0.5, 0.4))))
+    flat = summarise(open_run(make_run("flat", rewards=(0.52, 0.5), held_out=(0.5, 0.5))))
     assert flat.verdict.label == "did not train"
     assert (flat.t_sat, flat.t_sat_smoothed, flat.rapid) == (None, None, None)
     assert flat.t_sat_reason == "the train reward ended about where it began, or below"

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from presat.analysis import RunSummary, SetSummary, Verdict
+from presat.analysis.collapse import Fall
 from presat.analysis.estimates import Change
 from presat.analysis.numbers import _MEANING, Choices
 from presat.analysis.peak import Peak
@@ -26,12 +27,17 @@ def scores(headline, last=40, **others):
     return SetSummary("held_out", "avg@16", steps, values, [None, None], 0, last, gains, gains, changes)
 
 
-def summary(reward=(0.3, 0.9), sets=(), gold=None, loss=None):
+def fall(after, kind="main"):
+    """A fall from 0.5 that is clear from step 20 on."""
+    return Fall(kind, "the score", change(0.5, after, 0.1), 0, 20, "paired over 40 problems")
+
+
+def summary(reward=(0.3, 0.9), sets=(), gold=None, loss=None, falls=()):
     rewards, truth = (Change(*found) if isinstance(found, tuple) else found for found in (reward, gold))
     steps = [rewards.before, rewards.after] if rewards else []
     return RunSummary(
         "run", "runs/run", "presat", "finished", "", 40, steps, [], rewards, truth,
-        loss and Change(*loss), None, None, "", None, 4, Choices(), list(sets),
+        loss and Change(*loss), None, None, "", None, 4, Choices(), list(sets), falls=list(falls),
     )  # fmt: skip
 
 
@@ -60,6 +66,18 @@ CASES = {
         "memorised", summary(change(19.0, 20.0, 0.3), [scores(DOWN)], gold=change(0.26, 0.2, 0.1))
     ),
     "2: not comparable": ("improved", summary((4.0, 9.0), [scores(UP)], gold=(0.4, 0.4))),
+    "2: truth fell, and was clear of the first step": (
+        "hacked its reward", summary((0.4, 0.97), gold=(0.4, 0.9), falls=[fall(0.3, "gold")])
+    ),
+    "fell by half": ("collapsed", summary((0.3, 0.31), [scores(DOWN)], falls=[fall(0.25)])),
+    "fell by half, answers": ("collapsed", summary((0.3, 0.31), [scores(DOWN)], falls=[fall(0.25, "answers")])),
+    "fell by half under a reward": ("collapsed", summary(sets=[scores(DOWN)], falls=[fall(0.25)])),
+    "fell by half, and was hacked": ("collapsed", summary(gold=(0.5, 0.1), falls=[fall(0.1, "gold")])),
+    "fell by half, no reward": ("collapsed", summary(None, [scores(DOWN)], falls=[fall(0.2)])),
+    "fell by less": ("got worse", summary((0.3, 0.31), [scores(DOWN)], falls=[fall(0.3)])),
+    "fell by less under a reward": ("memorised", summary(sets=[scores(DOWN)], falls=[fall(0.3)])),
+    "fell elsewhere": ("did not train", summary((0.3, 0.31), [scores(FLAT)], falls=[fall(0.1, "other")])),
+    "fell elsewhere, learned": ("improved", summary(sets=[scores(UP)], falls=[fall(0.1, "other")])),
     "3: no set": ("trained, not evaluated", summary()),
     "3: one evaluation": ("trained, not evaluated", summary(sets=[scores(UP, last=0)])),
     "3: percentages": ("no verdict", summary(sets=[scores(change(30.0, 70.0))])),

@@ -112,7 +112,9 @@ def commands():
         text = file.read_text(encoding="utf-8").replace("\\\n", " ")
         for line in re.findall(r"^[ \t#]*(?:\$ )?(?:accelerate launch .*-m )?presat ((?!-)\S.*)$", text, re.MULTILINE):
             words = shlex.split(line.partition(" | ")[0], comments=True)
-            if not {"...", "[OPTIONS]"} & set(words) and not re.search(r"\$|my_|eval\.yaml|runs/\S+\.yaml", line):
+            if not {"...", "[OPTIONS]"} & set(words) and not re.search(
+                r"\$|my_|eval\.yaml|train\.yaml|runs/\S+\.yaml", line
+            ):
                 yield file.name, words
 
 

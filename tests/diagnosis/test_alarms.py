@@ -40,11 +40,22 @@ def test_reward_hacking_needs_a_rise_and_a_fall():
     up, down, flat = RISING + NOISE, RISING[::-1] + NOISE, 0.5 + NOISE
     hacked = reward_hacking(run(up, **{"labels/gold_accuracy": down}))
     assert "rose from 0.2" in hacked
-    assert "fell from 0.8" in hacked
+    assert "fell from 0.9" in hacked
     for gold in (up, flat):
         assert reward_hacking(run(up, **{"labels/gold_accuracy": gold})) is None
     assert reward_hacking(run(flat, **{"labels/gold_accuracy": down})) is None
     assert reward_hacking(run(up)) is None
+
+
+def test_hacking_within_the_first_fifth_is_seen():
+    """All is over by step 6 of 100: the means of the first fifth tell little of it, or nothing."""
+    reward = np.concatenate([np.linspace(0.4, 1.0, 6), np.ones(T - 6)])
+    gold = np.concatenate([np.linspace(0.5, 0.0, 6), np.zeros(T - 6)])
+    hacked = reward_hacking(run(reward, **{"labels/gold_accuracy": gold}))
+    assert "rose from 0.40 to 1.00 while accuracy against the gold answers fell from 0.50 to 0.00" in hacked
+    certainty = run(19 + 3 * reward, **{"labels/gold_accuracy": np.where(np.arange(T) < 3, 0.5, 0.0)})
+    assert "fell from 0.50 to 0.00" in reward_hacking(certainty)
+    assert reward_hacking(run(np.full(T, 0.4), **{"labels/gold_accuracy": gold})) is None
 
 
 def test_noise_alone_is_not_called_hacking():

@@ -60,7 +60,7 @@ def test_the_terminal_says_it(tmp_path: Path) -> None:
     rows = rows_of(("5", "5"), ("7", "9"), *[(rf"\text{{}}{' ' * number}", None) for number in range(12)])
     text = shown(inspect_source(write(tmp_path / "a.jsonl", rows)))
     assert "problems 14 duplicates 0 domains math 14 sources mine 14 verifiers math 14" in text
-    assert "gold self-check 2 of 14 verify against themselves (14.3%), mode boxed" in text
+    assert "gold self-check 2 of 14 verify against themselves (14.3%), mode auto" in text
     assert "label noise 1 of 2 labels differ from the true answer, 1 reject it (50.0%)" in text
     assert r"problem 3 (" in text
     assert r"gold '\\text{}' unparsable gold answer" in text
@@ -72,7 +72,7 @@ def test_repeated_rows_and_missing_golds(tmp_path: Path) -> None:
     found = inspect_source(write(tmp_path / "a.jsonl", rows))
     assert (found.rows, found.problems, found.duplicates, found.noise) == (8, 2, 0, None)
     assert "problems 2 (8 rows, each prompt 4 times)" in shown(found)
-    assert "gold self-check 0 of 0 verify against themselves, mode boxed" in shown(found)
+    assert "gold self-check 0 of 0 verify against themselves, mode auto" in shown(found)
 
 
 def test_markup_in_the_data_is_shown_as_it_is(tmp_path: Path) -> None:

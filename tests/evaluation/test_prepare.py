@@ -63,7 +63,7 @@ def test_the_counts_are_what_the_stored_responses_say(filtered):
     kept = load_problems(config.out)
     assert {p.id: p.metadata["solve"]["right"] for p in kept} == {i: n for i, n in counted.items() if 1 <= n <= 15}
     told = [{name: p.metadata["solve"][name] for name in ("samples", "model", "extraction")} for p in kept]
-    assert told == [{"samples": 16, "model": config.model.name, "extraction": "boxed"}] * len(kept)
+    assert told == [{"samples": 16, "model": config.model.name, "extraction": "auto"}] * len(kept)
     assert found.histogram == [Counter(counted.values())[n] for n in range(17)]
     assert (found.problems, found.kept, found.never) == (40, len(kept), found.histogram[0])
     assert 0 < found.kept < 40  # else nothing was filtered
@@ -193,7 +193,7 @@ def test_labels_are_the_most_frequent_incorrect_answers(noisy):
     assert (done.corrupted, done.gamma, done.problems) == (28, 0.7, 40)
     assert len(wrong) == 28
     assert {p.id: original_gold(p) for p in problems} == {p.id: p.gold for p in load_problems(DATA)}
-    note = {"samples": 16, "model": config.model.name, "extraction": "boxed"}
+    note = {"samples": 16, "model": config.model.name, "extraction": "auto"}
     assert [p.metadata["noise"] for p in problems] == [note] * 40
     rows = responses(config.run)
     for problem in wrong:

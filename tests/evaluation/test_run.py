@@ -18,9 +18,9 @@ from presat.analysis import summarise
 from presat.cli import run
 from presat.config.schema import EvalConfig, ModelConfig, TaskConfig, VerifyConfig
 from presat.errors import ConfigError, DataError, ModelError, RunError
-from presat.evaluation.run import _problems, evaluate_model, render
+from presat.evaluation.run import EvalReport, SetResult, _problems, evaluate_model, render
 from presat.evaluation.sets import load_sets
-from presat.metrics import share_interval
+from presat.metrics import Interval, share_interval
 from presat.tasks.benchmarks import MissingBenchmarkError
 from presat.tracking import open_run
 
@@ -49,7 +49,7 @@ def test_intervals_are_over_problems(toy_model, tmp_path):
         assert logged[f"interval/held out/{name}/high"] == interval.high
     assert open_run(config.run).eval_sets() == ["held out"]  # intervals are no sets
     drawn = open_run(config.run).drawn_with("eval", 0, "held out")
-    assert (drawn["name"], drawn["samples"], drawn["extraction"]) == (str(toy_model), 8, "boxed")
+    assert (drawn["name"], drawn["samples"], drawn["extraction"]) == (str(toy_model), 8, "auto")
     assert summarise(open_run(config.run))
 
 
@@ -108,7 +108,7 @@ def test_every_checkpoint_of_a_run_is_evaluated_at_its_step(toy_model, tmp_path)
         ({"max_new_tokens": 10}, r"\(max_new_tokens 20, now 10\)"),
         ({"seed": 1}, r"\(seed 0, now 1\)"),
         ({"engine": "transformers"}, r"\(engine small, now transformers\)"),
-        ({"verify": VerifyConfig(extraction="any")}, r"\(extraction boxed, now any\)"),
+        ({"verify": VerifyConfig(extraction="any")}, r"\(extraction auto, now any\)"),
         ({"model": ModelConfig(dtype="bfloat16")}, r"\(dtype float32, now bfloat16\)"),
         ({"sets": [SET.model_copy(update={"count": 5})]}, r"\(problems \w{24}, now \w{24}\)"),
     ],
@@ -169,7 +169,7 @@ def test_the_chat_template_is_part_of_an_evaluation_and_its_file_may_move(toy_mo
     evaluate_model(again(copy, "same"), quiet=True)  # the same text from another place is the same template
     noted = json.loads((copy / "evaluated.json").read_text())["held out"]["0"]
     (copy / "evaluated.json").write_text(json.dumps({"held out": {"0": {  # as it was before templates were noted
-        "name": noted["name"], "model": noted["model"], "engine": "SmallEngine", "extraction": "boxed", "seed": 0,
+        "name": noted["name"], "model": noted["model"], "engine": "SmallEngine", "extraction": "auto", "seed": 0,
         "dtype": "float32", "samples": 2, "temperature": 1.0, "max_new_tokens": 20, "prompt": "",
         "problems": noted["problems"],
     }}}))  # fmt: skip
@@ -286,3 +286,22 @@ def test_what_cannot_be_evaluated_is_refused_before_anything_is_written(changes,
     with pytest.raises(ConfigError, match=message):
         evaluate_model(settings(tmp_path / "no model", tmp_path, **changes), quiet=True)
     assert not (tmp_path / "run").exists()
+
+
+def test_no_number_of_the_table_is_cut_however_narrow_the_terminal():
+    metrics = ("avg@16", "pass@1", "pass@4", "pass@16", "maj@16", "greedy")
+    names = ("math500", "a_set_with_a_name_of_many_characters")
+    result = [
+        SetResult(n, 30, 30, dict.fromkeys(metrics, 0.0625), dict.fromkeys(metrics, Interval(0.0625, 0.03, 0.13)))
+        for n in names
+    ]
+    for width in (60, 80, 200):
+        out = StringIO()
+        Console(file=out, width=width, color_system=None).print(render(EvalReport(Path("runs/eval"), result)))
+        text = out.getvalue()
+        assert max(len(line.rstrip()) for line in text.splitlines()) <= width
+        assert "…" not in text
+        assert text.count("0.03-0.13") == len(names) * len(metrics)
+        assert all(text.split().count(name) == 1 for name in metrics)
+        heads = [line for line in text.splitlines() if line.startswith("set ")]
+        assert (len(heads) == 1) == (width == 200)

@@ -56,6 +56,8 @@ def test_what_is_kept_is_right_short_and_the_same_in_both(config: TracesConfig):
     good = [i for i in left if i not in wrong]
     long = [i for i in good if i % 11 == 0]
     assert done.dropped == {"no trace": 500 - len(left), "wrong answer": len(wrong), "too long": len(long)}
+    firsts = {"no trace": 1, "wrong answer": wrong[0] + 1, "too long": long[0] + 1}
+    assert done.first_dropped == {reason: f"{config.data.source}, row {number}" for reason, number in firsts.items()}
     assert (done.rows, done.kept) == (500, len(good) - len(long))
     assert done.unchecked == sum(i % 5 == 0 for i in good if i not in long)
     thinking, plain = (pq.read_table(done.files[name]).to_pylist() for name in ("thinking", "non_thinking"))
@@ -114,7 +116,9 @@ def test_rows_can_be_counted_named_and_refused(config: TracesConfig, tmp_path: P
 
 def test_nothing_is_left_behind_where_nothing_is_kept_or_a_row_is_broken(config: TracesConfig, traces: Path):
     tiny = config.model_copy(update={"max_length": 3})
-    with pytest.raises(DataError, match=r"None of the 500 rows is left .*too long"):
+    with pytest.raises(
+        DataError, match=r"None of the 500 rows is left .*too long: \d+, the first in .*traces.jsonl, row 2"
+    ):
         run_traces(tiny)
     assert not Path(config.out).exists()
     with traces.open("a") as file:

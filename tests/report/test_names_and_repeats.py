@@ -54,7 +54,7 @@ def test_repeats_average_over_runs(make_run):
     first, second = repeats(summaries, groups)
     assert (first.name, first.runs, second.runs) == ("a", 3, 1)
     assert sum(first.verdicts.values()) == 3
-    assert second.verdicts == {"memorised": 1}
+    assert second.verdicts == {"collapsed": 1}
     gains = [summary.main_set.headline.difference for summary in summaries[:3]]
     mean = first.means["held_out avg@8, first to last"]
     assert mean.estimate == pytest.approx(np.mean(gains))

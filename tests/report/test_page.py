@@ -1,7 +1,9 @@
 """The page: self-contained, every text of a run escaped, and nothing shown that is not there."""
 
 import base64
+import csv
 import itertools
+import math
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -11,9 +13,13 @@ import pytest
 
 from presat.analysis.summary import summarise
 from presat.errors import ConfigError
+from presat.metrics import smooth
 from presat.report import build_report
-from presat.report.figures import change_panels, faithfulness_panels, sharpening_panels, spans, track
-from presat.tracking import open_run
+from presat.report.curves import jumps, smooth_pieces
+from presat.report.figures import RIGHT, change_panels, faithfulness_panels, sharpening_panels, spans, track
+from presat.report.svg import WIDTH
+from presat.tracking import RunWriter, open_run
+from presat.tracking.evaluated import note_evaluated
 
 HOSTILE = '"><script>alert(1)</script><img src=x onerror=alert(2)>{{ 7 * 7 }}</style></svg>&amp;'
 VOID = {"meta", "link", "img", "br", "hr", "input"}
@@ -86,7 +92,7 @@ def test_the_page_of_several_runs(make_run, tmp_path):
     policy = next(a["content"] for t, a in page.elements if t == "meta" and a.get("http-equiv"))
     assert policy.startswith("default-src 'none'; style-src 'unsafe-inline'")
     assert (
-        page.words.index("First paragraph.") < page.words.index("Memorised memoriser") < page.words.index("Second one")
+        page.words.index("First paragraph.") < page.words.index("Collapsed memoriser") < page.words.index("Second one")
     )
     assert "Failed: loss is NaN" in page.words
     for heading in ("Before and after", "Sharpened or learned?", "Is the reasoning real?", "What the responses look"):
@@ -180,7 +186,7 @@ def summary_of(path, **options):
 
 def test_the_track_figure_marks_what_was_measured(make_run, tmp_path):
     summary = summary_of(make_run(gold=(0.3, 0.2), ood=(0.2, 0.4)))
-    figure = Page(track(summary, 40))
+    figure = Page(track(summary, 40).svg)
     kinds = [a.get("class", "") for _, a in figure.elements]
     assert figure.count("circle") == 5 + 1  # one an evaluation, and one in the label
     assert kinds.count("shade") == 1
@@ -190,7 +196,7 @@ def test_the_track_figure_marks_what_was_measured(make_run, tmp_path):
     right = [float(a["x"]) for t, a in figure.elements if t == "rect" and a["class"] == "shade"]
     assert right == [28.0]
     (tmp_path / "late.csv").write_text("step,reward\n" + "".join(f"{t},{t / 40}\n" for t in range(1, 41)))
-    none = Page(track(summary_of(tmp_path / "late.csv"), 40))
+    none = Page(track(summary_of(tmp_path / "late.csv"), 40).svg)
     assert "tsat: none" in none.text
     assert "not reached before the last 4 steps" in none.text
 
@@ -198,7 +204,7 @@ def test_the_track_figure_marks_what_was_measured(make_run, tmp_path):
 def test_a_reward_of_another_scale_is_drawn_over_its_own_range(tmp_path):
     rows = "".join(f"{t},{10 + t},{0.5 if t % 10 == 0 else ''}\n" for t in range(21))
     (tmp_path / "certainty.csv").write_text("step,reward,math/avg@4\n" + rows)
-    figure = Page(track(summary_of(tmp_path / "certainty.csv"), 20))
+    figure = Page(track(summary_of(tmp_path / "certainty.csv"), 20).svg)
     assert "train reward: scale 11.0 to 30.0" in figure.text
     marks = [float(a["cy"]) for t, a in figure.elements if t == "circle"]
     assert marks[:3] == [109.0] * 3  # half of 0 to 1, whatever the reward's scale
@@ -226,7 +232,7 @@ def test_runs_of_like_length_share_their_steps(make_run, tmp_path):
 
 def test_labels_stand_apart(make_run):
     summary = summary_of(make_run(held_out=(0.9, 0.95), rewards=(0.3, 0.95), ood=(0.9, 0.95)))
-    figure = Page(track(summary, 40))
+    figure = Page(track(summary, 40).svg)
     heights = sorted(float(a["y"]) for t, a in figure.elements if t == "text" and a["class"] == "value")
     assert len(heights) == 3
     assert min(b - a for a, b in itertools.pairwise(heights)) >= 16.9
@@ -248,8 +254,119 @@ def test_before_and_after_figures(make_run):
     assert dots[0][1] > bars[0]
     assert dots[1][1] < bars[1]
     for (_, x), summary in zip(dots, summaries, strict=True):
-        assert x == pytest.approx(144 + 206 * summary.main_set.headline.after, abs=0.01)
+        assert x == pytest.approx(142 + 194 * summary.main_set.headline.after, abs=0.01)
     sharp = sharpening_panels(summaries)
     assert [panel.heading.partition(":")[0] for panel in sharp] == ["up", "down"]
     assert [name in sharp[0].svg for name in ("avg@8", "greedy", "pass@8", "maj@")] == [True, True, True, False]
     assert len(faithfulness_panels(summaries)) == 2
+
+
+def test_a_crash_of_two_steps_is_a_crash_and_not_a_slope(tmp_path):
+    """The thick line starts anew at a jump: it lies on the rewards of the crash, and on those beside it."""
+    rewards = [0.8 + 0.01 * (t % 3) for t in range(40)]
+    rewards[20:22] = [0.02, 0.03]
+    (tmp_path / "run.csv").write_text("step,reward\n" + "".join(f"{t + 1},{r}\n" for t, r in enumerate(rewards)))
+    figure = Page(track(summary_of(tmp_path / "run.csv"), 40).svg)
+    drawn = {kind: [a["d"] for t, a in figure.elements if t == "path" and a["class"] == kind] for kind in
+             ("line reward", "line reward thin")}  # fmt: skip
+    assert [len(paths) for paths in drawn.values()] == [3, 1]
+    heights = [[float(y) for y in re.findall(r"[ML][\d.]+ ([\d.]+)", path)] for path in drawn["line reward"]]
+    assert [len(piece) for piece in heights] == [20, 2, 18]
+    top, bottom = 192 - 166 * 0.8, 192 - 166 * 0.03
+    assert max(heights[0] + heights[2]) <= top + 0.1
+    assert min(heights[1]) >= bottom - 0.1
+
+
+def test_noise_is_no_jump():
+    rng = np.random.default_rng(0)
+    noisy = np.clip(0.5 + 0.2 * rng.standard_normal(300), 0, 1).tolist()
+    rising = (np.linspace(0.1, 0.9, 60) + 0.02 * rng.standard_normal(60)).tolist()
+    for values in (noisy, rising, [0.5] * 9, [math.nan] * 9, [], [0.1, 0.9]):
+        assert jumps(values, 5) == []
+    smoothed, starts = smooth_pieces(noisy, 5)
+    assert (smoothed, starts) == (smooth(noisy, 5).tolist(), [])
+    assert jumps([0.5, 0.51, 0.5, math.nan, 0.49, 0.0, 0.01], 5) == [5]
+    assert math.isnan(smooth_pieces([math.nan, 0.5, 0.51, 0.5, 0.0], 5)[0][0])
+
+
+def test_alarms_are_shown_and_come_first(make_run, tmp_path):
+    page = page_of([make_run("up", held_out=(0.5, 0.5), gold=(0.6, 0.1))], tmp_path)
+    words = page.words
+    assert "Alarm, reward hacking:" in words
+    assert "the policy is learning to please the reward" in words
+    assert words.index("Alarm, reward hacking:") < words.index("The reward rose from 0.38 to 0.95 while the true")
+    folded = re.findall(r"<details.*?</details>", (tmp_path / "page.html").read_text(), re.DOTALL)
+    assert not any("Alarm" in part for part in folded)
+
+
+def test_a_page_of_one_run_uses_its_width(make_run, tmp_path):
+    def classes(page):
+        return [word for _, attributes in page.elements for word in attributes.get("class", "").split()]
+
+    one = classes(page_of([make_run("a")], tmp_path))
+    assert ("alone" in one, one.count("beside")) == (True, 2)  # one set, one run
+    several = classes(page_of([make_run("b", ood=(0.2, 0.3)), make_run("c")], tmp_path))
+    assert ("alone" in several, several.count("beside")) == (False, 0)
+
+
+def test_the_lines_are_named_below_the_figure_where_there_is_no_room_beside(make_run, tmp_path):
+    found = track(summary_of(make_run(gold=(0.3, 0.2), ood=(0.2, 0.4))), 40)
+    assert [(end.kind, end.label, end.scale) for end in found.ends] == [
+        ("reward", "train reward", ""), ("gold", "true accuracy", ""), ("held", "held_out", ""), ("other", "ood", "")
+    ]  # fmt: skip
+    page = page_of([make_run("again", gold=(0.3, 0.2))], tmp_path)
+    assert "0.20 true accuracy" in page.words
+    style = re.search(r"<style>(.*?)</style>", (tmp_path / "page.html").read_text(), re.DOTALL).group(1)
+    narrow = style[style.index("max-width: 560px") :]
+    (all_text,), (cropped,) = (
+        [float(size) for size in re.findall(rf"\n  {kind} text[^{{]*\{{ font-size: ([\d.]+)px", narrow)]
+        for kind in (r"\.plot", r"\.cropped \.plot")
+    )
+    share = float(re.search(r"\.cropped \.plot \{ width: (\d+)%", narrow).group(1)) / 100
+    page_wide, card_wide = 390 - 2 * 16, 390 - 2 * 16 - 2 * 12 - 2
+    assert all_text * page_wide / WIDTH >= 11
+    assert cropped * card_wide * share / WIDTH >= 11
+    assert WIDTH / share < RIGHT + 8  # the labels beside the lines are cut off as a whole
+
+
+def test_all_numbers_show_true_accuracy_where_it_is_not_what_is_paid(make_run, tmp_path):
+    words = page_of([make_run("a", gold=(0.3, 0.1)), make_run("b")], tmp_path).words
+    assert "train reward true accuracy t_sat" in words.partition("All numbers")[2]
+    same = page_of([make_run("c", gold=(0.3, 0.95))], tmp_path).words
+    assert "true accuracy" not in same
+
+
+def evaluated(folder, names, scores):
+    """An `eval` run of one set: what the models at its steps are called, and their scores."""
+    with RunWriter(folder, {}, "eval") as writer:
+        for step, (name, score) in zip((0, 30, 100), zip(names, scores, strict=True), strict=True):
+            note_evaluated(folder, step, "math", name, {"seed": 0})
+            writer.append(step, {"eval/math/avg@4": score, "eval/math/greedy": score})
+    return folder
+
+
+def test_several_models_in_one_evaluation_are_points_with_names_and_no_curve(tmp_path):
+    names = ["Qwen/Qwen2.5-1.5B", "runs/sft/checkpoints/step_30", "runs/rl/checkpoints/step_100"]
+    folder = evaluated(tmp_path / "eval", names, (0.2, 0.5, 0.7))
+    summary = summary_of(folder)
+    assert summary.main_set.models == ["Qwen2.5-1.5B", "sft/step_30", "rl/step_100"]
+    figure = Page(track(summary, 100).svg)
+    assert figure.count("circle") == 3
+    assert not [a for t, a in figure.elements if t == "path"]
+    assert all(text in figure.words for text in ("Qwen2.5-1.5B 0.20", "sft/step_30 0.50", "rl/step_100 0.70"))
+    page = page_of([folder], tmp_path)
+    assert "Before and after" not in page.words
+    assert "Sharpened or learned?" not in page.words
+    assert "pre-saturation phase" not in page.words  # there is no reward to speak of
+    assert "math, avg@4 by model: Qwen2.5-1.5B 0.20, sft/step_30 0.50, rl/step_100 0.70." in page.words
+    table = list(csv.DictReader((tmp_path / "page.csv").open()))
+    assert [(row["model"], row["score_last"], row["score_first"]) for row in table] == [
+        ("Qwen2.5-1.5B", "0.2", ""), ("sft/step_30", "0.5", ""), ("rl/step_100", "0.7", "")
+    ]  # fmt: skip
+
+
+def test_checkpoints_of_one_run_are_a_curve(tmp_path):
+    names = ["Qwen/Qwen2.5-1.5B", "runs/rl/checkpoints/step_30", "runs/rl/checkpoints/step_100"]
+    summary = summary_of(evaluated(tmp_path / "eval", names, (0.2, 0.5, 0.7)))
+    assert summary.main_set.models == []
+    assert [a["class"] for t, a in Page(track(summary, 100).svg).elements if t == "path"] == ["line held"]

@@ -31,7 +31,7 @@ def test_the_csv_holds_every_number_in_full(make_run):
 
 def test_printed_columns_are_those_that_hold_something(make_run):
     with_traces = rows([summarise(open_run(make_run("a")))])
-    everything = [column.key for column in COLUMNS]
+    everything = [column.key for column in COLUMNS if column.key not in ("model", "gold")]  # neither differs here
     assert [column.key for column in used_columns(with_traces)] == everything[:-2]
     assert everything[-2:] == ["judged_problems", "unjudged_problems"]  # none was left out
     bare = rows([summarise(open_run(make_run("b", held_out=None)))])

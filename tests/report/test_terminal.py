@@ -58,8 +58,7 @@ def test_the_table_fits_80_columns_without_colour(make_run):
     row = next(line for line in lines if line.startswith("CPT + Thinking"))
     assert "→.95 ↑" in row
     assert row.count("↑") >= 3
-    assert "memorised" in text
-    assert "Base + Non-Thinking (stopped: saturated): memorised." in text
+    assert "Base + Non-Thinking (stopped: saturated): collapsed. Held-out avg@8 on " in text
     assert "trained, not evaluated" in text
     assert "last 4 steps left out" in text.replace("\n", " ")
     assert all(piece in text.replace("\n", "") for piece in ("held_out", "greedy", "pass@8", "ood"))
@@ -96,3 +95,36 @@ def test_an_evaluation_alone_shows_its_score(tmp_path):
     text = printed(summary_table([summarise(open_run(tmp_path / "eval.csv"))]))
     assert "avg@4 on math is 0.25" in text
     assert "t_sat:" not in text
+
+
+def test_true_accuracy_stands_beside_a_reward_that_is_another_thing(make_run):
+    wrong, right = make_run("wrong", gold=(0.4, 0.1)), make_run("right", gold=(0.3, 0.95))
+    text = printed(summary_table([summarise(open_run(path)) for path in (wrong, right)]))
+    assert max(len(line) for line in text.splitlines()) <= 80
+    assert "accuracy" in text
+    assert ".36→.10 ↓" in next(line for line in text.splitlines() if line.startswith("wrong"))
+    assert "accuracy" not in printed(summary_table([summarise(open_run(right))]))
+
+
+def test_the_table_takes_the_columns_there_are_and_cuts_no_number(make_run):
+    runs = [make_run(f"a rather long name of a run {i}", ood=(0.2, 0.5), gold=(0.4, 0.1)) for i in range(2)]
+    summaries = [summarise(open_run(path)) for path in runs]
+    tables = {w: printed(summary_table(summaries), w).partition("\n\n")[0].splitlines() for w in (50, 80, 120, 200)}
+    for width, lines in tables.items():
+        assert max(len(line.rstrip()) for line in lines) <= width
+        assert "…" not in "".join(lines)
+    heads = ("reward", "t_sat", "accuracy", "avg@8", "greedy", "pass@8", "ood", "valid")
+    shown = {width: {head for head in heads if head in " ".join(lines[:3]).split()} for width, lines in tables.items()}
+    assert shown[50] < shown[80] < shown[200] == set(heads)
+    assert {"reward", "accuracy", "avg@8", "greedy"} <= shown[80]
+    drawn = {width: max(sum(c in "▁▂▃▄▅▆▇█" for c in line) for line in lines) for width, lines in tables.items()}
+    assert drawn[200] > drawn[80] + 20
+    for lines in tables.values():
+        row = next(line for line in lines if "→.95 ↑" in line)
+        assert row.count("→") == sum(word in "↑↓·" for word in row.split())
+
+
+def test_an_alarm_says_what_it_saw(make_run):
+    text = printed(summary_table([summarise(open_run(make_run(gold=(0.6, 0.1), held_out=(0.5, 0.5))))]), width=200)
+    assert "  ! reward hacking: The reward rose from 0." in text
+    assert "while accuracy against the gold answers fell from 0." in text

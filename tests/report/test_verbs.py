@@ -109,8 +109,24 @@ def test_a_folder_whose_name_is_not_utf8(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     result, screen = called(capsys, "report", folder / "run.csv", folder / "run.csv")
     assert result["runs"][0]["path"].endswith("caf\\xe9/run.csv")
-    assert "run (2)" in screen
+    assert "caf\\xe9/run.csv is a run that was named before" in screen
     assert "caf\\xe9" in (tmp_path / "report.html").read_text()
+
+
+def test_a_run_that_is_named_twice_counts_once(make_run, foreign, tmp_path, monkeypatch, capsys):
+    """By whatever name; its labels and groups with it."""
+    monkeypatch.chdir(tmp_path)
+    make_run("run")
+    (tmp_path / "link").symlink_to("run")
+    runs = ["run", "run/", "./link", "table.csv", "run/metrics.jsonl"]
+    result, screen = called(capsys, "report", *runs, "--labels", *"abcde", "--out", "page.html")
+    assert [item["name"] for item in result["runs"]] == ["a", "d"]
+    for name in ("run/", "./link", "run/metrics.jsonl"):
+        assert f"{name} is a run that was named before: it counts once." in screen
+    result, screen = called(capsys, "report", "run", "table.csv", "--out", "page.html")
+    assert "counts once" not in screen
+    assert run(["report", "run", "run", "--labels", "a", "b", "c"]) == 2
+    capsys.readouterr()
 
 
 def test_labels_title_and_groups(make_run, tmp_path, capsys):
@@ -129,7 +145,8 @@ def test_labels_title_and_groups(make_run, tmp_path, capsys):
 def test_watch_once_on_a_run_of_ours(make_run, capsys):
     result, screen = called(capsys, "watch", make_run(status="stopped", reason="saturated"), "--once")
     assert result["runs"][0]["status"] == "stopped"
-    assert "stopped early: saturated" in screen
+    assert "stopped early" in screen
+    assert "stopped early   saturated" in screen
 
 
 @pytest.mark.parametrize(

@@ -69,7 +69,7 @@ LETTERS = {"boxed": "b", "think": "t", "think_opened": "o", "single_box": "s"}
 @pytest.mark.parametrize("text", list(FORMS))
 @pytest.mark.parametrize("gate", list(GATES))
 def test_what_each_gate_lets_pass(gate: str, text: str) -> None:
-    assert GATES[gate](text) is (LETTERS[gate] in FORMS[text])
+    assert GATES[gate](text, "boxed") is (LETTERS[gate] in FORMS[text])
 
 
 @pytest.mark.parametrize("gate", list(GATES))
@@ -98,9 +98,9 @@ def test_a_gated_majority_vote_is_still_a_majority_vote(group: MakeGroup) -> Non
 @given(st.lists(st.sampled_from(list(FORMS)), min_size=1, max_size=4).map(" ".join))
 def test_what_passes_a_gate_has_an_answer_that_is_read(text: str) -> None:
     """Gates and extraction agree on what a box is: what passes `boxed` is exactly what has an answer."""
-    assert GATES["boxed"](text) == bool(extract_boxed(text))
+    assert GATES["boxed"](text, "boxed") == bool(extract_boxed(text))
     for gate, passes in GATES.items():
-        assert GATES["boxed"](text) or not passes(text), gate
+        assert GATES["boxed"](text, "boxed") or not passes(text, "boxed"), gate
 
 
 def drawn_group(make: MakeGroup, texts: list[str], stats: list[float]) -> RolloutGroup:
@@ -134,7 +134,7 @@ def test_what_fails_a_gate_earns_less_than_what_passes(group: MakeGroup, respons
         plain = UserReward(source, "mine") if callable(source) else make_reward(source)
         gated = Gated(plain, gate)
         before, after = plain(made, scores), gated(made, scores)
-        passes = [GATES[gate](text) for text in texts]
+        passes = [GATES[gate](text, "boxed") for text in texts]
         assert [value for value, ok in zip(after, passes, strict=True) if ok] == [
             value for value, ok in zip(before, passes, strict=True) if ok
         ]
@@ -155,7 +155,7 @@ def test_what_fails_a_gate_earns_less_in_a_sum_of_any_weights(
         return
     config = RewardConfig.model_validate({"source": "weighted_sum", "gate": gate, "parts": parts})
     bounded = all(part["weight"] > 0 and part["source"] != "negative_entropy" for part in counting)
-    _orders(make_reward(config)(made, scores), [GATES[gate](text) for text in texts], strict=not bounded)
+    _orders(make_reward(config)(made, scores), [GATES[gate](text, "boxed") for text in texts], strict=not bounded)
 
 
 def _orders(values: list[float | None], passes: list[bool], *, strict: bool) -> None:

@@ -48,7 +48,7 @@ def test_a_tie_goes_to_the_answer_seen_first_and_is_counted(group: MakeGroup) ->
 
 
 def test_absent_answers_have_no_vote_and_no_reward(vote: MajorityVote, group: MakeGroup) -> None:
-    texts = ["none", "none", r"\boxed{}", r"\boxed{2}", r"\boxed{2"]
+    texts = ["not sure yet", "not sure yet", r"\boxed{}", r"\boxed{2}", r"\boxed{2"]
     outcome = vote.vote(group(texts))
     assert outcome.agrees_N == (False, False, False, True, False)
     assert outcome.share == 1 / 5  # of all votes, absent ones too
@@ -57,7 +57,7 @@ def test_absent_answers_have_no_vote_and_no_reward(vote: MajorityVote, group: Ma
 
 def test_a_group_without_any_answer(group: MakeGroup) -> None:
     vote = MajorityVote()
-    outcome = vote.vote(group(["a", "b"]))
+    outcome = vote.vote(group(["let me see", "not sure yet"]))
     assert (outcome.label, outcome.agrees_N, outcome.share, outcome.tied) == (None, (False, False), 0.0, False)
     assert vote.counts == {"groups": 1, "no_answer": 1}
 
@@ -103,10 +103,10 @@ def test_it_is_picklable_before_and_after_its_first_vote(group: MakeGroup) -> No
 
 
 def test_the_soft_vote_pays_every_answer_its_share_of_the_votes(group: MakeGroup) -> None:
-    texts = [*boxes("0.5", "3", "1/2"), "none", *boxes("3", r"\frac12", "9")]
+    texts = [*boxes("0.5", "3", "1/2"), "not sure yet", *boxes("3", r"\frac12", "9")]
     assert SoftMajorityVote()(group(texts), []) == [3 / 7, 2 / 7, 3 / 7, 0.0, 2 / 7, 3 / 7, 1 / 7]
     assert SoftMajorityVote(votes=4)(group(texts), []) == [2 / 4, 1 / 4, 2 / 4, 0.0, 1 / 4, 2 / 4, 0.0]
-    assert SoftMajorityVote()(group(["a", "b"]), []) == [0.0, 0.0]
+    assert SoftMajorityVote()(group(["let me see", "not sure yet"]), []) == [0.0, 0.0]
     assert pickle.loads(pickle.dumps(SoftMajorityVote(votes=3))) == SoftMajorityVote(votes=3) != MajorityVote(votes=3)
 
 
@@ -121,7 +121,7 @@ answers_or_none = st.lists(st.one_of(st.none(), st.integers(0, 3)), min_size=1, 
 
 @given(answers=answers_or_none, votes=st.integers(1, 20))
 def test_against_a_vote_by_hand(answers: list[int | None], votes: int) -> None:
-    texts = ["none" if answer is None else f"\\boxed{{{answer}}}" for answer in answers]
+    texts = ["not sure yet" if answer is None else f"\\boxed{{{answer}}}" for answer in answers]
     completions = tuple(Completion(text, (), None, finished=True) for text in texts)
     rewards = MajorityVote(votes)(RolloutGroup(Problem("p", (), None, "lab", "lab"), (), completions), [])
     voters = [answer for answer in answers[:votes] if answer is not None]

@@ -176,6 +176,6 @@ def test_scores_read_the_letter_out_of_the_box_in_both_modes():
         scores = [score(problem, text, mode) for text in texts]
         assert [s.value for s in scores] == [1.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0]
         assert [s.extracted for s in scores] == ["B", "B", "B", "A", "zwei", None, ""]
-        reasons = [None, None, None, None, "none of the options", "no boxed answer", "empty box"]
+        reasons = [None, None, None, None, "none of the options", "no boxed answer", "empty answer"]
         assert [s.reason for s in scores] == reasons
         assert Verifier(mode).extract(problem, texts) == ["B", "B", "B", "A", "zwei", None, ""]

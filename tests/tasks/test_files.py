@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from presat import load_problems
+from presat.cli import run
 from presat.errors import ConfigError, DataError, RunError
 from presat.tasks import save_problems
 from presat.tasks.rows import original_gold, unwrap_gold
@@ -372,8 +373,8 @@ def test_malformed_rows_are_named_with_row_and_field(row: dict[str, Any], messag
         ("a.jsonl", b"[1]\n", r"a\.jsonl, line 1: should be a JSON object; it is list"),
         ("a.jsonl", b'{"question": "\xff"}', r"a\.jsonl, line 1: not UTF-8 text"),
         ("a.jsonl", b"", r"a\.jsonl holds no rows"),
-        ("a.csv", b"question,answer\n1+1?,2\n2+2?\n", r"a\.csv, row 2: has not the 2 fields"),
-        ("a.csv", b"question,answer\n1+1?,2,3\n", r"a\.csv, row 1: has not the 2 fields"),
+        ("a.csv", b"question,answer\n1+1?,2\n2+2?\n", r"a\.csv, row 3: has not the 2 fields"),
+        ("a.csv", b"question,answer\n1+1?,2,3\n", r"a\.csv, row 2: has not the 2 fields"),
         ("a.csv", b"question,answer\n", r"a\.csv holds no rows"),
         ("a.parquet", b"PAR1 but not really", r"a\.parquet is not a parquet file"),
         ("a.json", b"{}", r"a\.json is of no known kind; known are \.parquet, \.jsonl, \.csv"),
@@ -390,7 +391,7 @@ def test_long_fields_of_a_csv_file_are_read_up_to_a_limit(tmp_path: Path, monkey
     path.write_text("question,answer\n1+1?,2\n" + "x" * 200_000 + ",2\n")
     assert [len(problem.messages[-1]["content"]) for problem in load_problems(path)] == [4, 200_000]
     monkeypatch.setattr("presat.tasks.readers.LONGEST", 100_000)
-    with pytest.raises(DataError, match=r"a\.csv, row 2: is not CSV"):
+    with pytest.raises(DataError, match=r"a\.csv, row 3: is not CSV"):
         load_problems(path)
 
 
@@ -522,3 +523,30 @@ def test_a_missing_file_in_a_full_folder_lists_some_of_it(tmp_path: Path) -> Non
         (tmp_path / f"part-{number:03}.parquet").touch()
     with pytest.raises(DataError, match=r"Known: part-000\.parquet, .*, part-004\.parquet and 495 more\.$"):
         load_problems(str(tmp_path / "zzz"))
+
+
+def test_a_packed_file_is_to_be_unpacked(tmp_path):
+    (tmp_path / "a.jsonl.gz").write_bytes(b"\x1f\x8b")
+    with pytest.raises(DataError, match=r"a\.jsonl\.gz is of no known kind.*Unpack it first\."):
+        load_problems(tmp_path / "a.jsonl.gz")
+
+
+def test_a_row_has_the_same_number_to_every_verb(tmp_path, capsys):
+    """That of the line it begins in, as an editor counts: the header is the first, blank lines count."""
+    path = tmp_path / "a.csv"
+    path.write_text('step,reward,question\n1,0.5,"1\n"\n\nx,y,\n')
+    for verb in ("data inspect", "report"):
+        assert run([*verb.split(), str(path)]) == 1
+        assert "a.csv, row 5" in capsys.readouterr().err.replace("\n", "")
+    (tmp_path / "a.jsonl").write_text('{"question": "1+1"}\n\n{"question": 3}\n')
+    assert run(["data", "inspect", str(tmp_path / "a.jsonl")]) == 1
+    assert "a.jsonl, row 3" in capsys.readouterr().err.replace("\n", "")
+    for ending, text in (("csv", "step,reward\n1,\xe9\n"), ("jsonl", '{"question": "1"}\n{"question": "\xe9"}\n')):
+        (tmp_path / f"latin.{ending}").write_bytes(text.encode("latin1"))
+        for verb in ("data inspect", "report")[: 2 if ending == "csv" else 1]:
+            assert run([*verb.split(), str(tmp_path / f"latin.{ending}")]) == 1
+            said = " ".join(capsys.readouterr().err.split())
+            assert (
+                "2: not UTF-8 text (byte 0xe9): convert it, if it is Latin-1 by `iconv -f latin1 -t utf8 OLD > NEW`"
+                in said
+            )

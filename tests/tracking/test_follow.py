@@ -110,6 +110,45 @@ def test_pace_and_time_left(tmp_path):
     assert "a step" not in shown(follower.refresh(), 120, seconds_per_step=2.0)
 
 
+def test_a_pause_before_a_run_was_resumed_is_no_step(tmp_path):
+    lines = [{"step": step, "time": 100.0 + 2 * step, "reward": 0.2} for step in range(1, 11)]
+    lines += [{"step": step, "time": 90000.0 + 40 * step, "reward": 0.2} for step in (11, 12)]
+    with RunWriter(tmp_path / "run", {"steps": 100}, "train"):
+        (tmp_path / "run" / METRICS).write_text("".join(json.dumps(line) + "\n" for line in lines))
+    with RunWriter(tmp_path / "run", {"steps": 100}, "train", resume=True) as writer:
+        writer.truncate_after(10)
+        follower = follow(tmp_path / "run")
+        follower.refresh()
+        assert follower.seconds_per_step is None  # nothing is measured of this session yet
+        with (tmp_path / "run" / METRICS).open("a") as log:
+            for line in lines[10:]:
+                log.write(json.dumps(line) + "\n")
+        run = follower.refresh()
+        assert follower.seconds_per_step == 40.0
+        assert "step 12 of 100, 40 s a step, 58 min 40 s left" in shown(run, 120, seconds_per_step=40.0)
+
+
+def test_what_fell_comes_first_and_the_reason_of_a_failure_whole(make_run):
+    reason = "RunError: the loss is not a number " + "at all " * 20 + "end of it"
+    folder = make_run(rewards=(0.5, 0.5), levels=(0.6, 0.3, 0.1, 0.05, 0.0), status="failed", reason=reason)
+    text = shown(open_run(folder))
+    words = " ".join(text.replace("│", " ").split())
+    assert words.index("collapsed Held-out avg@8 on held_out fell from 0.") < words.index("progress")
+    assert "from step 10 on" in words
+    assert "lower the learning rate, raise the KL weight" in words
+    assert f"failed {reason}" in words
+    assert "collapsed" not in shown(open_run(make_run("fine")))
+
+
+def test_a_reward_without_a_scale_is_not_compared_with_an_accuracy(make_run):
+    run = open_run(make_run(rewards=(15.0, 25.0), gold=(0.5, 0.45)))
+    words = " ".join(shown(run).replace("│", " ").split())
+    assert "on a scale of its own, 15.4 to 25.0" in words
+    assert "on a scale of 0 to 1: its height does not compare with the reward's" in words
+    assert "above the true accuracy" not in words
+    assert "on a scale" not in shown(open_run(make_run("share", gold=(0.3, 0.2))))
+
+
 def test_another_trainers_log_is_read_when_it_grows_and_kept_when_it_cannot_be(tmp_path):
     log = tmp_path / "verl.log"
     with pytest.raises(RunError, match="There is no run"):

@@ -119,7 +119,7 @@ def test_what_is_left_out_is_said_with_counts_in_every_table(tmp_path, name, tex
         ("t.csv", "step,step,reward\n1,1,0.7\n", "several columns of 'step'"),
         ("t.csv", "step,reward\n1,0,5\n", "row 2, has 3 cells, and the header 2"),
         ("t.csv", "step,reward\n\n\n1,x\n", "row 4, column `reward`"),
-        ("t.csv", 'step,reward\n1,"0.5\n2,0.7\n', "row 3, cannot be read as CSV"),
+        ("t.csv", 'step,reward\n1,"0.5\n2,0.7\n', "row 2, cannot be read as CSV"),
         ("t.csv", "step,reward\n1,0.5\n2,1e999\n", "row 3, column `reward`: '1e999' is infinite"),
         ("t.csv", "step,reward\n-1,0.5\n", "whole number from 0 on, not '-1'"),
         ("t.csv", "step,reward\n1,0.5\n1764000000,0.5\n", "line 3: step 1764000000.0 is beyond 1,000,000"),

@@ -82,7 +82,7 @@ def test_an_unknown_column_is_kept_listed_and_never_judged(tmp_path):
     )
     named = open_run(tmp_path / "a.jsonl", columns={"math": "Solved_Share"})
     assert named.held_out()[:2] == ("math", "score")
-    assert summarise(named).verdict.label == "memorised"
+    assert summarise(named).verdict.label == "collapsed"
     assert not any("does not know" in note for note in named.notes)
 
 

@@ -6,7 +6,7 @@ import math
 import pytest
 
 from presat.errors import RunError
-from presat.tracking import open_run
+from presat.tracking import Run, open_run
 from presat.tracking.readers.aliases import our_name
 
 CYAN, RESET = "\x1b[36m", "\x1b[0m"
@@ -261,3 +261,19 @@ def test_what_is_no_run_is_refused_with_what_was_looked_for(tmp_path):
 def test_foreign_names(theirs, ours):
     assert our_name(theirs) == ours
     assert our_name(ours) == ours
+
+
+def test_a_run_as_a_data_frame_has_every_metric_by_step(tmp_path):
+    (tmp_path / "run.csv").write_text("step,reward,math/avg@4\n0,,0.25\n1,0.5,\n2,nan,0.75\n")
+    run = open_run(tmp_path / "run.csv")
+    frame = run.to_frame()
+    assert frame.columns == ["step", *run.names()]
+    assert frame["step"].to_list() == [0, 1, 2]
+    assert frame["eval/math/avg@4"].to_list() == [0.25, None, 0.75]
+    for name in run.names():  # what `series` says, and null elsewhere
+        steps, values = run.series(name)
+        logged = frame.filter(frame[name].is_not_null())
+        assert logged["step"].to_list() == steps.tolist()
+        assert str(logged[name].to_list()) == str(values.tolist())
+    empty = Run(tmp_path, "csv", {}).to_frame()
+    assert (empty.columns, empty.height) == (["step"], 0)

@@ -350,7 +350,7 @@ def test_a_run_is_not_overwritten_by_accident(tmp_path):
     path = tmp_path / "run"
     write(path, [1, 2])
     (path / "mine.txt").write_text("keep")
-    with pytest.raises(RunError, match=r"already holds a run \(finished\).*resume: true"):
+    with pytest.raises(RunError, match=r"already holds a run \(finished\).*--resume"):
         RunWriter(path, CONFIG, "train")
     write(path, [3], resume=True)
     assert open_run(path).train_rewards().size == 3

@@ -77,8 +77,13 @@ class Difference(NamedTuple):
 BOX_ONLY = (
     "mode `boxed` asks for a box; Math-Verify also reads an answer that stands outside one, or in an unclosed one"
 )
-LAST_BOX = "mode `boxed` reads the last box; Math-Verify reads all boxes as one answer"
-ARROWS = "mode `boxed` reads LaTeX's arrow as an arrow; the scorer finds the button A in `\\rightarrow`"
+STATED = "mode `auto` reads an answer where one is stated; Math-Verify also reads an equation somewhere in the response"
+LAST_BOX = "the last box is read; Math-Verify reads all boxes as one answer"
+NORMAL_FORM = "the normal form is read; Math-Verify finds nothing in a box of braces with units, words or commas in it"
+UNBOXED = (
+    "mode `auto` reads an answer line; Math-Verify reads plain numbers outside a box, and the scorer is given boxes"
+)
+ARROWS = "LaTeX's arrow is read as an arrow; the scorer finds the button A in `\\rightarrow`"
 NO_BUTTONS = (
     "a label that names no button: the scorer accepts every text without one, we ask for a box that is not empty"
 )
@@ -87,12 +92,27 @@ EXPLAINED: dict[tuple[tuple[str, str, str], tuple[float, float]], str] = {
         (("math", "boxed", response), (0.0, 1.0)): BOX_ONLY
         for response in ("unboxed", "unboxed LaTeX", "truncated", "truncated thinking", "empty box")
     },
-    (("math", "boxed", "wrong box, then right"), (1.0, 0.0)): LAST_BOX,
-    (("math", "boxed", "right box, then wrong"), (0.0, 1.0)): LAST_BOX,
-    (("reasoning_gym", "boxed", "equivalent"), (1.0, 0.0)): ARROWS,
+    **{
+        (("math", "auto", response), (0.0, 1.0)): STATED
+        for response in ("truncated", "truncated thinking", "empty box", "unboxed LaTeX")
+    },
+    (("math", "auto", "unboxed"), (1.0, 0.0)): UNBOXED,
+    (("math", "auto", "unboxed LaTeX"), (1.0, 0.0)): UNBOXED,
+    (("reasoning_gym", "auto", "unboxed"), (1.0, 0.0)): UNBOXED,
+    (("reasoning_gym", "auto", "unboxed LaTeX"), (1.0, 0.0)): UNBOXED,
+    **{
+        (("math", mode, response), verdicts): why
+        for mode in ("boxed", "auto")
+        for response, verdicts, why in (
+            ("wrong box, then right", (1.0, 0.0), LAST_BOX),
+            ("right box, then wrong", (0.0, 1.0), LAST_BOX),
+            ("nested boxes", (1.0, 0.0), NORMAL_FORM),
+        )
+    },
+    **{(("reasoning_gym", mode, "equivalent"), (1.0, 0.0)): ARROWS for mode in ("boxed", "auto")},
     **{
         (("reasoning_gym", mode, response), (0.0, 1.0)): NO_BUTTONS
-        for mode in ("boxed", "any")
+        for mode in ("boxed", "auto", "any")
         for response in (
             "unboxed", "unboxed LaTeX", "truncated", "truncated thinking", "hostile", "empty", "empty box",
         )
@@ -106,7 +126,7 @@ def distinct(folder: Path, most: int | None = None) -> list[Problem]:
     problems: dict[Any, Problem] = {}
     for file in sorted(folder.rglob("*.parquet")):
         own = load_problems(file)
-        for problem in own if most is None else random.Random(file.name).sample(own, most):
+        for problem in own if most is None else random.Random(file.name).sample(own, min(most, len(own))):
             problems.setdefault((problem.messages[-1]["content"], problem.gold), problem)
     return list(problems.values())
 
@@ -130,7 +150,7 @@ def compared(problems: list[Problem]) -> tuple[list[Difference], dict[str, set[f
     pairs = [(problem, RESPONSES[name](problem.gold or "")) for problem, name in asked]
     theirs = judged_directly(pairs, PATIENCE_S)
     found = []
-    for mode in ("boxed", "any"):
+    for mode in ("boxed", "auto", "any"):
         with Verifier(mode, workers=2, timeout_s=PATIENCE_S) as verifier:
             ours = verifier.score_many(pairs)
         for (problem, name), score, value in zip(asked, ours, theirs, strict=True):
@@ -170,7 +190,7 @@ def test_an_answer_that_hangs_is_missing_here_and_wrong_there() -> None:
     problem = Problem("p", ({"role": "user", "content": "?"},), "5", "math", "math", {})
     text = "It is \\boxed{9^{9^{9^9}}}."
     assert judged_directly([(problem, text)], timeout_s=1) == [0.0]
-    for mode in ("boxed", "any"):
+    for mode in ("boxed", "auto", "any"):
         with Verifier(mode, timeout_s=1) as verifier:
             score = verifier.score(problem, text)
         assert (score.value, score.reason) == (None, "timeout")

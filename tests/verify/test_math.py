@@ -48,7 +48,7 @@ def test_right_and_wrong_in_both_modes(
         (r"\boxed{1/2}", Score(1.0, "1/2")),
         (r"\boxed{3}", Score(0.0, "3")),
         ("one half", Score(0.0, None, "no boxed answer")),
-        (r"\boxed{ }", Score(0.0, "", "empty box")),
+        (r"\boxed{ }", Score(0.0, "", "empty answer")),
     ],
 )
 def test_a_boxed_score_says_what_was_read_and_why(

@@ -313,7 +313,7 @@ def test_what_a_worker_failed_is_tried_again_and_never_remembered(
 
 def test_scores_from_threads(problem: MakeProblem) -> None:
     scores: dict[int, list[Score]] = {}
-    with Verifier(timeout_s=0.5) as verifier:
+    with Verifier(timeout_s=2) as verifier:
         texts = [r"\boxed{1}", r"\boxed{2}", rf"\boxed{{{HANGS}}}", "none"]
 
         def judge(number: int) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import pickle
@@ -11,6 +12,7 @@ import pytest
 from tests.verify.conftest import MakeProblem
 
 import presat
+from presat.config.schema import VerifyConfig
 from presat.errors import ConfigError, VerifierError
 from presat.types import Problem, Score
 from presat.verify import Verifier, score_many
@@ -75,7 +77,7 @@ def test_every_reason_for_a_missing_score_is_counted(problem: MakeProblem) -> No
 
 def test_no_worker_is_started_for_what_needs_none(problem: MakeProblem) -> None:
     verifier = Verifier()
-    assert verifier.score(problem("5"), "no box").reason == "no boxed answer"
+    assert verifier.score(problem("5"), "I do not know").reason == "no answer in a known format"
     assert verifier.score(problem("5", "lab"), r"\boxed{5}").value == 1.0
     assert verifier.score_many([]) == []
     assert verifier._pool is None
@@ -123,6 +125,16 @@ def test_the_package_scores_with_one_call(problem: MakeProblem) -> None:
         1,
         0,
     ]
+
+
+def test_the_one_call_reads_answers_as_asked_and_by_default_as_the_setting_does(problem: MakeProblem) -> None:
+    assert presat.score(problem("5"), "it is 5", extraction="any").value == 1.0
+    assert presat.score(problem("5"), "it is 5", extraction="boxed").value == 0.0
+    with pytest.raises(ConfigError, match="no extraction mode 'boxes'"):
+        presat.score(problem("5"), "it is 5", extraction="boxes")  # pyright: ignore[reportArgumentType]
+    default = VerifyConfig.model_fields["extraction"].default
+    for function in (presat.score, score_many):
+        assert inspect.signature(function).parameters["extraction"].default == default
 
 
 def test_scoring_imports_neither_torch_nor_math_verify_here() -> None:

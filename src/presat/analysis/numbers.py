@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
+from presat.analysis.collapse import Fall
 from presat.analysis.estimates import Change
 from presat.analysis.peak import Peak
 from presat.metrics import Coverage, Interval, SaturationGains, coverage_of, main_set, metric_of
@@ -31,6 +32,8 @@ _MEANING: dict[str, tuple[Tone, str]] = {
     "memorised": ("bad", "the reward rose, the held-out score did not"),
     "hacked its reward": ("bad", "the reward rose, the true accuracy did not"),
     "did not train": ("bad", "the reward did not rise"),
+    "collapsed": ("bad", "at least half of what the model could do, or of its answers, is gone"),
+    "got worse": ("bad", "the model can clearly do less than before training"),
     "nothing to learn": ("open", "it was solved from the start"),
     "lost breadth": ("bad", "the reward rose, and fewer problems are solved by any of several samples"),
     "unclear": ("open", "the evaluation is too small to tell"),
@@ -93,6 +96,7 @@ class SetSummary:
         smoothed_gains: the same with t_sat from the smoothed reward.
         changes: first to last evaluation, by metric name, the headline score first.
         peak: the best evaluation in between, where the headline score has clearly fallen since.
+        models: what was evaluated at each step, where these are several models and no curve; else empty.
     """
 
     name: str
@@ -106,6 +110,7 @@ class SetSummary:
     smoothed_gains: SaturationGains
     changes: Mapping[str, Change]
     peak: Peak | None = None
+    models: list[str] = field(default_factory=list)
 
     @property
     def coverage(self) -> Coverage | None:
@@ -152,7 +157,8 @@ class RunSummary:
         sets: evaluation sets with a score, the main one first.
         unscored: evaluation sets of which no response could be judged, by name.
         notes: what the reader of the run had to say.
-        alarms: what `presat.diagnosis` warns of.
+        alarms: what `presat.diagnosis` warns of, as far as the verdict leaves it standing.
+        falls: what has clearly fallen since the first step, the most telling first (`presat.analysis.collapse`).
         verdict: the run in plain words, by rule.
     """
 
@@ -177,6 +183,7 @@ class RunSummary:
     unscored: Mapping[str, Coverage] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     alarms: list[Alarm] = field(default_factory=list)
+    falls: list[Fall] = field(default_factory=list)
     verdict: Verdict = field(default_factory=lambda: Verdict("no verdict", ""))
 
     @cached_property

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from presat.analysis.collapse import GOLD, find_falls
 from presat.analysis.estimates import (
     LEVEL,
     MEANS,
@@ -24,9 +25,10 @@ from presat.analysis.estimates import (
     pass_of,
     proportion_change,
 )
+from presat.analysis.models import models_of
 from presat.analysis.numbers import Choices, RunSummary, SetSummary
 from presat.analysis.peak import find_peak
-from presat.analysis.verdict import NOT_RISEN, did_not_train, judge
+from presat.analysis.verdict import NOT_RISEN, did_not_train, judge, standing
 from presat.metrics import (
     Coverage,
     Interval,
@@ -49,8 +51,6 @@ if TYPE_CHECKING:
 
     from presat.metrics.saturation import FloatArray
     from presat.tracking import Run
-
-GOLD = "labels/gold_accuracy"
 
 
 def summarise(run: Run, choices: Choices | None = None, name: str | None = None) -> RunSummary:
@@ -97,12 +97,14 @@ def summarise(run: Run, choices: Choices | None = None, name: str | None = None)
         choices=choices,
         sets=sets,
         unscored=unscored,
-        notes=[*run.notes, *said, *filter(None, map(_left_out, sets))],
+        notes=[*run.notes, *filter(None, map(_by_model, sets)), *said, *filter(None, map(_left_out, sets))],
         alarms=alarms(run),
+        falls=find_falls(run),
     )
     if summary.reward is not None and did_not_train(summary.reward, share):
         summary = _without_saturation(summary)
-    return replace(summary, verdict=judge(summary))
+    verdict = judge(summary)
+    return replace(summary, verdict=verdict, alarms=standing(summary.alarms, verdict, bool(summary.falls)))
 
 
 def _without_saturation(summary: RunSummary) -> RunSummary:
@@ -121,7 +123,6 @@ def _without_saturation(summary: RunSummary) -> RunSummary:
         t_sat_reason=NOT_RISEN,
         rapid=None,
         sets=[replace(s, gains=bare(s.gains), smoothed_gains=bare(s.smoothed_gains)) for s in summary.sets],
-        alarms=[alarm for alarm in summary.alarms if alarm.name not in ("rapid_saturation", "held_out_flat")],
     )
 
 
@@ -136,6 +137,7 @@ def _summarise_set(run: Run, name: str, choices: Choices, curves: tuple[FloatArr
         for curve in curves
     ]
     first, last = int(steps[0]), int(steps[-1])
+    models = models_of(run, name, steps.tolist())
     return SetSummary(
         name=name,
         metric=metric,
@@ -147,7 +149,10 @@ def _summarise_set(run: Run, name: str, choices: Choices, curves: tuple[FloatArr
         gains=both[0],
         smoothed_gains=both[1],
         changes=_changes(run, name, [metric, *(m for m in metrics if m != metric)], first, last),
-        peak=find_peak(metric, steps.tolist(), scores.tolist(), lambda step: evaluation(run, name, step)),
+        peak=None
+        if models
+        else find_peak(metric, steps.tolist(), scores.tolist(), lambda step: evaluation(run, name, step)),
+        models=models,
     )
 
 
@@ -180,6 +185,12 @@ def _left_out(item: SetSummary) -> str | None:
     counts = ", ".join(f"{count:.0f} at step {step}" for step, count in dict(ends).items() if count)
     metric = metric_of(item.changes, "pass") or item.metric
     return f"{item.name}: problems with too few judged responses, left out of {metric}: {counts}." if counts else None
+
+
+def _by_model(item: SetSummary) -> str | None:
+    """The score of each model, where a set's evaluations are of several."""
+    scores = ", ".join(f"{name} {score:.2f}" for name, score in zip(item.models, item.scores, strict=False))
+    return f"{item.name}, {item.metric} by model: {scores}." if scores else None
 
 
 def _changes(run: Run, set_name: str, metrics: list[str], first: int, last: int) -> dict[str, Change]:

@@ -24,18 +24,29 @@ change must be at least `MIN_CHANGE_BARE`. A *share* is a series that stays with
 6. Otherwise the evaluation is too small to tell by this score alone. If pass@k fell: **lost breadth**, for whatever the
    score did, fewer problems are solved by any of several samples; else **unclear**.
 
+What has clearly fallen since the first step (`presat.analysis.collapse`) is said before all of this, with what to do
+about it. Where it is the main set's score, the true accuracy or the answer rate, and the verdict is no good news: at
+least half of it gone is **collapsed**, whatever else was found; less is **got worse**, where the rules found neither
+memorising nor hacking. Under a reward that rose, a true accuracy that fell is hacking (rule 2) however it moved later.
+
 Where the best evaluation in between was clearly above the last one, a sentence says so, whatever the verdict (see
 `presat.analysis.peak`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from presat.analysis.estimates import MIN_CHANGE, MIN_CHANGE_BARE, Change, direction
 from presat.analysis.numbers import MIN_REWARD_RISE, RunSummary, SetSummary, Verdict
 from presat.analysis.peak import Peak
 from presat.metrics import is_share
+
+if TYPE_CHECKING:
+    from presat.analysis.collapse import Fall
+    from presat.diagnosis import Alarm
 
 FULL = 0.95
 NOT_RISEN = "the train reward ended about where it began, or below"
@@ -43,14 +54,51 @@ NOT_RISEN = "the train reward ended about where it began, or below"
 MIN_TRANSFER = 0.2
 HACKING_GAP = 0.2
 VALID_SHARE = 0.5
+_SAY_WHY = ("hacked its reward", "memorised", "mostly memorised")
+"""Verdicts that say more of a fall than that there was one."""
+_MAY_BE_FLAT = ("memorised", "mostly memorised", "lost breadth", "unclear", "no verdict", "trained, not evaluated")
+"""Verdicts that a held-out score which gained nothing does not contradict."""
 
 
 def judge(summary: RunSummary) -> Verdict:
     """Apply the rules of the module docstring."""
     verdict, item = _by_rule(summary), summary.main_set
-    if item is None or item.peak is None or not is_share(item.scores):
-        return verdict
-    return replace(verdict, sentence=f"{verdict.sentence} {_peaked(item, item.peak)}")
+    if item is not None and item.peak is not None and is_share(item.scores):
+        verdict = replace(verdict, sentence=f"{verdict.sentence} {_peaked(item, item.peak)}")
+    return _fallen_first(verdict, summary.falls, trained=summary.reward is not None) if summary.falls else verdict
+
+
+def standing(alarms: Sequence[Alarm], verdict: Verdict, fallen: bool) -> list[Alarm]:
+    """The alarms that a verdict leaves standing: none says another thing of the run than the verdict does.
+
+    Args:
+        alarms: those that were raised.
+        verdict: the verdict, which looks at more than each of them.
+        fallen: whether something has clearly fallen.
+    """
+    flat = not fallen and verdict.label in _MAY_BE_FLAT
+    rapid = not fallen and verdict.tone != "good" and verdict.label not in ("did not train", "nothing to learn")
+    stands = {
+        "held_out_flat": flat,
+        "rapid_saturation": rapid,
+        "reward_hacking": verdict.label in ("hacked its reward", "collapsed", "got worse"),
+    }
+    return [alarm for alarm in alarms if stands.get(alarm.name, True)]
+
+
+def _fallen_first(verdict: Verdict, falls: Sequence[Fall], trained: bool) -> Verdict:
+    """The verdict with what fell said first; see the module docstring for its label."""
+    deciding = [fall for fall in falls if fall.kind != "other"]
+    label = verdict.label
+    if deciding and verdict.tone not in ("good", "partly"):
+        if any(fall.halved for fall in deciding):
+            label = "collapsed"
+        elif label not in _SAY_WHY:
+            label = "got worse"
+    said = [fall.sentence for fall in falls]
+    if trained:
+        said.append(min(falls, key=lambda fall: fall.step).advice)
+    return Verdict(label, " ".join([*said, verdict.sentence]))
 
 
 def did_not_train(reward: Change, share: bool) -> bool:
@@ -79,7 +127,7 @@ def _by_rule(summary: RunSummary) -> Verdict:
     share = is_share(summary.rewards_T)
     return (
         _by_reward(reward, share, summary.steps)
-        or _by_gold(reward, summary.gold, share)
+        or _by_gold(reward, summary.gold, share, next((fall for fall in summary.falls if fall.kind == "gold"), None))
         or _by_held_out(summary.main_set, reward, reward if share else summary.gold)
     )
 
@@ -103,11 +151,13 @@ def _by_reward(reward: Change, share: bool, steps: int) -> Verdict | None:
     )
 
 
-def _by_gold(reward: Change, gold: Change | None, share: bool) -> Verdict | None:
+def _by_gold(reward: Change, gold: Change | None, share: bool, fall: Fall | None) -> Verdict | None:
     """Rule 2."""
     if gold is None:
         return None
-    if share:
+    if fall is not None:
+        hacked, gold = True, fall.change
+    elif share:
         hacked = direction(gold) <= 0 and reward.after - gold.after >= HACKING_GAP
     else:
         hacked = gold.interval is not None and gold.direction(MIN_CHANGE_BARE) < 0

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from importlib import resources
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -25,6 +26,13 @@ def preset_names() -> list[str]:
     """Names of the presets that ship with presat."""
     folder = resources.files("presat.config") / "presets"
     return sorted(item.name.removesuffix(".yaml") for item in folder.iterdir() if item.name.endswith(".yaml"))
+
+
+def preset_purpose(name: str) -> str:
+    """What a preset is for: the first sentence of the comment it begins with."""
+    text = (resources.files("presat.config") / "presets" / f"{name}.yaml").read_text(encoding="utf-8")
+    lines = [line.removeprefix("#").strip() for line in takewhile(lambda line: line.startswith("#"), text.splitlines())]
+    return " ".join(lines).partition(". ")[0].removesuffix(".") + "."
 
 
 def read_yaml(source: str) -> dict[str, Any]:

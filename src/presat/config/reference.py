@@ -17,9 +17,10 @@ INTRO = """# Command reference
 
 Made by `make docs` from the types in `src/presat/config/schema/`. Every setting is a key of the YAML file given as
 `--config` and an option of the command line (`optim.lr` is `--optim.lr 1e-5`); lists of settings can only stand in a
-file. All verbs also take `--config FILE|PRESET`, `--json` (one JSON object on stdout), `--debug` (tracebacks) and
-`--dry-run` (print the resolved configuration). They exit 0, 1 when something failed, 2 on wrong usage, 130 when
-interrupted, 129 when the terminal was closed (SIGHUP) and 143 after SIGTERM.
+file. A text in the place of `model`, `data`, `reward` or one of `sets` and `parts` is its `name` or `source`: `reward:
+verifiable`, `--reward verifiable`. All verbs also take `--config FILE|PRESET`, `--json` (one JSON object on stdout),
+`--debug` (tracebacks) and `--dry-run` (print the resolved configuration). They exit 0, 1 when something failed, 2 on
+wrong usage, 130 when interrupted, 129 when the terminal was closed (SIGHUP) and 143 after SIGTERM.
 """
 
 
@@ -27,8 +28,9 @@ def reference() -> str:
     """Return the whole page as Markdown."""
     lines = [INTRO, f"Presets: {', '.join(f'`{name}`' for name in preset_names())}."]
     for name, verb in VERBS.items():
-        lines += ["", f"## presat {name}", "", verb.question, "", "| setting | default | meaning |", "|---|---|---|"]
-        lines += rows(verb.config)
+        lines += ["", f"## presat {name}", "", verb.question]
+        if verb.config.model_fields:
+            lines += ["", "| setting | default | meaning |", "|---|---|---|", *rows(verb.config)]
     return "\n".join(lines) + "\n"
 
 

@@ -3,19 +3,41 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from types import NoneType
 from typing import Any, get_args
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
 from presat.config import schema
 from presat.config.load import explain, holds_models, settings_of
+from presat.config.schema.kinds import named_path
 from presat.config.yamls import YamlError, parse_yaml
 from presat.errors import nearest
 from presat.text import brief
+
+
+def spelled_out(words: list[str], model: type[schema.Settings]) -> list[str]:
+    """Return a command line with `--reward X` as the `--reward.source X` it is short for; other groups likewise."""
+    short = {f"--{name.replace('_', '-')}": key for name, key in _short(model)}
+    parts = [word.partition("=") for word in words]
+    return [
+        f"{name}.{short[name]}{sign}{value}" if name in short else word
+        for word, (name, sign, value) in zip(words, parts, strict=True)
+    ]
+
+
+def _short(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Yield the dotted name of every group of settings that a text may stand for, and the setting it then is."""
+    for name, field in model.model_fields.items():
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, schema.Settings):
+            if kind.stands_for:
+                yield f"{prefix}{name}", kind.stands_for
+            yield from _short(kind, f"{prefix}{name}.")
 
 
 def as_written() -> ConstructorRegistry:
@@ -39,9 +61,7 @@ def as_written() -> ConstructorRegistry:
 
 def _read(kind: type, word: str) -> Any:
     if kind is Path:
-        if not word.strip():
-            raise ValueError("an empty path: name a file or a folder")
-        return Path(word)
+        return Path(named_path(word))
     try:
         value = parse_yaml(word)
     except YamlError:
@@ -75,20 +95,21 @@ def complaint(stop: SystemExit, said: str, verb: str, model: type[schema.Setting
         return f"`presat {verb}` cannot read its command line: {told}"
     given = " ".join(argv).replace(f"{option}=", f"{option} ").partition(f"{option} ")[2].split(" ")[0]
     if reason:
-        return f"{option} takes {_kind(field)}: {reason.rstrip('.!')}."
+        return f"{option} takes {kind_of(field)}: {reason.rstrip('.!')}."
     if given and not given.startswith("--"):
         return f"{option} cannot be {brief(given)}.{nearest(given, _words(field.annotation))}"
-    return f"{option} needs a value ({_kind(field)})."
+    return f"{option} needs a value ({kind_of(field)})."
 
 
-def _kind(field: FieldInfo) -> str:
+def kind_of(field: FieldInfo) -> str:
     """What a setting takes: INT, PATH, its choices, or what its own reader calls it."""
     for mark in field.metadata:
         if isinstance(mark, PrimitiveConstructorSpec):
             return mark.metavar
     parts = [getattr(part, "__origin__", part) for part in get_args(field.annotation) or (field.annotation,)]
     parts = [part for part in parts if part is not NoneType]
-    return "|".join(part if isinstance(part, str) else getattr(part, "__name__", str(part)).upper() for part in parts)
+    names = [part if isinstance(part, str) else getattr(part, "__name__", str(part)).upper() for part in parts]
+    return "|".join(filter(None, names))  # the empty text is a choice that nobody writes
 
 
 def unknown(words: list[str], verb: str, model: type[schema.Settings]) -> str:

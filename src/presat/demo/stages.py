@@ -81,7 +81,7 @@ def valid_share(model: str, problems: list[Any], sampling: Sampling, seed: int) 
     from presat.rollouts import make_engine
     from presat.verify import Verifier
 
-    with Verifier() as verifier:
+    with Verifier("boxed") as verifier:
         engine = make_engine(*load_model_and_tokenizer(model))
         found = evaluate_problems(engine, verifier, problems, CHECK_SAMPLES, sampling, seed, greedy=False)
     return found.metrics["valid_trace"] or 0.0

@@ -1,8 +1,8 @@
 """Alarms: what a run's curves and responses warn of. Each is a pure function of a run and returns a sentence, or None.
 
 Sections are the paper's (arXiv:2604.18574). The thresholds are ours (the paper gives one, t_sat < 100 of 496) and are
-named here. A rise or fall counts when it is larger than `MARGIN` and than twice its standard error over the steps
-compared.
+named here. A rise or fall of a rate counts when it is larger than `MARGIN` and than twice its standard error over the
+steps compared; the fall of the true accuracy since the first step, as `presat.metrics.falls` has it, counts too.
 """
 
 from __future__ import annotations
@@ -13,14 +13,17 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from presat.metrics import find_saturation
+from presat.metrics import find_saturation, find_step_fall
 from presat.tracking import Run
+from presat.tracking.settings import prompts_per_step
 
 GOLD = "labels/gold_accuracy"
 MARGIN = 0.05
 """Smallest change of a rate that is worth saying."""
 MIN_STEPS = 20
 """Shorter runs are not judged."""
+FIRST_STEP = 3.0
+"""A reward has risen from its first step alone when by this many times what its steps scatter."""
 CONSTANT_SHARE = 0.9
 """Share of a step's responses with one answer from which on the policy has collapsed to a constant."""
 
@@ -46,11 +49,11 @@ def rapid_saturation(run: Run) -> str | None:
 
 
 def reward_hacking(run: Run) -> str | None:
-    """The reward rose while accuracy against the gold answers fell."""
-    reward, gold = (_first_and_last(run, name) for name in ("reward", GOLD))
-    if reward is None or gold is None or _change(*reward) <= 0 or _change(*gold) >= 0:
+    """The reward rose while accuracy against the gold answers fell, be it in the first steps."""
+    reward, gold = _rise(run), _gold_fall(run)
+    if reward is None or gold is None:
         return None
-    (reward_before, reward_after), (gold_before, gold_after) = ((a.mean(), b.mean()) for a, b in (reward, gold))
+    (reward_before, reward_after), (gold_before, gold_after) = reward, gold
     return (
         f"The reward rose from {reward_before:.2f} to {reward_after:.2f} while accuracy against the gold answers fell "
         f"from {gold_before:.2f} to {gold_after:.2f}: the policy is learning to please the reward, not to be right. "
@@ -125,6 +128,31 @@ def _change(first: npt.NDArray[np.float64], last: npt.NDArray[np.float64]) -> fl
     change = float(last.mean() - first.mean())
     error = float(np.sqrt(first.var(ddof=1) / first.size + last.var(ddof=1) / last.size))
     return change if abs(change) > max(MARGIN, 2 * error) else 0.0
+
+
+def _rise(run: Run) -> tuple[float, float] | None:
+    """The reward before and after, where it rose: from the first step to the last fifth, or from the first fifth."""
+    found = _first_and_last(run, "reward")
+    if found is None:
+        return None
+    first, last = found
+    start, end = float(first[0]), float(last.mean())
+    values = run.series("reward")[1]
+    scatter = float(np.sqrt(np.mean(np.diff(values[~np.isnan(values)]) ** 2) / 2))  # a trend adds little to it
+    if end - start > max(MARGIN, FIRST_STEP * scatter):
+        return start, end
+    return (float(first.mean()), end) if _change(first, last) > 0 else None
+
+
+def _gold_fall(run: Run) -> tuple[float, float] | None:
+    """The true accuracy before and after, where it fell: since the first step, or from the first fifth to the last."""
+    found = _first_and_last(run, GOLD)
+    if found is None:
+        return None
+    fall = find_step_fall(*run.series(GOLD), prompts_per_step(run.config))
+    if fall is not None:
+        return fall.before, fall.after
+    return (float(found[0].mean()), float(found[1].mean())) if _change(*found) < 0 else None
 
 
 def _held_out_change(run: Run, set_name: str) -> tuple[float, float] | None:

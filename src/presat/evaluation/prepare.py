@@ -78,7 +78,8 @@ def run_filter(config: FilterConfig, quiet: bool = False) -> Filtered:
         DataError, ModelError, RunError: as `open_sampler`.
     """
     inputs = inputs_of(config.data)
-    FILTERED.check([config.out], inputs)
+    maker = FILTERED.using(config.model_dump(mode="json"))
+    maker.check([config.out], inputs)
     k = config.samples
     highest = k - 1 if config.highest is None else config.highest
     with open_sampler(config, "data filter", quiet) as sampler:
@@ -103,7 +104,7 @@ def run_filter(config: FilterConfig, quiet: bool = False) -> Filtered:
             )
         ends = sum(tally[count] for count in (0, k) if not config.lowest <= count <= highest)
         return Filtered(
-            out=str(save_problems(kept, config.out, FILTERED, inputs)),
+            out=str(save_problems(kept, config.out, maker, inputs)),
             problems=len(drawn),
             kept=len(kept),
             never=never,
@@ -163,7 +164,8 @@ def run_corrupt(config: CorruptConfig, quiet: bool = False) -> Corrupted:
         DataError, ModelError, RunError: as `open_sampler`.
     """
     inputs = inputs_of(config.data)
-    CORRUPTED.check([config.out], inputs)
+    maker = CORRUPTED.using(config.model_dump(mode="json"))
+    maker.check([config.out], inputs)
     with open_sampler(config, "data corrupt", quiet) as sampler:
         refuse_corrupted(sampler.problems)
         order = corruption_order(len(sampler.problems), config.seed)
@@ -191,7 +193,7 @@ def run_corrupt(config: CorruptConfig, quiet: bool = False) -> Corrupted:
         achieved = len(labels) / len(noisy)
         sampler.writer.append(0, {"data/problems": len(noisy), "data/corrupted": len(labels), "data/gamma": achieved,
                                   "data/incorruptible": len(incorruptible)})  # fmt: skip
-        out = str(save_problems(noisy, config.out, CORRUPTED, inputs))
+        out = str(save_problems(noisy, config.out, maker, inputs))
         return Corrupted(out, len(noisy), len(labels), achieved, config.gamma, incorruptible, second, sampler.too_long)
 
 

@@ -40,10 +40,13 @@ from presat.types import Problem, RolloutGroup, Sampling, Score
 from presat.verify import Verifier
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+    from rich.table import Table
 
 LEVEL = 0.95
 """Coverage of the intervals."""
+NAME = 16
+"""Characters of a set's name that its column has room for at least."""
 UNFINISHED = "unfinished"
 """Folder of the responses below `rollouts` until their set is finished."""
 
@@ -109,20 +112,24 @@ def evaluate_model(config: EvalConfig, quiet: bool = False) -> EvalReport:
     use_cpu(config.threads, config.onednn)
     first, *others = _models(config)
     verify = config.verify
-    with quiet_libraries():  # before the run directory is opened: what is refused leaves it as it was
-        asked = _problems(config, report.notes)
-        subject = _open(first, config, asked)
-    with (
-        quiet_libraries(),
-        RunWriter(config.run, config, "eval", resume=True) as writer,
-        Verifier(verify.extraction, verify.workers, verify.timeout_s) as verifier,
-        Progress("eval", quiet) as progress,
-    ):
-        progress.start(0, len(asked) * (1 + len(others)))
-        _evaluate_one(subject, config, report, writer, verifier, progress)
-        del subject  # its memory is free before the next is loaded
-        for name in others:
-            _evaluate_one(_open(name, config, asked), config, report, writer, verifier, progress)
+    with Progress("eval", quiet) as progress:
+        with quiet_libraries():  # before the run directory is opened: what is refused leaves it as it was
+            progress.phase("loading")
+            asked = _problems(config, report.notes)
+            subject = _open(first, config, asked)
+        with (
+            quiet_libraries(),
+            RunWriter(config.run, config, "eval", resume=True) as writer,
+            Verifier(verify.extraction, verify.workers, verify.timeout_s) as verifier,
+        ):
+            progress.start(0, len(asked) * (1 + len(others)))
+            _evaluate_one(subject, config, report, writer, verifier, progress)
+            del subject  # its memory is free before the next is loaded
+            for name in others:
+                progress.phase("loading")
+                subject = _open(name, config, asked)
+                _evaluate_one(subject, config, report, writer, verifier, progress)
+                del subject
     return report
 
 
@@ -173,6 +180,7 @@ def _evaluate_one(
     if (note := described.get("note")) and note not in report.notes:
         report.notes.append(note)
     writer.note_provenance(model=described, problems={"eval": subject.facts})
+    progress.phase("evaluation")
     for label in subject.problems:
         result = _from_log(subject, label, config)
         if result is None:
@@ -284,22 +292,55 @@ def intervals(found: Evaluation) -> dict[str, Interval]:
 def render(report: EvalReport) -> RenderableType:
     """Lay the results out for a terminal: one row a set and step, every accuracy with its interval."""
     from rich.console import Group
-    from rich.table import Table
     from rich.text import Text
 
-    names = list(dict.fromkeys(name for item in report.results for name in item.metrics if _is_accuracy(name)))
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for head in ("set", "step", "problems", *names):
-        table.add_column(head, justify="left" if head == "set" else "right")
-    for item in report.results:
-        cells = [_cell(item.metrics.get(name), item.intervals.get(name)) for name in names]
-        covered = coverage_of(item.metrics)
-        problems = covered.short if covered and covered.partial else str(item.problems)
-        table.add_row(item.name, str(item.step), problems, *cells)
     below = f"Below each number: its {LEVEL:.0%} interval over problems. "
     words = f"{below if any(item.intervals for item in report.results) else ''}Kept in {report.run}."
     left_out = filter(None, map(_left_out, report.results))
-    return Group(table, *(Text(line) for line in (*report.notes, *left_out, words)))
+    return Group(_Results(report.results), *(Text(line) for line in (*report.notes, *left_out, words)))
+
+
+class _Results:
+    """The table of results; metrics that the terminal has no room for stand in further tables below."""
+
+    def __init__(self, results: Sequence[SetResult]) -> None:
+        self.results = results
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        from rich.measure import Measurement
+
+        names = list(dict.fromkeys(name for item in self.results for name in item.metrics if _is_accuracy(name)))
+        parts: list[list[str]] = [[]]
+        for name in names:
+            wider = self._table([*parts[-1], name], NAME)  # longer names of sets are folded
+            room = Measurement.get(console, options.update(max_width=10_000), wider).maximum
+            if parts[-1] and room > options.max_width:
+                parts.append([])
+            parts[-1].append(name)
+        for number, part in enumerate(parts):
+            if number:
+                yield ""
+            yield self._table(part)
+
+    def _table(self, names: Sequence[str], most: int | None = None) -> Table:
+        """The table of some metrics, with the first `most` characters of the sets' names."""
+        from rich.table import Table
+
+        rows = [self._row(item, names) for item in self.results]
+        table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
+        table.add_column("set", overflow="fold", min_width=8)
+        for place, head in enumerate(("step", "problems", *names), 1):
+            lines = [head, *(line for row in rows for line in row[place].split("\n"))]
+            table.add_column(head, justify="right", min_width=max(map(len, lines)))  # no number is cut
+        for row in rows:
+            table.add_row(row[0][:most], *row[1:])
+        return table
+
+    def _row(self, item: SetResult, names: Sequence[str]) -> list[str]:
+        cells = [_cell(item.metrics.get(name), item.intervals.get(name)) for name in names]
+        covered = coverage_of(item.metrics)
+        problems = covered.short if covered and covered.partial else str(item.problems)
+        return [item.name, str(item.step), problems, *cells]
 
 
 def _left_out(item: SetResult) -> str | None:

@@ -149,6 +149,7 @@ def open_sampler(config: SampleConfig, command: str, quiet: bool = False) -> Ite
         Progress(command, quiet) as progress,
         contextlib.ExitStack() as stack,
     ):
+        progress.phase("loading")
         engine = open_engine(config, config.model.name)
         described = describe_engine(engine, config.server)
         drawn = identity_of(engine, config, described, config.samples)
@@ -161,6 +162,7 @@ def open_sampler(config: SampleConfig, command: str, quiet: bool = False) -> Ite
         chunks = Chunks(config.run, SPLIT, drawn, columns={PROMPT: lambda problem: content_id(problem.messages)})
         known = {key: samples for key, samples in _read(chunks).items() if key in wanted}
         progress.start(len(known), len(fitting))
+        progress.phase("sampling")
         yield Sampler(config, fitting, too_long, verifier, writer, engine, progress, chunks, known)
 
 

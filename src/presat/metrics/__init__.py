@@ -5,6 +5,7 @@ from __future__ import annotations
 from presat.metrics.accuracy import avg_at_k, greedy, maj_at_k, mean_pass_at_k, pass_at_k, too_few_judged
 from presat.metrics.agreement import cohen_kappa, diversity_index
 from presat.metrics.coverage import Coverage, coverage_of
+from presat.metrics.falls import StepFall, find_step_fall
 from presat.metrics.gains import (
     Grid,
     Reading,
@@ -45,6 +46,7 @@ __all__ = [
     "RunCurves",
     "Saturation",
     "SaturationGains",
+    "StepFall",
     "avg_at_k",
     "change_interval",
     "cohen_kappa",
@@ -52,6 +54,7 @@ __all__ = [
     "default_tail",
     "diversity_index",
     "find_saturation",
+    "find_step_fall",
     "greedy",
     "headline_metric",
     "is_out_of_distribution",

@@ -106,16 +106,26 @@ def proportion_interval(share: float, units: int, level: float = 0.95) -> Interv
     return Interval(share, max(0.0, middle - margin), min(1.0, middle + margin))
 
 
-def proportion_change_interval(before: float, after: float, units: int, level: float = 0.95) -> Interval | None:
-    """Interval of the difference of two shares of as many units, taken as independent; None for fewer than three.
+def proportion_change_interval(
+    before: float, after: float, units: int, level: float = 0.95, units_after: int | None = None
+) -> Interval | None:
+    """Interval of the difference of two shares, taken as independent; None for fewer than three units.
 
     Agresti and Caffo's (one right and one wrong unit added to each), with t in place of the normal quantile.
+
+    Args:
+        before: the first share.
+        after: the second.
+        units: how many units it is of.
+        level: coverage in (0, 1).
+        units_after: how many units the second is of, where these are not as many.
     """
-    if units < MIN_UNITS:
+    both = units, units if units_after is None else units_after
+    if min(both) < MIN_UNITS:
         return None
-    first, last = ((share * units + 1.0) / (units + 2) for share in (before, after))
-    spread = math.sqrt((first * (1.0 - first) + last * (1.0 - last)) / (units + 1))
-    margin = student_quantile(level, 2 * (units + 1)) * spread
+    first, last = ((share * n + 1.0) / (n + 2) for share, n in zip((before, after), both, strict=True))
+    errors = [share * (1.0 - share) / (n + 1) for share, n in zip((first, last), both, strict=True)]
+    margin = student_quantile(level, 2 * (min(both) + 1)) * math.sqrt(sum(errors))
     return Interval(after - before, max(-1.0, last - first - margin), min(1.0, last - first + margin))
 
 

@@ -7,13 +7,15 @@ self-certainty reward, for instance) is drawn over its own range, which is writt
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from presat.analysis.estimates import direction
-from presat.metrics import is_share, smooth
+from presat.metrics import is_share
+from presat.report.curves import gold_differs, smooth_pieces
 from presat.report.naming import cut, wrap
 from presat.report.svg import WIDTH, Drawing, Scale, apart, nice_ticks
 from presat.report.terminal import ARROWS
@@ -28,7 +30,8 @@ LEFT, RIGHT, TOP, BOTTOM = 28.0, 312.0, 26.0, 192.0
 """Plot area of a track figure; the labels of the lines stand right of it."""
 TRACK_HEIGHT = 234.0
 ROW_HEIGHT = 32.0
-NAME_WIDTH, BAR_LEFT, BAR_RIGHT = 19, 144.0, 350.0
+MODEL_HEIGHT = 24.0
+NAME_WIDTH, BAR_LEFT, BAR_RIGHT = 17, 142.0, 336.0
 """A before-and-after figure: characters of a name's line, and where its bars are; the numbers stand right of them."""
 MOVES = {1: "rose", -1: "fell", 0: "stayed"}
 
@@ -39,6 +42,24 @@ class Panel:
 
     heading: str
     svg: Markup
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """Where a line of a track figure ends: its class, its last value and its name; its scale, if that is its own."""
+
+    kind: str
+    value: str
+    label: str
+    scale: str
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """The figure of a run, and what its lines are, which a narrow screen has no room for beside them."""
+
+    svg: Markup
+    ends: list[End]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +81,8 @@ class Series:
         values: y; NaN is a gap.
         marker: `dot`, `square` or none.
         raw: the values before smoothing, where it was smoothed; both are drawn on one axis.
+        breaks: places where the line starts anew.
+        names: what each point is of, where the points are no curve: then no line joins them.
     """
 
     kind: str
@@ -68,6 +91,8 @@ class Series:
     values: Sequence[float]
     marker: str = ""
     raw: Sequence[float] = ()
+    breaks: Sequence[int] = ()
+    names: Sequence[str] = ()
 
     @property
     def span(self) -> tuple[float, float]:
@@ -75,13 +100,23 @@ class Series:
         known = [value for value in (*self.values, *self.raw) if math.isfinite(value)]
         return (0.0, 1.0) if is_share(known) else (min(known), max(known))
 
+    @property
+    def own_scale(self) -> str:
+        """What its axis covers, where that is not 0 to 1; else empty."""
+        return "" if self.span == (0.0, 1.0) else " to ".join(map(_number, self.span))
+
     def scale(self) -> Scale:
         """Height of a value."""
         return Scale(*self.span, BOTTOM, TOP)
 
 
-def track(summary: RunSummary, last: int) -> Markup | None:
-    """Train reward and held-out scores against the step, up to step `last`; None where the run has neither."""
+def track(summary: RunSummary, last: int) -> Track | None:
+    """Train reward and held-out scores against the step, up to step `last`; None where the run has neither.
+
+    Where the evaluations are of several models, these are no curve: then each model has a row.
+    """
+    if any(item.models for item in summary.sets) and not summary.reward:
+        return Track(models_svg(summary), [])
     lines = _lines(summary)
     if not lines:
         return None
@@ -91,13 +126,14 @@ def track(summary: RunSummary, last: int) -> Markup | None:
     _axes(drawing, across)
     for item, kind in zip(_shown_sets(summary), ("held", "other"), strict=False):
         _band(drawing, item, kind, across)
-    if summary.reward:
-        rewards_T = summary.rewards_T
-        _draw(drawing, Series("reward thin", "", _steps(rewards_T), rewards_T), across)
+    for line in lines:
+        if line.raw:
+            _draw(drawing, Series(f"{line.kind} thin", "", _steps(line.raw), line.raw), across)
     for line in lines:
         _draw(drawing, line, across)
     _label_ends(drawing, lines)
-    return drawing.markup()
+    ends = [End(line.kind, _number(_last(line.values)), line.label, line.own_scale) for line in lines]
+    return Track(drawing.markup(), ends)
 
 
 def spans(summaries: Sequence[RunSummary]) -> list[int]:
@@ -118,7 +154,7 @@ def change_panels(summaries: Sequence[RunSummary]) -> list[Panel]:
             by_set.setdefault(item.name, []).append((summary, item))
     panels = []
     for name, members in by_set.items():
-        found = [(s, i) for s, i in members if i.first_step != i.last_step]
+        found = [(s, i) for s, i in members if _moves(i)]
         if not found:
             continue
         metrics = " or ".join(dict.fromkeys(item.metric for _, item in found))
@@ -131,7 +167,7 @@ def sharpening_panels(summaries: Sequence[RunSummary]) -> list[Panel]:
     panels = []
     for summary in summaries:
         item = summary.main_set
-        if item is None or item.first_step == item.last_step:
+        if item is None or not _moves(item):
             continue
         found = [(item.metric, item.headline), *(item.change(kind) for kind in ("maj", "greedy", "pass"))]
         pairs = {entry[0]: Pair(*entry) for entry in found if entry is not None}
@@ -148,7 +184,7 @@ def faithfulness_panels(summaries: Sequence[RunSummary]) -> list[Panel]:
         pairs = []
         for summary in summaries:
             item = summary.main_set
-            found = item.change(kind) if item is not None and item.first_step != item.last_step else None
+            found = item.change(kind) if item is not None and _moves(item) else None
             if found is not None:
                 pairs.append(Pair(summary.name, found[1]))
         if pairs:
@@ -172,19 +208,52 @@ def pairs_svg(pairs: Sequence[Pair]) -> Markup:
     return drawing.markup()
 
 
+def models_svg(summary: RunSummary) -> Markup:
+    """The score of every model on every set: a dot with its interval, and the number beside it."""
+    rows = sum(len(item.scores) + 1 for item in summary.sets)
+    values = [score for item in summary.sets for score in item.scores]
+    across = Scale(*((0.0, 1.0) if is_share(values) else (min(values), max(values))), BAR_LEFT, BAR_RIGHT)
+    bottom = 6 + MODEL_HEIGHT * rows
+    drawing = Drawing(bottom + 24, f"{summary.name}: {summary.verdict.sentence}")
+    for tick in nice_ticks(across.low, across.high, 4):
+        drawing.line(across(tick), 4, across(tick), bottom, "grid")
+        drawing.text(across(tick), bottom + 13, f"{tick:g}", "tick", "middle")
+    y = 6 + MODEL_HEIGHT / 2
+    for item in summary.sets:
+        drawing.text(BAR_LEFT - 12, y, cut(f"{item.name}, {item.metric}", NAME_WIDTH), "tick", "end")
+        y += MODEL_HEIGHT
+        names = item.models or [f"step {step}" for step in item.steps]
+        for name, score, interval in zip(names, item.scores, item.intervals, strict=True):
+            if interval is not None:
+                drawing.line(across(interval.low), y, across(interval.high), y, "range stayed")
+            drawing.add("circle", "after stayed", f"{name}: {score:.3f}", cx=across(score), cy=y, r=5.5)
+            drawing.text(BAR_LEFT - 12, y, cut(name, NAME_WIDTH), "name", "end")
+            drawing.text(WIDTH - 2, y, _number(score), "value", "end")
+            y += MODEL_HEIGHT
+    return drawing.markup()
+
+
+def _moves(item: SetSummary) -> bool:
+    """Whether there is a before and an after: two evaluations, and of one model in training."""
+    return item.first_step != item.last_step and not item.models
+
+
 def _lines(summary: RunSummary) -> list[Series]:
     """The labelled lines of a run: smoothed reward, true accuracy where it differs, and two evaluation sets."""
     found = []
     if summary.reward:
-        smoothed = smooth(summary.rewards_T, summary.choices.window).tolist()
-        found.append(Series("reward", "train reward", _steps(smoothed), smoothed, raw=summary.rewards_T))
-    if _gold_differs(summary):
-        gold = smooth(summary.gold_T, summary.choices.window).tolist()
-        found.append(Series("gold", "true accuracy", _steps(gold), gold))
+        found.append(_smoothed("reward", "train reward", summary.rewards_T, summary.choices.window))
+    if gold_differs(summary):
+        found.append(_smoothed("gold", "true accuracy", summary.gold_T, summary.choices.window))
     styles = (("held", "dot"), ("other", "square"))
     for item, (kind, marker) in zip(_shown_sets(summary), styles, strict=False):
         found.append(Series(kind, item.name, item.steps, item.scores, marker))
     return found
+
+
+def _smoothed(kind: str, label: str, values_T: Sequence[float], window: int) -> Series:
+    smoothed, breaks = smooth_pieces(values_T, window)
+    return Series(kind, label, _steps(smoothed), smoothed, raw=values_T, breaks=breaks)
 
 
 def _axes(drawing: Drawing, across: Scale) -> None:
@@ -201,8 +270,12 @@ def _axes(drawing: Drawing, across: Scale) -> None:
 
 def _draw(drawing: Drawing, series: Series, across: Scale) -> None:
     height = series.scale()
-    known = [(step, value) for step, value in zip(series.steps, series.values, strict=True) if math.isfinite(value)]
-    drawing.path([(across(step), height(value)) for step, value in known], f"line {series.kind}")
+    points = list(zip(series.steps, series.values, strict=True))
+    for start, end in itertools.pairwise([0, *series.breaks, len(points)] if not series.names else []):
+        piece = [(across(step), height(value)) for step, value in points[start:end] if math.isfinite(value)]
+        piece += [(piece[0][0] + 1, piece[0][1])] if len(piece) == 1 and len(points) > 1 else []  # a line is seen
+        drawing.path(piece, f"line {series.kind}")
+    known = [(step, value) for step, value in points if math.isfinite(value)]
     for step, value in known if series.marker else []:
         _marker(drawing, series, across(step), height(value), f"{series.label}, step {step}: {value:.3f}")
 
@@ -260,8 +333,7 @@ def _label_ends(drawing: Drawing, lines: Sequence[Series]) -> None:
         name = label.makeelement("tspan", {"class": "name"})
         name.text = cut(line.label, 14)
         label.append(name)
-    others = [line for line in lines if line.span != (0.0, 1.0)]
-    ranges = "; ".join(f"{cut(line.label, 14)}: scale {' to '.join(map(_number, line.span))}" for line in others)
+    ranges = "; ".join(f"{cut(line.label, 14)}: scale {line.own_scale}" for line in lines if line.own_scale)
     if ranges:
         drawing.text(WIDTH - 2, BOTTOM + 32, ranges, "tick", "end")
 
@@ -291,12 +363,6 @@ def _shown_sets(summary: RunSummary) -> list[SetSummary]:
     """The main set and one more: what a small figure can hold."""
     main = summary.main_set
     return [] if main is None else [main, *(item for item in summary.sets if item is not main)][:2]
-
-
-def _gold_differs(summary: RunSummary) -> bool:
-    """Whether the logged true accuracy is anything else than the reward."""
-    pairs = zip(summary.gold_T, summary.rewards_T, strict=False)
-    return any(math.isfinite(g) and math.isfinite(r) and abs(g - r) > 0.01 for g, r in pairs)
 
 
 def _steps(values: Sequence[float]) -> range:

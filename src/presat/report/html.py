@@ -21,10 +21,11 @@ from presat.analysis.numbers import Choices, RunSummary, Tone, Verdict
 from presat.analysis.repeats import repeats
 from presat.analysis.summary import summarise
 from presat.config.yamls import dump_yaml
+from presat.errors import ConfigError
 from presat.report import figures
 from presat.report.samples import Sample, pick_sample
 from presat.report.tables import ENDINGS, REPORT, SIGN, choices_note, rows, shown, to_csv, to_latex, used_columns
-from presat.text import masked, masked_words
+from presat.text import masked, masked_words, printable
 from presat.tracking.state import PLAIN
 
 if TYPE_CHECKING:
@@ -97,13 +98,18 @@ def report_files(runs: Sequence[Run], out: Path | str, formats: Sequence[str]) -
     """The files that a report on `runs` at `out` consists of, by format, each checked: see `presat.outputs`.
 
     Raises:
-        ConfigError: one is the log of a run, or is there and no report made it.
+        ConfigError: one is the log of a run, or is there and no report made it; `out` has no ending.
         RunError: its folder cannot be made or written to.
     """
     page = Path(out)
     files = {name: page.parent / f"{page.stem}{ENDINGS[name]}" if name in ENDINGS else page for name in formats}
     logs = [run.path for run in runs if run.path.is_file()]
     REPORT.check([page] if page.is_dir() else list(files.values()), logs)
+    if not page.suffix:
+        raise ConfigError(
+            f"{printable(str(page))} says no kind of file: `--out` should name the page, "
+            f"{printable(str(page / 'report.html'))} for instance."
+        )
     return files
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from presat.analysis.collapse import find_falls
 from presat.analysis.numbers import WINDOW
 from presat.analysis.summary import ends
 from presat.analysis.verdict import NOT_RISEN, did_not_train
@@ -26,6 +27,7 @@ from presat.report.terminal import short, sparkline
 from presat.tracking import Run
 from presat.tracking.evaluated import scores_like_the_last
 from presat.tracking.follow import Follower, follow, planned_steps
+from presat.tracking.pace import duration
 from presat.tracking.state import ENDED, UNKNOWN
 
 if TYPE_CHECKING:
@@ -34,8 +36,8 @@ if TYPE_CHECKING:
 WIDTH = 48
 LABEL = 14
 BAR = 12
-MOST_SETS, MOST_NOTES = 12, 6
-"""What a screen holds of evaluation sets and of notes."""
+MOST_SETS, MOST_NOTES, MOST_FALLS = 12, 6, 4
+"""What a screen holds of evaluation sets, of notes and of what fell."""
 TITLES = {
     "finished": "finished", "stopped": "stopped early", "failed": "failed", "interrupted": "interrupted",
     "running": "running", UNKNOWN: "no status (its trainer leaves none)",
@@ -123,7 +125,10 @@ def live_view(run: Run, seconds_per_step: float | None = None, given: Settings |
     grid = Table.grid(padding=(0, 2))
     grid.add_column(width=LABEL, style="dim", overflow="fold")
     grid.add_column(overflow="fold")
-    lines = [("progress", _progress(run, seconds_per_step)), *_reward_lines(run, rewards_T, window)]
+    lines = [*_fall_lines(run), ("progress", _progress(run, seconds_per_step))]
+    if run.status_reason and run.status != UNKNOWN:  # in the frame it would be cut
+        lines.append((_state(run), run.status_reason))
+    lines += _reward_lines(run, rewards_T, window)
     lines += _score_lines(run)
     lines += _saturation_lines(run, rewards_T, given)
     lines += [("alarm" if index == 0 else "", sentence) for index, sentence in enumerate(_alarms(run))]
@@ -133,10 +138,25 @@ def live_view(run: Run, seconds_per_step: float | None = None, given: Settings |
     parts += [Text(f"note: {note}", style="dim") for note in run.notes[:MOST_NOTES]]
     if len(run.notes) > MOST_NOTES:
         parts.append(Text(f"and {len(run.notes) - MOST_NOTES} more notes: `presat report` has them", style="dim"))
-    state = TITLES.get(run.status, run.status)
-    reason = f": {run.status_reason}" if run.status_reason and run.status != UNKNOWN else ""
     title = Text(f"{'/'.join(run.path.parts[-2:])}  ({run.kind})")
-    return Panel(Group(*parts), title=title, subtitle=Text(state + reason), width=WIDTH + LABEL + 34)
+    return Panel(Group(*parts), title=title, subtitle=Text(_state(run)), width=WIDTH + LABEL + 34)
+
+
+def _state(run: Run) -> str:
+    return TITLES.get(run.status, run.status)
+
+
+def _fall_lines(run: Run) -> list[tuple[str, str]]:
+    """What the run has clearly lost, before everything else, and what to do about it."""
+    try:
+        falls = find_falls(run)
+    except RunError:  # as for alarms
+        return []
+    if not falls:
+        return []
+    label = "collapsed" if any(fall.halved and fall.kind != "other" for fall in falls) else "fell"
+    lines = [(label if index == 0 else "", fall.sentence) for index, fall in enumerate(falls[:MOST_FALLS])]
+    return [*lines, ("", min(falls, key=lambda fall: fall.step).advice)]
 
 
 def _waiting(path: Path, why: str) -> RenderableType:
@@ -155,7 +175,7 @@ def _progress(run: Run, pace: float | None) -> str:
     text = f"{'█' * filled}{'░' * (BAR - filled)} step {done} of {planned}"
     if pace is None or run.status in ENDED:
         return text
-    return f"{text}, {pace:.2g} s a step, {_duration(pace * (planned - done))} left"
+    return f"{text}, {pace:.2g} s a step, {duration(pace * (planned - done))} left"
 
 
 def _reward_lines(run: Run, rewards_T: np.ndarray, window: int) -> list[tuple[str, str]]:
@@ -165,8 +185,10 @@ def _reward_lines(run: Run, rewards_T: np.ndarray, window: int) -> list[tuple[st
             _, losses = run.series("loss")
             return [("loss", f"{sparkline(losses, WIDTH)}  {losses[-1]:.3f}")]
         return [("train reward", "none logged yet")]
-    recent = known[-window:]
+    recent, share = known[-window:], is_share(known)
     lines = [("train reward", f"{sparkline(rewards_T, WIDTH)}  {short(known[0])} → {short(float(recent.mean()))}")]
+    if not share:
+        lines.append(("", f"on a scale of its own, {short(float(known.min()))} to {short(float(known.max()))}"))
     if "labels/gold_accuracy" in run.values:
         _, gold = run.series("labels/gold_accuracy")
         gold = gold[~np.isnan(gold)]
@@ -174,7 +196,9 @@ def _reward_lines(run: Run, rewards_T: np.ndarray, window: int) -> list[tuple[st
             last = float(gold[-window:].mean())
             gap = float(recent.mean()) - last
             lines.append(("true accuracy", f"{sparkline(gold, WIDTH)}  {short(float(gold[0]))} → {short(last)}"))
-            if abs(gap) >= 0.05:
+            if not share:
+                lines.append(("", "on a scale of 0 to 1: its height does not compare with the reward's"))
+            elif abs(gap) >= 0.05:
                 word = "above" if gap > 0 else "below"
                 lines.append(("", f"reward {abs(gap):.2f} {word} the true accuracy of the same responses"))
     return lines
@@ -286,11 +310,3 @@ def _alarms(run: Run) -> list[str]:
 def _main_scores(run: Run) -> list[tuple[int, float]]:
     found = run.held_out()
     return [] if found is None else list(zip(found[2].tolist(), found[3].tolist(), strict=True))
-
-
-def _duration(seconds: float) -> str:
-    minutes, seconds = divmod(int(max(0.0, seconds)), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes:02d} min"
-    return f"{minutes} min {seconds:02d} s" if minutes else f"{seconds} s"

@@ -70,16 +70,20 @@ class Column:
             return f"{row[self.key]} of {row['problems']}" if row[self.key] != row["problems"] else ""
         if not self.pair:
             return shown(row[self.key], self.digits)
-        ends = [shown(row[f"{self.key}_{end}"], self.digits) for end in ("first", "last")]
-        return " → ".join(ends) if all(ends) else ""
+        if self.key == "gold" and all(row[f"gold_{end}"] == row[f"reward_{end}"] for end in ("first", "last")):
+            return ""  # the labels are right, and what is paid: it would stand there twice
+        first, last = (shown(row[f"{self.key}_{end}"], self.digits) for end in ("first", "last"))
+        return last if not first and row["model"] else f"{first} → {last}" if first and last else ""
 
 
 COLUMNS = (
     Column("run", "run", None),
     Column("verdict", "verdict", None),
     Column("set", "set", None),
+    Column("model", "model", None),
     Column("metric", "score", None),
     Column("reward", "train reward", pair=True),
+    Column("gold", "true accuracy", pair=True),
     Column("t_sat", "t_sat", None),
     Column("score", "held-out score", pair=True),
     Column("transfer", "transfer"),
@@ -102,8 +106,21 @@ def rows(summaries: Sequence[RunSummary]) -> list[Row]:
     return [
         row
         for summary in summaries
-        for row in [_row(summary, item) for item in (summary.sets or [None] * (not summary.unscored))]
+        for row in [row for item in (summary.sets or [None] * (not summary.unscored)) for row in _rows(summary, item)]
         + [_row(summary, None, name, covered) for name, covered in summary.unscored.items()]
+    ]
+
+
+def _rows(summary: RunSummary, item: SetSummary | None) -> list[Row]:
+    """The row of a set; one for each model, with its score alone, where the evaluations are of several."""
+    row = _row(summary, item)
+    if item is None or not item.models:
+        return [row]
+    kept = ("run", "verdict", "kind", "status", "steps", "set", "metric", *COUNTS)
+    bare = {name: cell if name in kept else None for name, cell in row.items()}
+    return [
+        {**bare, "model": model, "last_step": step, "score_last": score}
+        for model, step, score in zip(item.models, item.steps, item.scores, strict=True)
     ]
 
 
@@ -175,6 +192,7 @@ def _row(summary: RunSummary, item: SetSummary | None, unscored: str = "", cover
         "reading": summary.choices.reading,
         "grid": summary.choices.grid,
         "set": item.name if item else unscored,
+        "model": None,
         "metric": item.metric if item else "",
         "first_step": item.first_step if item else None,
         "last_step": item.last_step if item else None,

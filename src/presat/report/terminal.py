@@ -6,25 +6,33 @@ Legible at 80 columns and without colour: direction is an arrow, state is a word
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from presat.analysis.estimates import direction
 from presat.analysis.numbers import Tone
+from presat.report.curves import gold_differs
 from presat.report.naming import wrap
 from presat.tracking.state import PLAIN
 
 if TYPE_CHECKING:
-    from rich.console import Console, RenderableType
+    from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
     from rich.table import Table
 
     from presat.analysis.estimates import Change
-    from presat.analysis.numbers import RunSummary
+    from presat.analysis.numbers import RunSummary, SetSummary
+    from presat.diagnosis import Alarm
 
 CELL = 9
-"""Columns that a pair of numbers with an arrow takes; sparklines in the table are as wide."""
+"""Columns that a pair of numbers with an arrow takes; sparklines in the table are at least as wide."""
+WIDEST = 40
+"""Widest sparkline in the table."""
+_LEAST = 2
+"""Columns that a table has however narrow it is: reward and t_sat."""
 BARS = "▁▂▃▄▅▆▇█"
 ARROWS = {1: "↑", -1: "↓", 0: "·"}
 COLOURS: dict[Tone, str] = {"good": "bold green", "partly": "bold cyan", "bad": "bold red", "open": "bold"}
@@ -69,14 +77,12 @@ def summary_table(summaries: Sequence[RunSummary]) -> RenderableType:
     if not summaries:
         return Text("No runs.")
     measured = any(summary.reward or summary.sets for summary in summaries)
-    lines: list[RenderableType] = [_table(summaries), ""] if measured else []
+    lines: list[RenderableType] = [_Screen(summaries), ""] if measured else []
     for summary in summaries:
         ending = "" if summary.status in PLAIN else f" ({_ended(summary)})"
         sentence = f"[bold]{escape(summary.name)}[/bold]{escape(ending)}: {_verdict(summary)}."
         lines.append(Text.from_markup(f"{sentence} {escape(summary.verdict.sentence)}", emoji=False))
-        if summary.alarms:
-            names = ", ".join(alarm.name.replace("_", " ") for alarm in summary.alarms)
-            lines.append(Text(f"  ! alarms: {names}"))
+        lines += [Text(f"  ! {_alarm(alarm)}") for alarm in summary.alarms]
         if summary.reward and summary.t_sat is None and summary.t_sat_smoothed is None:
             lines.append(Text(f"  no t_sat: {summary.t_sat_reason}"))
         lines += [Text(f"  note: {note}") for note in summary.notes]
@@ -108,51 +114,94 @@ def short(value: float) -> str:
     return f"{value:.2f}".replace("0.", ".", 1)
 
 
-def _table(summaries: Sequence[RunSummary]) -> Table:
-    from rich import box
-    from rich.markup import escape
-    from rich.table import Table
-    from rich.text import Text
+@dataclass(frozen=True, slots=True)
+class _Column:
+    """A column: its heading, and the cell of a run, whose sparkline is of the width given."""
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
-    columns = _columns(summaries)
-    lines = max([2, *(heading.count("\n") + 1 for heading, _ in columns)])
-    table.add_column("\n" * (lines - 1) + "run", overflow="fold", min_width=12)
-    for heading in ("train\nreward", "t_sat", *(heading for heading, _ in columns)):
-        justify = "right" if heading == "t_sat" else "left"
-        above = "\n" * (lines - 1 - heading.count("\n"))
-        table.add_column(Text(above + heading), justify=justify, no_wrap=True)
-    for summary in summaries:
-        reward = arrow(summary.reward) if summary.reward else "none logged"
-        name = f"[bold]{escape(summary.name)}[/bold]\n{_verdict(summary)}"
-        cells = [
-            Text.from_markup(name, emoji=False),
-            f"{reward}\n{sparkline(summary.rewards_T, CELL)}",
-            f"{_step(summary.t_sat)}\n({_step(summary.t_sat_smoothed)})" if summary.reward else "",
-        ]
-        cells += [_cell(summary, pick, first=index == 0) for index, (_, pick) in enumerate(columns)]
-        table.add_row(*cells)
-    return table
+    heading: str
+    cell: Callable[[RunSummary, int], str]
+    right: bool = False
 
 
-def _columns(summaries: Sequence[RunSummary]) -> list[tuple[str, tuple[str, str]]]:
-    """Heading, and (which set, which kind of metric), of the columns some run can fill."""
-    found: list[tuple[str, tuple[str, str]]] = []
+class _Screen:
+    """The table of several runs, with as many columns as the terminal has room for, and sparklines in what is left."""
+
+    def __init__(self, summaries: Sequence[RunSummary]) -> None:
+        self.summaries = summaries
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        room, columns = options.max_width, _columns(self.summaries)
+        taken = columns[:_LEAST]
+        for column in columns[_LEAST:]:
+            if self._width(console, options, [*taken, column]) <= room:
+                taken.append(column)
+        taken.sort(key=columns.index)
+        spare = room - self._width(console, options, taken, named=True)
+        drawn = sum(any(len(_drawn(column, s, WIDEST)) > CELL for s in self.summaries) for column in taken)
+        yield self._table(taken, min(WIDEST, CELL + max(0, spare) // max(1, drawn)))
+
+    def _width(self, console: Console, options: ConsoleOptions, columns: Sequence[_Column], named: bool = False) -> int:
+        """Columns of the terminal that the table needs; with `named`, for each run's name on one line."""
+        from rich.measure import Measurement
+
+        table = self._table(columns, CELL, named)
+        return Measurement.get(console, options.update(max_width=10_000), table).maximum
+
+    def _table(self, columns: Sequence[_Column], width: int, named: bool = True) -> Table:
+        from rich import box
+        from rich.markup import escape
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
+        lines = max([2, *(column.heading.count("\n") + 1 for column in columns)])
+        table.add_column("\n" * (lines - 1) + "run", overflow="fold", min_width=12)
+        for column in columns:
+            above = "\n" * (lines - 1 - column.heading.count("\n"))
+            shown = [column.heading, *(column.cell(summary, width) for summary in self.summaries)]
+            table.add_column(
+                Text(above + column.heading),
+                justify="right" if column.right else "left",
+                min_width=max(len(line) for text in shown for line in text.split("\n")),  # no number is cut
+            )
+        for summary in self.summaries:
+            name = f"[bold]{escape(summary.name)}[/bold]\n{_verdict(summary)}" if named else ""
+            table.add_row(
+                Text.from_markup(name, emoji=False), *(Text(column.cell(summary, width)) for column in columns)
+            )
+        return table
+
+
+def _drawn(column: _Column, summary: RunSummary, width: int) -> str:
+    """The sparkline of a cell, which stands last in it."""
+    return column.cell(summary, width).rpartition("\n")[2]
+
+
+def _columns(summaries: Sequence[RunSummary]) -> list[_Column]:
+    """The columns that some run can fill, in their order; where there is no room, the last of them are left out."""
+    found = [_Column("train\nreward", _reward), _Column("t_sat", _t_sat, right=True)]
+    if any(gold_differs(summary) for summary in summaries):
+        found.append(_Column("true\naccuracy", _gold))
     main = [summary.main_set for summary in summaries if summary.main_set is not None]
     if not main:
         return found
     same = len({item.name for item in main}) == 1
-    title = main[0].name if same else "held out"
-    found.append((_heading(title, main[0].metric), ("main", "")))
-    for kind in ("greedy", "pass"):
-        entry = next((item.change(kind) for item in main if item.change(kind)), None)
-        if entry is not None and entry[0] != main[0].metric:
-            found.append((entry[0], ("main", kind)))
-    others = [item.name for summary in summaries for item in summary.sets if item is not summary.main_set]
-    for name in list(dict.fromkeys(others))[:1]:  # one screen: the report has the others
-        metric = next(item.metric for summary in summaries for item in summary.sets if item.name == name)
-        found.append((_heading(name, metric), (name, "")))
-    return found
+    title, metric = main[0].name if same else "held out", main[0].metric
+    found.append(_Column(_heading(title, metric), partial(_cell, "main", "")))
+    found += _more(main, metric, ("greedy", "pass"))
+    others = [item for summary in summaries for item in summary.sets if item is not summary.main_set]
+    for name in dict.fromkeys(item.name for item in others):
+        own = next(item.metric for item in others if item.name == name)
+        found.append(_Column(_heading(name, own), partial(_cell, name, "")))
+    return found + _more(main, metric, ("maj", "valid_trace"))
+
+
+def _more(main: Sequence[SetSummary], metric: str, kinds: Sequence[str]) -> list[_Column]:
+    """Further metrics of the main sets, by the name that the first set has for a kind."""
+    names = {kind: next((entry[0] for item in main if (entry := item.change(kind))), metric) for kind in kinds}
+    return [
+        _Column(name.replace("_", "\n"), partial(_cell, "main", kind)) for kind, name in names.items() if name != metric
+    ]
 
 
 def _heading(set_name: str, metric: str) -> str:
@@ -160,8 +209,20 @@ def _heading(set_name: str, metric: str) -> str:
     return "\n".join([*wrap(set_name, CELL), metric])
 
 
-def _cell(summary: RunSummary, pick: tuple[str, str], first: bool) -> str:
-    set_name, kind = pick
+def _reward(summary: RunSummary, width: int) -> str:
+    reward = arrow(summary.reward) if summary.reward else "none logged"
+    return f"{reward}\n{sparkline(summary.rewards_T, width)}"
+
+
+def _gold(summary: RunSummary, width: int) -> str:
+    return f"{arrow(summary.gold)}\n{sparkline(summary.gold_T, width)}" if gold_differs(summary) else ""
+
+
+def _t_sat(summary: RunSummary, _: int) -> str:
+    return f"{_step(summary.t_sat)}\n({_step(summary.t_sat_smoothed)})" if summary.reward else ""
+
+
+def _cell(set_name: str, kind: str, summary: RunSummary, width: int) -> str:
     item = (
         summary.main_set
         if set_name == "main"
@@ -169,18 +230,25 @@ def _cell(summary: RunSummary, pick: tuple[str, str], first: bool) -> str:
     )
     if item is None:
         return ""
+    if item.models:  # no curve: the note names them with their scores
+        return "" if kind else f"{len(item.models)} models"
     found = item.change(kind) if kind else (item.metric, item.headline)
     if found is None:
         return ""
     text = arrow(found[1]) if item.first_step != item.last_step else short(found[1].after)
     if not kind and (covered := item.coverage) and covered.partial:
         text += f"\nof {covered.judged}/{covered.problems}"
-    return f"{text}\n{sparkline(item.scores, CELL)}" if not kind and (first or set_name != "main") else text
+    return text if kind else f"{text}\n{sparkline(item.scores, width)}"
 
 
 def _verdict(summary: RunSummary) -> str:
     """The label as markup, in the colour of its tone."""
     return f"[{COLOURS[summary.verdict.tone]}]{summary.verdict.label}[/]"
+
+
+def _alarm(alarm: Alarm) -> str:
+    """What an alarm saw; the page and the JSON say what to do about it."""
+    return f"{alarm.name.replace('_', ' ')}: {alarm.sentence.partition(': ')[0].rstrip('.')}."
 
 
 def _ended(summary: RunSummary) -> str:

@@ -32,18 +32,21 @@ def report(config: ReportConfig, out: Console) -> dict[str, Any]:
         raise ConfigError(
             "Which runs? `presat report RUN...` takes run directories, other trainers' logs and trackers' stores."
         )
-    runs = [
-        run
-        for path in config.runs
-        for run in open_runs(path, columns=config.columns, reward_values=config.reward_values)
-    ]
+    read_as = {"columns": config.columns, "reward_values": config.reward_values}
+    opened = [(path, run) for path in config.runs for run in open_runs(path, **read_as)]
+    given = [run for _, run in opened]
+    places = _once(given)
+    for place in (place for place in range(len(given)) if place not in places):
+        say(out, f"{opened[place][0]} is a run that was named before: it counts once.")
+    runs = [given[place] for place in places]
+    labels, groups = (_of(names, places, len(given)) for names in (config.labels, config.groups))
     page = config.out or _default_page(runs)
     written = list(report_files(runs, page, config.formats).values())
-    names = run_names(runs, config.labels)
+    names = run_names(runs, labels)
     read = config.read
     choices = Choices(read.tail, read.window, read.reading, read.grid)
     summaries = [summarise(run, choices, name) for run, name in zip(runs, names, strict=True)]
-    build_report(runs, page, config.title or None, groups=config.groups, summaries=summaries, formats=config.formats)
+    build_report(runs, page, config.title or None, groups=groups, summaries=summaries, formats=config.formats)
     out.print(summary_table(summaries))
     for path in written:
         say(out, f"wrote {path}")
@@ -66,6 +69,19 @@ def watch(config: WatchConfig, out: Console) -> dict[str, Any]:
         reading={"run": config.only, "columns": config.columns, "reward_values": config.reward_values},
     )  # fmt: skip
     return {"runs": [] if run is None else [summarise(run, Choices(window=config.window or WINDOW)).to_json()]}
+
+
+def _once(runs: list[Run]) -> list[int]:
+    """The places of the runs, of one that is given several times the first: by whatever name, it is one run."""
+    found: dict[tuple[str, Path, str], int] = {}
+    for place, run in enumerate(runs):
+        found.setdefault((run.kind, run.path.resolve(), run.called), place)
+    return list(found.values())
+
+
+def _of(names: list[str], places: list[int], runs: int) -> list[str]:
+    """What the runs at `places` are called; where there is not a name for each run given, that is found later."""
+    return [names[place] for place in places] if len(names) == runs else names
 
 
 def _default_page(runs: list[Run]) -> Path:

@@ -14,10 +14,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from presat.answers.boxes import answer_box, boxes, extract_boxed
+from presat.answers.formats import Format, read_answer
 from presat.rewards.certainty import Statistic
 from presat.rewards.outcome import Outcome, judge, lowest_of, needs_of, votes_of
 from presat.types import Reward, RolloutGroup, Score
-from presat.verify.extract import answer_box, boxes, extract_boxed
 
 OPEN, CLOSE = "<think>", "</think>"
 
@@ -25,7 +26,7 @@ MARGIN = 1.0
 """How far what fails a gate stands below the least that passes, where the reward names no lowest value."""
 
 
-def has_box(text: str) -> bool:
+def has_box(text: str, _: Format = "boxed") -> bool:
     r"""Whether there is a balanced `\boxed{}` with something in it."""
     return bool(extract_boxed(text))
 
@@ -35,7 +36,7 @@ def has_single_box(text: str) -> bool:
     return len(boxes(text)) == 1 and has_box(text)
 
 
-def ends_in_single_box(text: str) -> bool:
+def ends_in_single_box(text: str, _: Format = "boxed") -> bool:
     r"""Whether there is exactly one `\boxed{}`, with nothing after it but a closing `$`, `\]`, `\)` or full stop."""
     if not has_single_box(text):
         return False
@@ -45,25 +46,28 @@ def ends_in_single_box(text: str) -> bool:
     return not rest.strip()
 
 
-def thinks_then_boxes(text: str) -> bool:
-    r"""Whether `<think>...</think>` is there once, in this order, and the answer's `\boxed{}` after it."""
-    return text.count(OPEN) == 1 and text.find(OPEN) < text.find(CLOSE) and _closes_then_boxes(text)
+def thinks_then_answers(text: str, form: Format = "boxed") -> bool:
+    """Whether `<think>...</think>` is there once, in this order, and the answer after it, in its format."""
+    return text.count(OPEN) == 1 and text.find(OPEN) < text.find(CLOSE) and _closes_then_answers(text, form)
 
 
-def thinks_on_then_boxes(text: str) -> bool:
-    r"""The same where the prompt already opened `<think>`: one `</think>` and the answer's `\boxed{}` after it."""
-    return OPEN not in text and _closes_then_boxes(text)
+def thinks_on_then_answers(text: str, form: Format = "boxed") -> bool:
+    """The same where the prompt already opened `<think>`: one `</think>` and the answer after it."""
+    return OPEN not in text and _closes_then_answers(text, form)
 
 
-def _closes_then_boxes(text: str) -> bool:
-    box = answer_box(text)
-    return text.count(CLOSE) == 1 and box is not None and bool(box.content) and text.find(CLOSE) < box.start
+def _closes_then_answers(text: str, form: Format) -> bool:
+    close = text.find(CLOSE)
+    if text.count(CLOSE) != 1:
+        return False
+    box = answer_box(text) if form in ("auto", "boxed") else None
+    return close < box.start and bool(box.content) if box else bool(read_answer(text[close + len(CLOSE) :], form))
 
 
-GATES: dict[str, Callable[[str], bool]] = {
+GATES: dict[str, Callable[[str, Format], bool]] = {
     "boxed": has_box,
-    "think": thinks_then_boxes,
-    "think_opened": thinks_on_then_boxes,
+    "think": thinks_then_answers,
+    "think_opened": thinks_on_then_answers,
     "single_box": ends_in_single_box,
 }
 
@@ -76,11 +80,13 @@ class Gated:
         reward: where the values come from.
         gate: a name in `GATES`.
         cost: the values count against a response (a part of a sum with a negative weight): what fails has the highest.
+        form: the format in which answers are read; the gates about thinking ask for an answer in it.
     """
 
     reward: Reward
     gate: str
     cost: bool = False
+    form: Format = "boxed"
 
     @property
     def name(self) -> str:
@@ -94,7 +100,7 @@ class Gated:
     def outcome(self, group: RolloutGroup, scores: Sequence[Score]) -> Outcome:
         """The gated values, and the vote as it was held."""
         found = judge(self.reward, group, scores)
-        passes_N = [GATES[self.gate](completion.text) for completion in group.completions]
+        passes_N = [GATES[self.gate](completion.text, self.form) for completion in group.completions]
         failing = self._failing(found.values_N, passes_N)
         values_N = [value if passes else failing for value, passes in zip(found.values_N, passes_N, strict=True)]
         return Outcome(values_N, vote=found.vote)

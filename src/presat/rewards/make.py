@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from presat.answers.formats import Format
 from presat.errors import ConfigError, nearest
 from presat.rewards.certainty import NegativeEntropy, SelfCertainty
 from presat.rewards.combine import WeightedSum
@@ -15,6 +16,7 @@ from presat.rewards.sources import FormatOnly, RandomCoin, Verifiable
 from presat.rewards.user import offered, user_reward
 from presat.rewards.vote import MajorityVote, SoftMajorityVote
 from presat.types import Reward
+from presat.verify import Mode
 
 if TYPE_CHECKING:
     from presat.config.schema import RewardConfig
@@ -31,7 +33,9 @@ SOURCES: dict[str, Callable[..., Reward]] = {
 _PRIVATE = {"name", "counts", "_judge"}
 
 
-def make_reward(source: str | RewardConfig, gate: str = "none", seed: int = 0, **options: Any) -> Reward:
+def make_reward(
+    source: str | RewardConfig, gate: str = "none", seed: int = 0, extraction: Mode = "auto", **options: Any
+) -> Reward:
     """Make a reward.
 
     Args:
@@ -39,6 +43,7 @@ def make_reward(source: str | RewardConfig, gate: str = "none", seed: int = 0, *
             `RewardConfig`, which brings the rest too.
         gate: `none`, or a name in `presat.rewards.gates.GATES`.
         seed: seed of whatever is random about it.
+        extraction: where answers stand in responses (`presat.verify`), for votes and gates.
         options: settings of the source (`votes` for the majority vote). Beside a `RewardConfig` they are defaults, for
             the sources that take them.
 
@@ -46,13 +51,14 @@ def make_reward(source: str | RewardConfig, gate: str = "none", seed: int = 0, *
         ConfigError: unknown source, gate or option, with the nearest known one; or the user's own cannot be used.
     """
     if not isinstance(source, str):
-        return _configured(source, seed, options)
+        return _configured(source, seed, extraction, options)
     if gate != "none" and gate not in GATES:
         raise ConfigError(f"There is no reward gate '{gate}'.{nearest(gate, ['none', *GATES])}")
-    reward = _ours(source, seed, options) if source in SOURCES else user_reward(source, options)
+    read = {"extraction": extraction} if "extraction" in _options_of(source) else {}
+    reward = _ours(source, seed, read | options) if source in SOURCES else user_reward(source, options)
     if reward is None:
         raise ConfigError(f"There is no reward '{source}'.{nearest(source, [*SOURCES, *offered()])}")
-    return _gated(reward, gate)
+    return _gated(reward, gate, extraction)
 
 
 THINKING_IS_OPEN = (
@@ -71,8 +77,9 @@ def with_thinking_open(reward: Reward) -> Reward:
     return replace(reward, reward=with_thinking_open(reward.reward), gate=gate)
 
 
-def _gated(reward: Reward, gate: str, weight: float = 1.0) -> Reward:
-    return reward if gate == "none" else Gated(reward, gate, cost=weight < 0)
+def _gated(reward: Reward, gate: str, extraction: Mode, weight: float = 1.0) -> Reward:
+    form: Format = "boxed" if extraction == "any" else extraction
+    return reward if gate == "none" else Gated(reward, gate, cost=weight < 0, form=form)
 
 
 def _ours(source: str, seed: int, options: Mapping[str, Any]) -> Reward:
@@ -91,19 +98,19 @@ def _options_of(source: str) -> set[str]:
     return set(inspect.signature(SOURCES[source]).parameters) - _PRIVATE if source in SOURCES else set()
 
 
-def _configured(config: RewardConfig, seed: int, defaults: Mapping[str, Any]) -> Reward:
+def _configured(config: RewardConfig, seed: int, extraction: Mode, defaults: Mapping[str, Any]) -> Reward:
     def make(source: str, options: Mapping[str, Any]) -> Reward:
         given = {"votes": config.votes, **defaults}
         taken = {name: value for name, value in given.items() if name in _options_of(source)}
-        return make_reward(source, "none", seed, **{**taken, **options})
+        return make_reward(source, "none", seed, **{"extraction": extraction, **taken, **options})
 
     if not config.parts:
-        return _gated(make(config.source, config.options), config.gate)
+        return _gated(make(config.source, config.options), config.gate, extraction)
     rewards: dict[str, Reward] = {}
     for part in config.parts:
-        reward = _gated(make(part.source, part.options), part.gate, part.weight)
+        reward = _gated(make(part.source, part.options), part.gate, extraction, part.weight)
         # a gate around a sum is the same gate around each part; so every part is logged as it counts
-        reward = _gated(reward, config.gate, part.weight) if config.gate != part.gate else reward
+        reward = _gated(reward, config.gate, extraction, part.weight) if config.gate != part.gate else reward
         name = part.name or reward.name
         if name in rewards:
             raise ConfigError(f"Two parts of the weighted sum are called '{name}'; give one of them another `name`.")

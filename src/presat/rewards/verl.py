@@ -33,7 +33,7 @@ def compute_score(
     *,
     source: str = "verifiable",
     gate: str = "none",
-    extraction: Mode = "boxed",
+    extraction: Mode = "auto",
     timeout_s: float = 5.0,
     seed: int = 0,
     options: Mapping[str, Any] | None = None,
@@ -65,7 +65,7 @@ def compute_score(
         VerifierError: the verifier itself broke.
     """
     del ignored
-    reward = _reward(source, gate, seed, json.dumps(dict(options or {}), sort_keys=True))
+    reward = _reward(source, gate, seed, extraction, json.dumps(dict(options or {}), sort_keys=True))
     row = {
         "data_source": data_source,
         "prompt": [{"role": "user", "content": ""}],
@@ -85,8 +85,8 @@ def compute_score(
 
 
 @cache
-def _reward(source: str, gate: str, seed: int, options: str) -> Reward:
-    reward = make_reward(source, gate, seed, **json.loads(options))
+def _reward(source: str, gate: str, seed: int, extraction: Mode, options: str) -> Reward:
+    reward = make_reward(source, gate, seed, extraction, **json.loads(options))
     if votes_of(reward) is not None or needs_of(reward):
         raise ConfigError(
             f"verl gives a custom reward one response at a time, and {source} needs the whole group or the policy's "

@@ -27,14 +27,14 @@ class MajorityVote:
 
     Attributes:
         votes: how many responses vote; all of them are rewarded, the first `group_size` of them train.
-        extraction: how a math answer is read: `boxed` or `any` (see `presat.verify`).
+        extraction: how an answer is read (`presat.verify`).
         workers: processes that compare math answers.
         timeout_s: seconds one comparison may take; then the answers count as different.
         counts: groups voted on, ties, and groups without any answer, so far.
     """
 
     votes: int = 16
-    extraction: Mode = "boxed"
+    extraction: Mode = "auto"
     workers: int = 1
     timeout_s: float = 5.0
     name: str = "majority_vote"

@@ -22,7 +22,7 @@ from typing import Any
 import torch.distributed as dist
 
 from presat.config.schema import ServerConfig
-from presat.errors import ConfigError, ModelError, nearest
+from presat.errors import ConfigError, ModelError, UnfinishedError, nearest
 from presat.rollouts.batching import BatchEngine, decode
 from presat.rollouts.weights import fingerprint, save_weights, whole_weights
 from presat.text import masked
@@ -117,7 +117,12 @@ class ServerEngine(BatchEngine):
 
     def _find(self, wanted: str) -> str:
         """Return the name of the model on the server: the one asked for, or its only one."""
-        names = [model.id for model in self._ask(self._client.models.list)]
+        try:
+            names = [str(model.id) for model in self._client.models.list()]
+        except self._errors as error:
+            raise ModelError(f"The server {self._url} did not answer ({_told(error)}).") from error
+        except (AttributeError, TypeError) as error:  # of the client, over what it takes for an answer
+            raise ModelError(self._not("a list of models")) from error
         if wanted in names:
             return wanted
         if wanted:
@@ -132,7 +137,7 @@ class ServerEngine(BatchEngine):
         """Draw n responses for every prompt, one request a prompt.
 
         Raises:
-            ModelError: the server refuses, fails or is gone.
+            UnfinishedError: the server refuses, fails or is gone, or answers with something else.
         """
         del rows  # all of them
         with ThreadPoolExecutor(self._concurrent) as pool:
@@ -140,36 +145,53 @@ class ServerEngine(BatchEngine):
             return [completion for group in groups for completion in group]
 
     def _draw(self, prompt: tuple[int, ...], seed: int, n: int, sampling: Sampling) -> list[Completion]:
-        answer = self._ask(
-            self._client.completions.create,
-            model=self.served,
-            prompt=list(prompt),
-            n=n,
-            temperature=sampling.temperature,
-            top_p=1.0,
-            max_tokens=sampling.max_new_tokens,
-            seed=seed % 2**_SEED_BITS,
-            extra_body={**_NEUTRAL, "return_token_ids": True},
-        )
-        choices = sorted(answer.choices, key=lambda choice: choice.index)
+        try:
+            answer = self._client.completions.create(
+                model=self.served,
+                prompt=list(prompt),
+                n=n,
+                temperature=sampling.temperature,
+                top_p=1.0,
+                max_tokens=sampling.max_new_tokens,
+                seed=seed % 2**_SEED_BITS,
+                extra_body={**_NEUTRAL, "return_token_ids": True},
+            )
+        except self._errors as error:
+            raise UnfinishedError(f"The server {self._url} did not answer ({_told(error)}). Start it again.") from error
+        choices = getattr(answer, "choices", None)
+        if not isinstance(choices, list) or not all(map(_is_response, choices)):
+            raise UnfinishedError(self._not("responses"))
+        choices = sorted(choices, key=lambda choice: choice.index)
         if len(choices) != n:
-            raise ModelError(f"The server {self._url} gave {len(choices)} responses where {n} were asked for.")
+            raise UnfinishedError(f"The server {self._url} gave {len(choices)} responses where {n} were asked for.")
         return [self._completion(choice) for choice in choices]
 
     def _completion(self, choice: Any) -> Completion:
         """A response, read as the other engines read theirs; without token ids from the server, by its text."""
-        ids, text = getattr(choice, "token_ids", None), choice.text
+        ids = getattr(choice, "token_ids", None)
+        text = choice.text.encode(errors="replace").decode()  # it may be cut within a character
         if ids is None:
             ids = self.tokenizer(text, add_special_tokens=False)["input_ids"]
         else:
             text = decode(self.tokenizer, [ids])[0]
         return Completion(text, tuple(ids), None, choice.finish_reason == "stop")
 
-    def _ask(self, call: Any, **arguments: Any) -> Any:
-        try:
-            return call(**arguments)
-        except self._errors as error:
-            raise ModelError(f"The server {self._url} did not answer ({_told(error)}).") from error
+    def _not(self, wanted: str) -> str:
+        """Say that the client took for an answer what is none: a proxy's page, or that of another server."""
+        return (
+            f"The server {self._url} answered with something else than {wanted}: is `server.url` the address of an "
+            "OpenAI-compatible server, and does it still run?"
+        )
+
+
+def _is_response(choice: Any) -> bool:
+    """Whether one of the choices of an answer is one: the client takes whatever JSON there is."""
+    ids = getattr(choice, "token_ids", None)
+    return (
+        isinstance(getattr(choice, "text", None), str)
+        and isinstance(getattr(choice, "index", None), int)
+        and (ids is None or (isinstance(ids, list) and all(isinstance(number, int) for number in ids)))
+    )
 
 
 def _told(error: Exception) -> str:

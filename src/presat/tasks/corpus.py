@@ -11,14 +11,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from presat.errors import ConfigError, DataError
+from presat.errors import ConfigError, DataError, not_utf8
+from presat.files import broken_line
 from presat.tasks.cells import field_names, sound
 from presat.tasks.files import open_dataset, refuse_parts, source_files
 from presat.tasks.readers import SUFFIXES, read_dataset, read_file
 from presat.tasks.rows import Row
 from presat.text import brief
 
+LAB = "lab/"
+"""What the sources begin with that are made up and have no parts."""
 PLAIN = ".txt"
+KINDS = (PLAIN, *SUFFIXES)
 
 
 @dataclass(frozen=True)
@@ -86,21 +90,39 @@ def corpus_parts(source: str, column: str, subset: str = "") -> list[Part]:
         ConfigError: no source, or what means nothing to it: `subset` to files, `column` to .txt files alone.
         DataError: nothing is there.
     """
-    if not source:
-        raise ConfigError(
-            "No text is given; set `data.source` to lab/cpt, to a .jsonl, .parquet or .txt file, or a folder."
-        )
-    kinds = (PLAIN, *SUFFIXES)
-    files = source_files(source, kinds)
+    files = _files(source)
     if files is not None:
         refuse_parts(source, {"data.subset": bool(subset)})
         if column != "text" and all(path.suffix == PLAIN for path in files):
             raise ConfigError(f"{source} has no columns, every line is a document: leave `data.text` out.")
         return [_file(path.resolve(), column) for path in files]
-    data = open_dataset(source, subset=subset or None, suffixes=kinds)
+    data = open_dataset(source, subset=subset or None, suffixes=KINDS)
     if column in data.column_names:  # otherwise reading the first row says what there is
         data = data.select_columns([column])
     return [Part(source, (data._fingerprint,), column, data)]
+
+
+def refuse_unknown_corpus(source: str) -> None:
+    """Refuse a corpus that is not there, as far as that can be told without opening it: a hub is not asked.
+
+    Raises:
+        ConfigError: none is named, or no lab corpus is called so.
+        DataError: there is no such file.
+    """
+    from presat.tasks.lab.corpus import refuse_unknown_lab_corpus
+
+    if source.startswith(LAB):
+        refuse_unknown_lab_corpus(source.removeprefix(LAB))
+    else:
+        _files(source)
+
+
+def _files(source: str) -> list[Path] | None:
+    if not source:
+        raise ConfigError(
+            "No text is given; set `data.source` to lab/cpt, to a .jsonl, .parquet or .txt file, or a folder."
+        )
+    return source_files(source, KINDS)
 
 
 def read_parts(parts: Sequence[Part]) -> Iterator[tuple[str, int]]:
@@ -129,8 +151,10 @@ def _lines(path: Path) -> Iterator[str]:
                 if line.strip():
                     sound({"text": line}, f"{path}, line {number}")
                     yield line.rstrip("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} cannot be read as UTF-8 text: {error}.") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}, line {broken_line(path)}: {not_utf8(error)}.") from error
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}.") from error
 
 
 def _column(rows: Iterator[tuple[str, Row]], column: str) -> Iterator[str]:

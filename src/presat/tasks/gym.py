@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from functools import cache
@@ -22,20 +23,39 @@ DRAWS_PER_PROBLEM = 20
 
 
 @cache
+def gym_factory() -> Any:
+    """Reasoning Gym's `factory` module, imported when it is first needed.
+
+    A dependency of it has invalid escapes, of which Python warns where no installer has compiled it before.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SyntaxWarning)
+        from reasoning_gym import factory
+    return factory
+
+
+@cache
 def gym_names() -> tuple[str, ...]:
     """Names of all Reasoning Gym tasks."""
-    from reasoning_gym.factory import DATASETS
+    return tuple(sorted(gym_factory().DATASETS))
 
-    return tuple(sorted(DATASETS))
+
+def refuse_unknown_task(task: str) -> None:
+    """Refuse a name that no Reasoning Gym task has.
+
+    Raises:
+        ConfigError: it is none; the message has the nearest one.
+    """
+    if task not in (names := gym_names()):
+        raise ConfigError(f"There is no Reasoning Gym task '{task}'.{nearest(task, names)}")
 
 
 def gym_levels(task: str) -> int:
     """Return how many difficulty levels a task's curriculum has; 0 when it has no curriculum."""
-    from reasoning_gym.factory import create_curriculum, has_curriculum
-
-    if not has_curriculum(task):
+    factory = gym_factory()
+    if not factory.has_curriculum(task):
         return 0
-    return max((len(attribute.levels) for attribute in create_curriculum(task).attributes.values()), default=0)
+    return max((len(attribute.levels) for attribute in factory.create_curriculum(task).attributes.values()), default=0)
 
 
 def gym_problems(
@@ -63,8 +83,7 @@ def gym_problems(
         ConfigError: unknown task, level or setting.
         DataError: the settings allow fewer different questions than asked for.
     """
-    if task not in (names := gym_names()):
-        raise ConfigError(f"There is no Reasoning Gym task '{task}'.{nearest(task, names)}")
+    refuse_unknown_task(task)
     levels = _levels(difficulty)
     limit = count * DRAWS_PER_PROBLEM
     datasets = [_dataset(task, level, seed, limit, params or {}) for level in levels]
@@ -82,7 +101,10 @@ def gym_problems(
         problem = Problem(identity, messages, gold, domain, "reasoning_gym", metadata)
         problems.setdefault(entry["question"], problem)
     if len(problems) < count:
-        raise DataError(f"reasoning_gym/{task} has fewer than {count} different questions at these settings.")
+        raise DataError(
+            f"reasoning_gym/{task} gave {len(problems)} different questions at these settings in {limit} draws, fewer "
+            f"than the {count} asked for: ask for {len(problems)} or fewer, or for more levels of `difficulty`."
+        )
     return list(problems.values())
 
 
@@ -97,9 +119,8 @@ def _levels(difficulty: int | Sequence[int] | None) -> list[int | None]:
 
 
 def _dataset(task: str, level: int | None, seed: int, size: int, params: Mapping[str, Any]) -> Any:
-    from reasoning_gym.factory import DATASETS, create_curriculum, create_dataset
-
-    config_class = DATASETS[task][1]
+    factory = gym_factory()
+    config_class = factory.DATASETS[task][1]
     known = {item.name for item in fields(config_class)} - {"seed", "size"}
     for name in params:
         if name not in known:
@@ -110,7 +131,7 @@ def _dataset(task: str, level: int | None, seed: int, size: int, params: Mapping
         if not 1 <= level <= levels:
             has = f"levels 1 to {levels}" if levels else "no levels; use params"
             raise ConfigError(f"reasoning_gym/{task} has {has}; difficulty was {level}.")
-        curriculum = create_curriculum(task)
+        curriculum = factory.create_curriculum(task)
         for name, attribute in curriculum.attributes.items():
             curriculum.set_attr_level(name, min(level, len(attribute.levels)) - 1)
         made = curriculum.generate_configuration()
@@ -118,7 +139,7 @@ def _dataset(task: str, level: int | None, seed: int, size: int, params: Mapping
     digest = hashlib.sha256(f"{task}/{level}/{seed}".encode()).digest()
     settings |= {**params, "seed": int.from_bytes(digest[:4], "big"), "size": size}
     try:
-        return create_dataset(task, **settings)
+        return factory.create_dataset(task, **settings)
     except (AssertionError, TypeError, ValueError) as error:
         raise ConfigError(f"reasoning_gym/{task} refuses these settings: {error}") from error
 

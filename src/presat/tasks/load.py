@@ -16,6 +16,8 @@ from presat.types import Problem
 if TYPE_CHECKING:
     from presat.config.schema import TaskConfig
 
+FAMILIES = ("lab", "reasoning_gym", "benchmark")
+"""What `FAMILY/NAME` is, where no file is called so."""
 PROCEDURAL_COUNT = 100
 """How many problems are made when nothing says."""
 
@@ -44,21 +46,54 @@ def load_problems(source: str | Path | TaskConfig, **options: Any) -> list[Probl
     return [with_prompt(problem, style) for problem in problems] if style else problems
 
 
-def _load(name: str, options: dict[str, Any]) -> list[Problem]:
-    if not name:
+def refuse_unknown_source(source: str) -> None:
+    """Refuse a source that is not there, as far as that can be told without loading it: a hub is not asked.
+
+    Raises:
+        ConfigError: none is named, or no task or benchmark is called so.
+        DataError: there is no such file.
+    """
+    from presat.tasks.benchmarks import named_file
+    from presat.tasks.files import source_files
+    from presat.tasks.gym import refuse_unknown_task
+    from presat.tasks.lab import refuse_unknown_lab
+
+    family, task = _family(source)
+    if family == "lab":
+        refuse_unknown_lab(task)
+    elif family == "reasoning_gym":
+        refuse_unknown_task(task)
+    elif family == "benchmark":
+        named_file(task)
+    else:
+        source_files(source)
+
+
+def _family(source: str) -> tuple[str, str]:
+    """The family of made problems or benchmarks that a source names, and which of it; two empty texts for others.
+
+    Raises:
+        ConfigError: no source is named.
+    """
+    if not source:
         raise ConfigError("No data source is given; set `data.source`, for instance to lab/chains or a .parquet file.")
+    family, _, task = ("", "", "") if path_of(source).is_file() else source.partition("/")
+    return (family, task) if task and family in FAMILIES else ("", "")
+
+
+def _load(name: str, options: dict[str, Any]) -> list[Problem]:
+    family, task = _family(name)
     if options.get("count") is not None and options["count"] < 1:
         raise ConfigError(f"count should be at least 1; it is {options['count']}.")
-    family, _, task = ("", "", "") if path_of(name).is_file() else name.partition("/")
-    if family == "lab" and task:
+    if family == "lab":
         from presat.tasks.lab import lab_problems
 
         return _call(lab_problems, name, {"name": task, **_procedural(options)})
-    if family == "reasoning_gym" and task:
+    if family == "reasoning_gym":
         from presat.tasks.gym import gym_problems
 
         return _call(gym_problems, name, {"task": task, **_procedural(options)})
-    if family == "benchmark" and task:
+    if family == "benchmark":
         from presat.tasks.benchmarks import benchmark_problems
 
         return _call(benchmark_problems, name, {"name": task, **options})

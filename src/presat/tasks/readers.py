@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from presat.errors import DataError
-from presat.files import expanded, json_lines
+from presat.errors import DataError, not_utf8
+from presat.files import broken_line, expanded, json_lines
 from presat.tasks.cells import LONGEST, field_names, sound
 from presat.tasks.rows import Row
 from presat.text import brief, printable
@@ -55,14 +55,17 @@ def read_file(path: Path, column: str | None = None) -> Iterator[tuple[str, Row]
     Raises:
         DataError: of no known kind, cannot be read, or a malformed row.
     """
-    readers: dict[str, Callable[[Path], Iterator[Row]]] = {
-        ".parquet": lambda path: _read_parquet(path, column), ".jsonl": _read_jsonl, ".csv": _read_csv,
-    }  # fmt: skip
+    readers: dict[str, Callable[[Path], Iterator[tuple[int, Row]]]] = {
+        ".parquet": lambda path: enumerate(_read_parquet(path, column), start=1),
+        ".jsonl": _read_jsonl,
+        ".csv": _read_csv,
+    }
     name = printable(str(path))
     if path.suffix not in readers:
-        raise DataError(f"{name} is of no known kind; known are {', '.join(SUFFIXES)}.")
+        unpack = " Unpack it first." if path.suffix in (".gz", ".zst", ".bz2", ".xz", ".zip") else ""
+        raise DataError(f"{name} is of no known kind; known are {', '.join(SUFFIXES)}.{unpack}")
     refuse_special(path)
-    yield from _numbered(readers[path.suffix](path), name)
+    yield from _placed(readers[path.suffix](path), name)
 
 
 def read_dataset(source: str, data: Any) -> Iterator[tuple[str, Row]]:
@@ -71,14 +74,14 @@ def read_dataset(source: str, data: Any) -> Iterator[tuple[str, Row]]:
     Raises:
         DataError: it cannot be read, or a malformed row.
     """
-    yield from _numbered(data, printable(source))
+    yield from _placed(enumerate(data, start=1), printable(source))
 
 
-def _numbered(rows: Iterable[Row], name: str) -> Iterator[tuple[str, Row]]:
-    """Yield (where, row), counted from 1."""
+def _placed(rows: Iterable[tuple[int, Row]], name: str) -> Iterator[tuple[str, Row]]:
+    """Yield (where, row). Rows are counted from 1; those of a text file by the lines they begin in."""
     number = 0
     try:
-        for number, row in enumerate(rows, start=1):
+        for number, row in rows:
             where = f"{name}, row {number}"
             yield where, sound(row, where)
     except OSError as error:
@@ -109,31 +112,36 @@ def _read_parquet(path: Path, column: str | None) -> Iterator[Row]:
         ) from error
 
 
-def _read_jsonl(path: Path) -> Iterator[Row]:
+def _read_jsonl(path: Path) -> Iterator[tuple[int, Row]]:
     with path.open("rb") as lines:
         for line in json_lines(lines):
             if line.row is None:
                 ending = " The file ends within this line: is it whole?" if line.torn else ""
                 raise DataError(f"{printable(str(path))}, line {line.number}: {line.fault}.{ending}")
-            yield line.row
+            yield line.number, line.row
 
 
-def _read_csv(path: Path) -> Iterator[Row]:
+def _read_csv(path: Path) -> Iterator[tuple[int, Row]]:
     csv.field_size_limit(LONGEST)
     name = printable(str(path))
     with path.open(encoding="utf-8-sig", newline="") as lines:
-        reader = csv.DictReader(lines, strict=True)  # a quotation mark that is not closed takes all rows after it
-        number = 0
+        reader = csv.reader(lines, strict=True)  # a quotation mark that is not closed takes all rows after it
+        number = 1
         try:
-            _refuse_twice(reader.fieldnames or (), path)
-            for number, row in enumerate(reader, start=1):
-                if None in row or None in row.values():
-                    header = len(reader.fieldnames or ())
-                    raise DataError(f"{name}, row {number}: has not the {header} fields of the header.")
-                yield row
+            header = next(filter(None, reader), [])
+            _refuse_twice(header, path)
+            number = reader.line_num + 1
+            for cells in reader:
+                if cells and len(cells) != len(header):
+                    raise DataError(f"{name}, row {number}: has not the {len(header)} fields of the header.")
+                if cells:
+                    yield number, dict(zip(header, cells, strict=True))
+                number = reader.line_num + 1
+        except UnicodeDecodeError as error:  # of a piece of the file, which holds many lines
+            raise DataError(f"{name}, row {broken_line(path)}: {not_utf8(error)}.") from error
         except csv.Error as error:
             hint = " A quotation mark may not be closed." if "end of data" in str(error) else ""
-            raise DataError(f"{name}, row {number + 1}: is not CSV ({error}).{hint}") from error
+            raise DataError(f"{name}, row {number}: is not CSV ({error}).{hint}") from error
 
 
 def _refuse_twice(names: Iterable[str], path: Path) -> None:

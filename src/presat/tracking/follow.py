@@ -11,7 +11,6 @@ import contextlib
 import io
 import re
 import time
-from collections import deque
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +19,8 @@ from typing import Any, Protocol
 from presat.errors import RunError
 from presat.files import Faults, json_lines
 from presat.tracking.open import open_run
+from presat.tracking.pace import Pace
+from presat.tracking.provenance import read_provenance
 from presat.tracking.readers.rows import LARGEST, Rows
 from presat.tracking.run import Run
 from presat.tracking.settings import saved_settings
@@ -28,8 +29,6 @@ from presat.tracking.writer import CONFIG, METRICS
 
 PACE = 10.0
 """A file that took s seconds to read is read again after this many times s at the earliest."""
-RECENT = 30
-"""Steps that the time per step is averaged over."""
 _PLANNED = re.compile(r"(\d+) of (\d+)")
 
 
@@ -73,12 +72,13 @@ class OurRun:
         self._rows, self._faults = Rows(METRICS), Faults()
         self._config: dict[str, Any] = {}
         self._config_time = -1
-        self._times: deque[tuple[int, float]] = deque(maxlen=RECENT)
+        self._pace, self._from_step = Pace(), -1
         self._offset, self._lines, self._inode = 0, 0, -1
 
     def refresh(self) -> Run:
         """Read the status, and the lines that were added."""
         state = run_state(self.path)  # first: of a run that has ended every line is there
+        self._read_session()
         self._read_lines(state.status in ENDED)
         self._read_config()
         return Run(
@@ -93,8 +93,17 @@ class OurRun:
 
     @property
     def seconds_per_step(self) -> float | None:
-        """Mean over the last steps, by the times in the log."""
-        return _pace(self._times)
+        """Median over the last steps of this session, by the times in the log."""
+        return self._pace.seconds_per_step
+
+    def _read_session(self) -> None:
+        """The step that the run was last resumed from: the pause before it is no step."""
+        with contextlib.suppress(RunError):  # like the configuration
+            resumed = read_provenance(self.path).get("resumed")
+            last = resumed[-1] if isinstance(resumed, list) and resumed else None
+            step = last.get("from_step") if isinstance(last, Mapping) else None
+            if isinstance(step, int) and step != self._from_step:
+                self._from_step, self._pace = step, Pace()
 
     def _read_lines(self, ended: bool) -> None:
         file = self.path / METRICS
@@ -103,7 +112,7 @@ class OurRun:
             if facts.st_ino != self._inode or facts.st_size < self._offset:
                 self._rows, self._faults = Rows(METRICS), Faults()
                 self._offset, self._lines, self._inode = 0, 0, facts.st_ino
-                self._times.clear()
+                self._pace = Pace()
             with file.open("rb") as stream:
                 stream.seek(self._offset)
                 raw = stream.read()
@@ -126,8 +135,8 @@ class OurRun:
 
     def _note_time(self, row: dict[str, Any]) -> None:
         step, at = row.get("step"), row.get("time")
-        if isinstance(step, int) and isinstance(at, int | float) and abs(at) < LARGEST:
-            self._times.append((step, float(at)))
+        if isinstance(step, int) and isinstance(at, int | float) and step > self._from_step and abs(at) < LARGEST:
+            self._pace.note(step, float(at))
 
     def _read_config(self) -> None:
         file = self.path / CONFIG
@@ -152,7 +161,7 @@ class OtherRun:
     def __init__(self, path: Path, reading: Mapping[str, Any] | None = None) -> None:
         self.path = path
         self._reading = reading or {}
-        self._times: deque[tuple[int, float]] = deque(maxlen=RECENT)
+        self._pace, self._newest = Pace(), -1
         self._seen = self._fingerprint()
         self._open()
 
@@ -162,8 +171,9 @@ class OtherRun:
         ended = time.monotonic()
         self._next = ended + PACE * (ended - began)
         steps = self._run.values.get("reward", {})
-        if steps and (not self._times or max(steps) > self._times[-1][0]):
-            self._times.append((max(steps), ended))
+        if steps and max(steps) > self._newest:
+            self._newest = max(steps)
+            self._pace.note(self._newest, ended)
 
     def refresh(self) -> Run:
         """Open the run again if its files have changed and it is time."""
@@ -179,8 +189,8 @@ class OtherRun:
 
     @property
     def seconds_per_step(self) -> float | None:
-        """Mean over the steps that were seen to arrive."""
-        return _pace(self._times)
+        """Median over the steps that were seen to arrive."""
+        return self._pace.seconds_per_step
 
     def _fingerprint(self) -> tuple[tuple[str, int, int], ...]:
         files = [self.path] if self.path.is_file() else [*self.path.glob("*"), *self.path.glob("*/*")]
@@ -200,10 +210,3 @@ def planned_steps(run: Run) -> int | None:
             return value
     match = _PLANNED.search(run.status_reason) if run.kind == "trl" else None
     return int(match.group(2)) if match else None
-
-
-def _pace(times: deque[tuple[int, float]]) -> float | None:
-    if len(times) < 2:
-        return None
-    (first, began), (last, ended) = times[0], times[-1]
-    return (ended - began) / (last - first) if last > first and ended > began else None

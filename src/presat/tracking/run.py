@@ -155,6 +155,19 @@ class Run:
         scores = {name: np.array([series.get(int(s), np.nan) for s in steps]) for name, series in points.items()}
         return RunCurves(self.train_rewards(), steps, scores)
 
+    def to_frame(self) -> pl.DataFrame:
+        """Every metric by step: a column `step`, and one for each of `names()`.
+
+        Null where nothing was logged at a step, NaN where a value was logged that is no number.
+        """
+        import polars as pl
+
+        names = self.names()
+        steps = sorted({step for series in self.values.values() for step in series})
+        columns = {name: [self.values[name].get(step) for step in steps] for name in names}
+        schema = {"step": pl.Int64, **dict.fromkeys(names, pl.Float64)}
+        return pl.DataFrame({"step": steps, **columns}, schema=schema, strict=False)
+
     def rollout_steps(self, split: Split = "train") -> list[int]:
         """Steps with saved responses, increasing."""
         if split in self.rollout_frames:

@@ -81,6 +81,12 @@ def _at(settings: Any, name: str) -> Any:
     return settings
 
 
+def prompts_per_step(settings: Mapping[str, Any]) -> int | None:
+    """How many problems a training step has, where the settings say."""
+    found = settings.get("prompts_per_step")
+    return found if isinstance(found, int) and found > 0 else None
+
+
 def told(changed: Changes) -> str:
     """Say what changed (`seed 0 -> 1, data.source 'a' -> 'b'.`), and where that makes another run of it."""
     shown = [f"{name} {brief(old, _SHOWN)} -> {brief(new, _SHOWN)}" for name, (old, new) in changed.items()]

@@ -34,7 +34,8 @@ from presat.tracking.state import STATUS, Status, Stop, run_state, stop_of
 
 CONFIG = "config.yaml"
 OURS = (
-    CONFIG, PROVENANCE, METRICS, STATUS, EVALUATED, "rollouts", "checkpoints", "sft_examples", "report.html",
+    CONFIG, PROVENANCE, METRICS, STATUS, EVALUATED, "rollouts", "checkpoints", "sft_examples", "tensorboard",
+    "report.html",
 )  # fmt: skip
 SYNC_S = 1.0
 LOG = logging.getLogger("presat")
@@ -115,7 +116,7 @@ class RunWriter:
             if not overwrite:
                 raise RunError(
                     f"{self.path} already holds a run ({run_state(self.path, held=True).status}). "
-                    "Go on with it (`resume: true`), choose another run directory, or delete this one."
+                    "Go on with it (`--resume`), choose another run directory, or delete this one."
                 )
             earlier = {}
             for name in OURS:

@@ -61,7 +61,7 @@ class TRLReward:
         gate: format gate.
         answer: the data set's column with the gold answer; usual names and the verl format are found by themselves.
         domain: how bare questions are verified (`math` when empty); Reasoning Gym rows say it themselves.
-        extraction: how an answer is read, `boxed` or `any`.
+        extraction: how an answer is read, a format, or `any`.
         workers: processes that check answers.
         timeout_s: seconds one check may take.
         seed: seed of whatever is random about the reward.
@@ -78,7 +78,7 @@ class TRLReward:
         *,
         answer: str = "",
         domain: str = "",
-        extraction: Mode = "boxed",
+        extraction: Mode = "auto",
         workers: int = 1,
         timeout_s: float = 5.0,
         seed: int = 0,

@@ -14,6 +14,7 @@ import re
 from collections import Counter
 from collections.abc import Hashable, Sequence
 
+from presat.answers.normal import normal_form as math_form
 from presat.types import Score
 from presat.verify.reasoning_gym import plain
 from presat.verify.verifier import Verifier
@@ -22,7 +23,9 @@ _INTEGER = re.compile(r"[+-]?(?:\d+|\d{1,3}(?:,\d{3})+)")
 
 
 def normal_form(answer: str, verifier: str) -> str:
-    """Return an answer without what never matters: white space, dollar signs, and leading zeros of whole numbers."""
+    """Return an answer without what never matters: for math `presat.answers.normal`, else white space and dollars."""
+    if verifier == "math":
+        answer = math_form(answer)
     text = " ".join((plain(answer) if verifier == "reasoning_gym" else answer.strip().strip("$")).split())
     if _INTEGER.fullmatch(text) and len(text) < 1000:
         return str(int(text.replace(",", "")))

@@ -9,17 +9,31 @@ worker that runs this is killed instead.
 from __future__ import annotations
 
 import logging
+import re
 from functools import lru_cache
 from typing import Any
 
 from math_verify import parse, verify
 from math_verify.parser import ExprExtractionConfig, LatexExtractionConfig
 
+from presat.answers.intervals import interval_pair
+from presat.answers.normal import normal_form
+from presat.answers.units import bare, quantity
+from presat.verify.refusals import refuse_text, refuse_values
+
+Verdict = tuple[float | None, str | None, str | None]
+
 UNPARSABLE_GOLD = "unparsable gold answer"
 NO_ANSWER = "no answer found"
 
 _GOLD_TARGETS = (LatexExtractionConfig(),)
 _ANSWER_TARGETS = (ExprExtractionConfig(), LatexExtractionConfig())
+_OPTION = re.compile(r"[A-J]")
+_CHOSEN = re.compile(
+    r"(?:(?:[Tt]he\s+)?(?:[Aa]nswer|[Oo]ption|[Cc]hoice)\s+(?:is\s+)?)?(?:\\(?:text|mathrm|textbf)\s*\{)?\s*\(?\s*"
+    r"([A-Ja-j])(?:\s*[)}])*\s*(?:$|[.:][\s}]*$|[.:)]\s*(?![A-J]\b)\S)"
+)
+"""An option's letter, alone or before its text: `E`, `(E)`, `E: a polygenic score`, `B. 42`."""
 
 logging.getLogger("math_verify").setLevel(logging.ERROR)  # it warns that its time-outs are off, which is on purpose
 
@@ -33,22 +47,54 @@ def _read_answer(text: str) -> list[Any]:
     return parse(text, _ANSWER_TARGETS, parsing_timeout=None)  # pyright: ignore[reportArgumentType]
 
 
-def compare(gold: str, answer: str, mode: str) -> tuple[float | None, str | None, str | None]:
+def compare(gold: str, answer: str, mode: str) -> Verdict:
     """Judge one answer; returns (value, extracted, reason) as in `Score`.
 
     Args:
         gold: the reference answer, without a box.
-        answer: the content of the response's box in mode `boxed`, the whole response in mode `any`.
-        mode: `boxed` or `any`.
+        answer: the answer the response states; in mode `any` the whole response.
+        mode: `any`, Math-Verify's own reading and verdict; else ours.
     """
+    if mode == "any":
+        return _math_verify(gold, answer)
+    if not _read_gold(gold) and not _read_gold(normal_form(gold)):
+        return None, answer, UNPARSABLE_GOLD
+    value, reason = same(gold, answer)
+    return float(value), answer, reason
+
+
+def same(gold: str, answer: str) -> tuple[bool, str | None]:
+    """Whether an answer says what the gold one says, and why not where there is more to say than that."""
+    pair = normal_form(gold), normal_form(answer)
+    if pair[0] == pair[1]:
+        return True, None
+    if (letter := _OPTION.fullmatch(pair[0])) and (option := _CHOSEN.match(answer.strip().strip("$*"))):
+        return option[1].upper() == letter[0], None
+    if reason := refuse_text(*pair):
+        return False, reason
+    if all(quantity(text) for text in pair):
+        return True, None
+    without = bare(pair[0]), bare(pair[1])
+    forms = dict.fromkeys((without, interval_pair(*pair) or without))
+    for ours, theirs in forms:
+        if ours == theirs:
+            return True, None
+        golds, answers = _read_gold(ours), _read_answer(f"\\boxed{{{theirs}}}")
+        if golds and answers and verify(golds, answers, timeout_seconds=None):
+            reason = refuse_values(golds, answers)
+            return reason is None, reason
+    return False, None
+
+
+def _math_verify(gold: str, text: str) -> Verdict:
+    """Math-Verify's verdict on a whole response: the paper's."""
     golds = _read_gold(gold)
     if not golds:
-        return None, answer if mode == "boxed" else None, UNPARSABLE_GOLD
-    answers = _read_answer(f"\\boxed{{{answer}}}" if mode == "boxed" else answer)
+        return None, None, UNPARSABLE_GOLD
+    answers = _read_answer(text)
     if not answers:
-        return 0.0, answer if mode == "boxed" else None, NO_ANSWER
-    value = float(verify(golds, answers, timeout_seconds=None))
-    return value, answer if mode == "boxed" else str(answers[-1]), None
+        return 0.0, None, NO_ANSWER
+    return float(verify(golds, answers, timeout_seconds=None)), str(answers[-1]), None
 
 
 def extract(text: str) -> tuple[None, str | None, None]:

@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import Any
 
 from presat.errors import VerifierError, nearest
+from presat.tasks.gym import gym_factory
 
 _ARROW = re.compile(r"\\(?:long)?(?:right)?arrow\b|\\to\b")
 _WRAPPER = re.compile(
@@ -44,21 +45,22 @@ def scorer(task: str) -> Any:
     Raises:
         VerifierError: there is no dataset of that name.
     """
-    from reasoning_gym.factory import DATASETS, get_score_answer_fn
-
-    if task not in DATASETS:
-        raise VerifierError(f"Reasoning Gym has no task '{task}' to score an answer with.{nearest(task, DATASETS)}")
-    return get_score_answer_fn(task)
+    factory = gym_factory()
+    if task not in factory.DATASETS:
+        raise VerifierError(
+            f"Reasoning Gym has no task '{task}' to score an answer with.{nearest(task, factory.DATASETS)}"
+        )
+    return factory.get_score_answer_fn(task)
 
 
 def judge(gold: str | None, answer: str, metadata: Mapping[str, Any], mode: str) -> tuple[float, str, None]:
-    """Judge one boxed answer with the scorer of `metadata["source_dataset"]`; returns (value, answer, None).
+    """Judge one answer with the scorer of `metadata["source_dataset"]`; returns (value, answer, None).
 
-    Mode `boxed` gives the scorer plain text (see `plain`), mode `any` the LaTeX as written: the labels of the published
-    noisy Graph sets show that the release does so. Some tasks (`rush_hour`) have no reference answer and judge by their
-    metadata alone: their gold is None.
+    Mode `any` gives the scorer the LaTeX as written, every other one plain text (see `plain`): the labels of the
+    published noisy Graph sets show that the release does so. Some tasks (`rush_hour`) have no reference answer and
+    judge by their metadata alone: their gold is None.
     """
-    read = plain if mode == "boxed" else str.strip
+    read = str.strip if mode == "any" else plain
     task, restored = str(metadata["source_dataset"]), dict(metadata)
     if task in _TUPLES and "output" in restored:
         restored["output"] = tuple(tuple(row) for row in restored["output"])

@@ -1,12 +1,9 @@
 r"""Judges responses: right, wrong, or missing with a reason, by the verifier each problem names.
 
-Two modes of reading a math answer (section 3, and the release's own scoring):
-
-- `boxed`: the content of the last balanced `\boxed{}`; a response without one is wrong ("no boxed answer").
-- `any`: Math-Verify's own fallbacks over the whole response, which also find an unboxed final answer.
-
-Reasoning Gym, lab and multiple-choice answers are read from the box in both modes; see
-`presat.verify.reasoning_gym.judge` for what a mode means to Reasoning Gym.
+Where the answer is read from is one of the formats of `presat.answers.formats`, or `any`: a math response is then given
+to Math-Verify whole, whose own fallbacks also find an answer that stands in no format (section 3: the release's own
+scoring), and its verdict is ours. Reasoning Gym, lab and multiple-choice answers are read from the box in mode `any`;
+see `presat.verify.reasoning_gym.judge` for what that mode means to Reasoning Gym.
 """
 
 from __future__ import annotations
@@ -18,6 +15,8 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Literal, get_args
 
+from presat.answers.boxes import extract_boxed
+from presat.answers.formats import Format, read_answer
 from presat.errors import ConfigError, VerifierError, nearest
 from presat.tasks.cells import sound
 from presat.tasks.rows import extra_info, is_labelled
@@ -25,13 +24,17 @@ from presat.text import brief
 from presat.types import Problem, Score
 from presat.verify import lab
 from presat.verify.choice import read_choice
-from presat.verify.extract import extract_boxed
 from presat.verify.pool import FAILURES, Item, Verdict, WorkerPool
 
-Mode = Literal["boxed", "any"]
+Mode = Literal["auto", "boxed", "tag", "hash", "line", "any"]
 
-NO_BOX = "no boxed answer"
-EMPTY_BOX = "empty box"
+NO_ANSWER: dict[str, str] = {
+    "auto": "no answer in a known format", "boxed": "no boxed answer", "any": "no boxed answer",
+    "tag": "no <answer>", "hash": "no line with ####", "line": "no line with the answer",
+}  # fmt: skip
+EMPTY_ANSWER = "empty answer"
+ONE_BOX = ("lab", "reasoning_gym")
+"""Verifiers whose answers never stand in several boxes."""
 NO_GOLD = "no gold answer"
 VERIFIERS = ("math", "reasoning_gym", "lab", "choice")
 CACHE_LIMIT = 200_000
@@ -48,14 +51,14 @@ class Verifier:
     """Scores responses, with a cache and killable workers that are started only when a math or Gym answer needs them.
 
     Attributes:
-        mode: `boxed` or `any`.
+        mode: the format answers are read in, or `any`.
         workers: processes for Math-Verify and Reasoning Gym.
         timeout_s: seconds one answer may take, counted from when a worker begins it.
         cache: whether verdicts on (gold, extracted answer) are kept. A time-out or a dead worker is no verdict (the
             machine may have been at fault) and is not kept.
     """
 
-    def __init__(self, mode: Mode = "boxed", workers: int = 1, timeout_s: float = 5.0, cache: bool = True) -> None:
+    def __init__(self, mode: Mode = "auto", workers: int = 1, timeout_s: float = 5.0, cache: bool = True) -> None:
         if mode not in get_args(Mode):
             raise ConfigError(f"There is no extraction mode '{mode}'.{nearest(mode, get_args(Mode))}")
         if workers < 1 or timeout_s <= 0:
@@ -97,10 +100,10 @@ class Verifier:
     def extract(self, problem: Problem, texts: Sequence[str]) -> list[str | None]:
         """Read the final answer out of each response to a problem, without judging it; None where there is none."""
         if problem.verifier == "choice":
-            answers = [extract_boxed(text) for text in texts]
+            answers = [self._stated(problem, text) for text in texts]
             return [answer and (_choice(problem, answer)[0] or answer) for answer in answers]
-        if self.mode == "boxed" or problem.verifier != "math":
-            return [extract_boxed(text) for text in texts]
+        if self.mode != "any" or problem.verifier != "math":
+            return [self._stated(problem, text) for text in texts]
         with self._lock:
             return [
                 score.extracted
@@ -110,7 +113,7 @@ class Verifier:
     def equivalent(self, pairs: Sequence[tuple[str, str]]) -> list[bool | None]:
         """Whether two math answers say the same, by Math-Verify; None where it hung or crashed over them."""
         with self._lock:
-            scores = self._ask([_math_request(a, b, "boxed") for a, b in pairs])
+            scores = self._ask([_math_request(a, b, "auto") for a, b in pairs])
             return [None if score.reason in FAILURES else score.value == 1.0 for score in scores]
 
     def close(self) -> None:
@@ -141,14 +144,14 @@ class Verifier:
                 f"Problem {problem.id} names the verifier '{problem.verifier}', which there is not."
                 f"{nearest(problem.verifier, VERIFIERS)}"
             )
-        answer = extract_boxed(text)
+        answer = self._stated(problem, text)
         whole = self.mode == "any" and problem.verifier == "math"
         if not is_labelled(problem):
             return Score(None, answer, NO_GOLD)
         gold = problem.gold or ""
         sound({"gold": gold}, f"problem {brief(problem.id)}")
         if not whole and not answer:
-            return Score(0.0, answer, NO_BOX if answer is None else EMPTY_BOX)
+            return Score(0.0, answer, NO_ANSWER[self.mode] if answer is None else EMPTY_ANSWER)
         if problem.verifier == "lab":
             return Score(float(lab.same(gold, answer or "")), answer)
         if problem.verifier == "choice":
@@ -159,6 +162,13 @@ class Verifier:
             key = ("reasoning_gym", _short(repr(metadata)), problem.gold, answer)
             return key, ("reasoning_gym", (problem.gold, answer, metadata, self.mode))
         return _math_request(gold, text if whole else answer or "", self.mode)
+
+    def _stated(self, problem: Problem, text: str) -> str | None:
+        """The answer a response states in the verifier's format."""
+        form: Format = "boxed" if self.mode == "any" else self.mode
+        if problem.verifier in ONE_BOX and form in ("auto", "boxed") and (answer := extract_boxed(text)) is not None:
+            return answer
+        return read_answer(text, form)
 
     def _ask(self, requests: Sequence[_Request]) -> list[Score]:
         """Answer requests from the cache or by the workers, each different one once."""
@@ -217,7 +227,8 @@ def _choice(problem: Problem, answer: str) -> tuple[str | None, str | None]:
 
 
 def _math_request(gold: str, answer: str, mode: Mode) -> _Request:
-    return ("math", mode, gold, _short(answer)), ("math", (gold, answer, mode))
+    read = "any" if mode == "any" else "stated"
+    return ("math", read, gold, _short(answer)), ("math", (gold, answer, read))
 
 
 def _short(text: str) -> str | bytes:
@@ -225,6 +236,6 @@ def _short(text: str) -> str | bytes:
 
 
 def _answer_of(item: Item) -> str | None:
-    """The boxed answer an item asks about, kept when it could not be judged; None where the workers read the answer."""
+    """The answer an item asks about, kept when it could not be judged; None where the workers read the answer."""
     kind, arguments = item
-    return arguments[1] if kind == "reasoning_gym" or (kind == "math" and arguments[2] == "boxed") else None
+    return arguments[1] if kind == "reasoning_gym" or (kind == "math" and arguments[2] != "any") else None

@@ -67,10 +67,11 @@ def test_one_process_with_several_gpus_is_refused(config, monkeypatch):
     [
         ("wandbb", r"no tracker 'wandbb' \(`report_to`\)\. Did you mean 'wandb'\?"),
         ("wandb", "The tracker wandb is not installed"),
+        ("comet_ml", r"The tracker comet_ml cannot be used \(`report_to`\): CometCallback requires"),
     ],
 )
 def test_a_tracker_that_cannot_be_had_is_refused_before_a_run_directory_is_made(name, message, monkeypatch, toy_config):
-    monkeypatch.setattr("presat.training.runtime.launch.get_available_reporting_integrations", list)
+    monkeypatch.setattr("presat.training.runtime.trackers.get_available_reporting_integrations", list)
     with pytest.raises(ConfigError, match=message):
         run_train(toy_config.model_copy(update={"report_to": [name]}), quiet=True)
     assert not toy_config.run.exists()

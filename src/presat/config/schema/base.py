@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -32,6 +32,8 @@ def set_label(name: str, source: str) -> str:
 
 class TaskConfig(Settings):
     """Where problems come from."""
+
+    stands_for: ClassVar[str] = "source"
 
     source: str = ""
     """`lab/NAME`, `reasoning_gym/TASK`, `benchmark/NAME`, a .parquet, .jsonl or .csv file, a folder, or a Hugging Face
@@ -73,8 +75,10 @@ def _distinct(sets: list[TaskConfig]) -> None:
 class VerifyConfig(Settings):
     """How answers are read and checked."""
 
-    extraction: Literal["boxed", "any"] = "boxed"
-    """`boxed`: only the last balanced box counts. `any`: Math-Verify's fallbacks too (the paper's release)."""
+    extraction: Literal["auto", "boxed", "tag", "hash", "line", "any"] = "auto"
+    """Where the answer stands in a response. `boxed`: the last box. `tag`: `<answer>72</answer>`. `hash`: `#### 72`.
+    `line`: `Answer: 72`, `The answer is 72.` `auto`: the first of these that the response uses. `any`: Math-Verify's
+    own reading of the whole response, and its own verdict (the paper's release)."""
     workers: Workers = 1
     """Killable worker processes for Math-Verify."""
     timeout_s: Seconds = 5.0
@@ -83,6 +87,8 @@ class VerifyConfig(Settings):
 
 class ModelConfig(Settings):
     """Which model, and how it is held."""
+
+    stands_for: ClassVar[str] = "name"
 
     name: str = ""
     """A Hugging Face id or folder, or a packaged name (`smollm2-135m`, `qwen2.5-coder-1.5b`)."""

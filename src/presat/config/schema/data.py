@@ -19,11 +19,13 @@ from presat.config.schema.kinds import (
     Tokens,
     Word,
 )
+from presat.text import brief
 
 
 def _is_parquet(path: Path) -> Path:
     if path.suffix != ".parquet":
-        raise ValueError("a parquet file is written, so its name should end in .parquet")
+        within = f", such as {brief(str(path / 'problems.parquet'))}" if path.is_dir() else ""
+        raise ValueError(f"a parquet file is written, so its name should end in .parquet{within}")
     return path
 
 
@@ -52,6 +54,14 @@ class SampleConfig(DrawConfig):
 class FilterConfig(SampleConfig):
     """The model-aware filter: problems the model solves sometimes (the paper's)."""
 
+    common: ClassVar[tuple[str, ...]] = (
+        "data.source",
+        "model.name",
+        "out",
+        "samples",
+        "max_new_tokens",
+        "verify.extraction",
+    )
     run: AnyPath = Path("runs/data-filter")
     """Run directory of the samples. Started again, the verb goes on with the samples that are there."""
     out: ParquetFile = Path("filtered.parquet")
@@ -72,6 +82,15 @@ class FilterConfig(SampleConfig):
 class CorruptConfig(SampleConfig):
     """Label noise: the most frequent incorrect answer becomes the gold answer (section 3)."""
 
+    common: ClassVar[tuple[str, ...]] = (
+        "data.source",
+        "model.name",
+        "out",
+        "gamma",
+        "samples",
+        "max_new_tokens",
+        "verify.extraction",
+    )
     run: AnyPath = Path("runs/data-corrupt")
     """Run directory of the samples. Started again, also for another gamma, the verb goes on with what is there."""
     out: ParquetFile = Path("noisy.parquet")
@@ -87,6 +106,7 @@ class CorruptConfig(SampleConfig):
 class SubsetConfig(Settings):
     """A stratified subset of N problems, nested over N for one seed (as the paper draws them)."""
 
+    common: ClassVar[tuple[str, ...]] = ("data.source", "out", "n", "counts")
     data: TaskConfig = Field(default_factory=TaskConfig)
     """Problems with solve counts: what `presat data filter` wrote, or a published file."""
     out: ParquetFile = Path("subset.parquet")
@@ -109,6 +129,7 @@ class SubsetConfig(Settings):
 class TracesConfig(Settings):
     """Thinking and Non-Thinking SFT sets from one file of reasoning traces (section 4, appendix B)."""
 
+    common: ClassVar[tuple[str, ...]] = ("data.source", "model.name", "out", "where", "max_length")
     data: TaskConfig = Field(default_factory=TaskConfig)
     """The traces. `columns` can name `question`, `trace`, `solution`, `answer`, `messages`; usual names, OpenThoughts'
     among them, are found by themselves. `prompt` gives every example the system message of a style."""
@@ -129,6 +150,7 @@ class TracesConfig(Settings):
 class InspectConfig(TaskConfig):
     """Look into a data source without training anything."""
 
+    common: ClassVar[tuple[str, ...]] = ("source", "count", "columns", "verify.extraction")
     saved: ClassVar[bool] = False
     source: Positional[str] = ""
     """The source: a file, a folder, `lab/NAME`, `reasoning_gym/TASK`, `benchmark/NAME` or a Hugging Face dataset id."""

@@ -9,7 +9,16 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, Strict, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    Strict,
+    field_validator,
+    model_validator,
+)
 from tyro.constructors import PrimitiveConstructorSpec
 
 from presat.config.yamls import YamlError, dump_inline, parse_yaml
@@ -63,6 +72,15 @@ class Settings(BaseModel):
 
     saved: ClassVar[bool] = True
     """Whether a run directory keeps them: then paths must be UTF-8 text too."""
+    stands_for: ClassVar[str] = ""
+    """The setting that a text in place of the whole group stands for: `reward: verifiable` is its `source`."""
+    common: ClassVar[tuple[str, ...]] = ()
+    """Of a verb: the settings, by dotted name, that most of its command lines have; `--help` shows them first."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _spelled_out(cls, value: Any) -> Any:
+        return {cls.stands_for: value} if cls.stands_for and isinstance(value, str) else value
 
     @field_validator("*")
     @classmethod
@@ -93,9 +111,16 @@ def _leaves(value: Any, name: str) -> Iterator[tuple[str, Any]]:
         yield name, str(value) if isinstance(value, Path) else value
 
 
-def _named(value: Any) -> Any:
+def named_path(value: Any) -> Any:
+    """Refuse a text that is no path as a person writes it; of one that is a path already, nobody knows.
+
+    Raises:
+        ValueError: it is empty, or `-`, by which other programs mean their standard output.
+    """
     if isinstance(value, str) and not value.strip():
         raise ValueError("an empty path: name a file or a folder")
+    if value == "-":
+        raise ValueError("nothing is read from standard input or written to standard output: name a file or a folder")
     return value
 
 
@@ -135,7 +160,7 @@ Temperature = Annotated[float, Field(ge=0, le=1000)]
 Weight = Annotated[float, Field(ge=-1e6, le=1e6)]
 Url = Annotated[str, AfterValidator(_address)]
 Word = Annotated[str, AfterValidator(_word)]
-AnyPath = Annotated[Path, Strict(strict=False), BeforeValidator(_named)]
+AnyPath = Annotated[Path, Strict(strict=False), BeforeValidator(named_path)]
 
 Threads = Annotated[int, Field(ge=0, le=1024, description="CPU threads; 0 leaves torch's choice.")]
 OneDnn = Annotated[

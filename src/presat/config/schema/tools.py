@@ -28,6 +28,14 @@ from presat.config.schema.training import CptConfig, SftConfig, TrainConfig
 class EvalConfig(DrawConfig):
     """How good a model or a checkpoint is, on named problem sets."""
 
+    common: ClassVar[tuple[str, ...]] = (
+        "model.name",
+        "benchmarks",
+        "run",
+        "samples",
+        "max_new_tokens",
+        "verify.extraction",
+    )
     run: AnyPath = Path("runs/eval")
     """Run directory; results are appended to the ones that are there."""
     model: ModelConfig = Field(default_factory=ModelConfig)
@@ -66,6 +74,7 @@ class EvalConfig(DrawConfig):
 class DemoConfig(Settings):
     """The whole pipeline on tiny models made on the spot; the `demo` preset holds the recipe."""
 
+    common: ClassVar[tuple[str, ...]] = ("out", "seed", "workers", "fresh")
     out: AnyPath = Path("runs/demo")
     """Folder for the run directories and `report.html`."""
     seed: Seed = 20
@@ -137,9 +146,31 @@ class LogConfig(Settings):
         return self
 
 
+class InitConfig(Settings):
+    """A commented configuration for `train`, from what the model's name and the data say."""
+
+    saved: ClassVar[bool] = False
+    common: ClassVar[tuple[str, ...]] = ("model", "data", "held_out", "out")
+    model: Positional[str] = ""
+    """The model to train: a Hugging Face id or folder, or a packaged name. Of it the name alone is looked at."""
+    data: Positional[str] = ""
+    """The training problems, as `data inspect` takes them."""
+    held_out: str = ""
+    """Problems to evaluate on, which the model does not train on; a verdict needs some."""
+    out: AnyPath = Path("train.yaml")
+    """The file to write."""
+
+
+class PresetsConfig(Settings):
+    """The configurations that come with presat."""
+
+    saved: ClassVar[bool] = False
+
+
 class WatchConfig(LogConfig):
     """Live terminal view of a run, ours or another trainer's."""
 
+    common: ClassVar[tuple[str, ...]] = ("run", "once")
     saved: ClassVar[bool] = False
     run: Positional[str] = ""
     """Run directory, TRL output folder, another trainer's log, or a tracker's store. It may appear after the watching
@@ -161,6 +192,7 @@ class WatchConfig(LogConfig):
 class ReportConfig(LogConfig):
     """One self-contained page, and tables, for one run or many."""
 
+    common: ClassVar[tuple[str, ...]] = ("runs", "out", "labels", "groups")
     saved: ClassVar[bool] = False
     runs: Positional[list[Word]] = Field(default_factory=list)
     """Runs of any kind `open_run` reads; of an export of several runs, or a tracker's store, all of them."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -36,6 +36,8 @@ VOTES = ("majority_vote", "soft_majority_vote")
 class RewardPart(Settings):
     """One part of a weighted sum of rewards."""
 
+    stands_for: ClassVar[str] = "source"
+
     source: Word = "verifiable"
     """Any reward but `weighted_sum`."""
     weight: Weight = 1.0
@@ -50,6 +52,8 @@ class RewardPart(Settings):
 
 class RewardConfig(Settings):
     """What the policy is rewarded for."""
+
+    stands_for: ClassVar[str] = "source"
 
     source: Word = "verifiable"
     """`verifiable`, `majority_vote`, `soft_majority_vote`, `self_certainty`, `negative_entropy`, `random`,
@@ -143,6 +147,19 @@ class OptimConfig(Settings):
 class TrainConfig(EngineConfig):
     """GRPO, exactly the paper's objective (section 3)."""
 
+    common: ClassVar[tuple[str, ...]] = (
+        "model.name",
+        "data.source",
+        "reward.source",
+        "run",
+        "steps",
+        "prompts_per_step",
+        "group_size",
+        "optim.lr",
+        "max_new_tokens",
+        "verify.extraction",
+        "resume",
+    )
     run: AnyPath = Path("runs/train")
     """Run directory."""
     model: ModelConfig = Field(default_factory=ModelConfig)
@@ -215,6 +232,8 @@ class TrainConfig(EngineConfig):
 class CorpusConfig(Settings):
     """Plain text to pre-train on."""
 
+    stands_for: ClassVar[str] = "source"
+
     source: str = ""
     """`lab/base`, `lab/cpt`, a .jsonl, .parquet, .csv or .txt file, a folder of them, or a Hugging Face dataset id."""
     text: Word = "text"
@@ -284,6 +303,16 @@ class SupervisedConfig(Settings):
 class CptConfig(SupervisedConfig):
     """Continual pre-training on plain text (section 4, appendix B)."""
 
+    common: ClassVar[tuple[str, ...]] = (
+        "model.name",
+        "data.source",
+        "run",
+        "steps",
+        "sequence_length",
+        "batch",
+        "optim.lr",
+        "resume",
+    )
     run: AnyPath = Path("runs/cpt")
     """Run directory; the trained model is its last `checkpoints/step_N`."""
     data: CorpusConfig = Field(default_factory=CorpusConfig)
@@ -302,10 +331,22 @@ class PackConfig(CptConfig):
     Of it `data`, `model.name`, `sequence_length` and `batch` matter.
     """
 
+    common: ClassVar[tuple[str, ...]] = ("data.source", "model.name", "sequence_length", "batch")
+
 
 class SftConfig(SupervisedConfig):
     """Supervised fine-tuning on reasoning traces or on solutions alone (section 4, appendix B)."""
 
+    common: ClassVar[tuple[str, ...]] = (
+        "model.name",
+        "data.source",
+        "run",
+        "thinking",
+        "epochs",
+        "batch",
+        "optim.lr",
+        "resume",
+    )
     run: AnyPath = Path("runs/sft")
     """Run directory; the trained model is its last `checkpoints/step_N`."""
     data: TaskConfig = Field(default_factory=TaskConfig)

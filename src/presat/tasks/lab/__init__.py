@@ -6,7 +6,7 @@ A problem reads `7 a +3 b -2`: a start value and labelled signed operands. Its r
 
 from __future__ import annotations
 
-from presat.tasks.lab.chains import NAMES, Chain, chain_of, lab_problems
+from presat.tasks.lab.chains import NAMES, Chain, chain_of, lab_problems, refuse_unknown_lab
 from presat.tasks.lab.solutions import answer_target, targets, thinking_target
 from presat.tasks.lab.trace import TraceVerdict, check_trace, trace_is_valid
 
@@ -18,6 +18,7 @@ __all__ = [
     "chain_of",
     "check_trace",
     "lab_problems",
+    "refuse_unknown_lab",
     "targets",
     "thinking_target",
     "trace_is_valid",

@@ -118,6 +118,16 @@ def chain_rng(*key: object) -> random.Random:
     return random.Random("/".join(str(part) for part in key))
 
 
+def refuse_unknown_lab(name: str) -> None:
+    """Refuse a name that no lab task has.
+
+    Raises:
+        ConfigError: it is none; the message has the nearest one.
+    """
+    if name not in KINDS:
+        raise ConfigError(f"There is no lab task '{name}'.{nearest(name, KINDS)}")
+
+
 def lab_problems(
     name: str = "chains",
     count: int = 100,
@@ -140,8 +150,7 @@ def lab_problems(
         ConfigError: unknown name or split, or operand counts the labels cannot carry.
         DataError: there are fewer different chains than asked for.
     """
-    if name not in KINDS:
-        raise ConfigError(f"There is no lab task '{name}'.{nearest(name, KINDS)}")
+    refuse_unknown_lab(name)
     if split not in ("train", "held_out"):
         raise ConfigError(f"There is no lab split '{split}'.{nearest(split, ('train', 'held_out'))}")
     kind = KINDS[name]
@@ -159,7 +168,8 @@ def lab_problems(
         problems.setdefault(chain.prompt, _problem(chain, name, split, f"{name}-{split}-{low}-{high}-{seed}-{index}"))
     if len(problems) < count:
         raise DataError(
-            f"lab/{name} has fewer than {count} different chains of {low} to {high} operands; ask for fewer."
+            f"lab/{name} gave {len(problems)} different chains of {low} to {high} operands in {50 * count} draws, "
+            f"fewer than the {count} asked for: ask for {len(problems)} or fewer, or for more operands."
         )
     return list(problems.values())
 

@@ -94,14 +94,23 @@ WEIGHTS: Mapping[str, Mapping[str, float]] = {
 """Share of each kind among the documents of a corpus."""
 
 
+def refuse_unknown_lab_corpus(name: str) -> None:
+    """Refuse a name that no corpus has.
+
+    Raises:
+        ConfigError: it is none; the message has the nearest one.
+    """
+    if name not in MAKERS:
+        raise ConfigError(f"There is no lab corpus '{name}'.{nearest(name, MAKERS)}")
+
+
 def documents(name: str, seed: int, weights: Mapping[str, float] | None = None) -> Iterator[str]:
     """Yield the endless documents of corpus `name` (`base` or `cpt`), mixed by `weights`.
 
     Raises:
         ConfigError: unknown corpus or kind of document.
     """
-    if name not in MAKERS:
-        raise ConfigError(f"There is no lab corpus '{name}'.{nearest(name, MAKERS)}")
+    refuse_unknown_lab_corpus(name)
     makers = MAKERS[name]
     weights = WEIGHTS[name] if weights is None else weights
     for kind in weights:

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from presat.errors import RunError
-from presat.files import Faults, log_lines
+from presat.errors import RunError, not_utf8
+from presat.files import Faults, broken_line, log_lines
 from presat.text import brief, listed
 from presat.tracking.readers.build import Log
 from presat.tracking.readers.columns import Columns, columns_of, names_in
@@ -45,7 +45,9 @@ def read_csv(path: Path, chosen: Mapping[str, str] | None = None) -> list[Log]:
             header = next(reader, [])
             logs, notes = _split(path, header, chosen, torn)
             cells = [(number, row) for number, row in _numbered(path, reader) if any(cell.strip() for cell in row)]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except UnicodeDecodeError as error:
+        raise RunError(f"{path}, line {broken_line(path)}: {not_utf8(error)}.") from error
+    except (OSError, csv.Error) as error:
         raise RunError(f"Cannot read {path} as CSV: {error}.") from error
     for number, row in cells:
         if any(cell.strip() for cell in row[len(header) :]):
@@ -158,15 +160,16 @@ def _cell(path: Path, number: int, name: str, cell: str, columns: Columns) -> fl
 
 
 def _numbered(path: Path, reader: Any) -> Iterator[tuple[int, list[str]]]:
-    """The rows that the `csv` module reads, each with the number of its line."""
+    """The rows that the `csv` module reads, each with the number of the line it begins in; the header is row 1."""
     while True:
+        number = reader.line_num + 1
         try:
             cells = next(reader, None)
         except csv.Error as error:
-            raise RunError(f"{path}, row {reader.line_num}, cannot be read as CSV: {error}.") from error
+            raise RunError(f"{path}, row {number}, cannot be read as CSV: {error}.") from error
         if cells is None:
             return
-        yield reader.line_num, cells
+        yield number, cells
 
 
 def _whole_lines(file: Iterable[str], name: str, torn: list[str]) -> Iterator[str]:

@@ -28,6 +28,7 @@ from presat.tracking.evaluated import note_trained
 from presat.tracking.responses import RolloutStore
 from presat.tracking.state import Stop
 from presat.training.grpo.groups import StepRollouts
+from presat.training.runtime.trackers import tell_trackers
 from presat.types import Engine, Problem, Sampling
 
 if TYPE_CHECKING:
@@ -190,11 +191,14 @@ class Monitor(TrainerCallback):
         self.run.progress.start(state.global_step, self.config.steps)
         self.evaluator.refuse_other_sets(self.trainer)
         if state.global_step == 0 and self.evaluator.sets:
+            self.run.progress.phase("first evaluation")
             metrics = self.evaluator(0, self.trainer)
             self._observe_score(0, metrics)
             if self.run.writer is not None:
                 self.run.writer.append(0, metrics)
+            tell_trackers(self.trainer, metrics)
             self.run.progress.show(0, metrics)
+        self.run.progress.phase("training")
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Evaluate when due, judge saturation, decide about stopping, and save when due.
@@ -205,7 +209,7 @@ class Monitor(TrainerCallback):
         pending = self.trainer._metrics["train"]
         self.saturation.observe(step, pending["reward"][-1])
         ending = step >= self.config.steps or self._reason_at(step) is not None
-        metrics: Metrics = self.evaluator(step, self.trainer) if self.evaluator.due(step, ending) else {}
+        metrics: Metrics = self._evaluate(step) if self.evaluator.due(step, ending) else {}
         self._observe_score(step, metrics)
         self.stop_reason = self._reason_at(step)
         if self.stop_reason is not None and self.run.writer is not None:
@@ -232,6 +236,12 @@ class Monitor(TrainerCallback):
         if state.is_world_process_zero:
             keep, keep_weights = self.config.keep_checkpoints, self.config.keep_weights
             complete_checkpoint(self.run.checkpoints, state.global_step, keep, keep_weights)
+
+    def _evaluate(self, step: int) -> Metrics:
+        self.run.progress.phase("evaluation")
+        metrics = self.evaluator(step, self.trainer)
+        self.run.progress.phase("training")
+        return metrics
 
     def _reason_at(self, step: int) -> str | None:
         """Why the run may stop at this step, by what is known so far."""

@@ -53,6 +53,7 @@ from presat.training.grpo.schedule import Batches, make_schedule, plan_batches
 from presat.training.runtime.launch import engine_kind, process_count
 from presat.training.runtime.safe import SafeTrainer
 from presat.training.runtime.session import Session, open_session
+from presat.training.runtime.trackers import prepare_trackers
 from presat.types import Problem, Reward, Sampling
 from presat.verify import Verifier
 
@@ -113,17 +114,18 @@ def run_train(config: TrainConfig, quiet: bool = False) -> Path:
         RunError: the run directory is busy or holds a run and `resume` is not set, or the loss is not a number.
     """
     batches, verify = plan_batches(config, process_count()), config.verify
+    reward = reward_of(config)  # a misspelt one leaves no run directory
     with (
         open_session(config, "train", quiet) as run,
         Verifier(verify.extraction, verify.workers, verify.timeout_s) as verifier,
     ):
-        stop_reason = _train(config, batches, run, verifier)
+        stop_reason = _train(config, batches, reward, run, verifier)
         if run.writer is not None and stop_reason:
             run.writer.finish("stopped", stop_reason)
     return config.run
 
 
-def _train(config: TrainConfig, batches: Batches, run: Session, verifier: Verifier) -> str | None:
+def _train(config: TrainConfig, batches: Batches, reward: Reward, run: Session, verifier: Verifier) -> str | None:
     """Train from the start or the newest complete checkpoint; returns why the run stopped early, if it did."""
     kept = _kept(config, run.done)
     if kept or run.done >= config.steps:
@@ -139,7 +141,6 @@ def _train(config: TrainConfig, batches: Batches, run: Session, verifier: Verifi
         refuse_unlabelled(asked)
     if run.writer is not None:
         warn_of_other_extraction(asked, config.verify.extraction)
-    reward = reward_of(config)
     model, tokenizer = open_model(config.model)
     if config.beta and not config.lora.rank:
         check_reference(model)
@@ -236,6 +237,7 @@ def make_trainer(
     )
     trainer.baseline = BASELINES[config.advantage]
     trainer.remove_callback(PrinterCallback)
+    prepare_trackers(trainer, config.run)
     return trainer
 
 
@@ -289,6 +291,7 @@ def grpo_config(config: TrainConfig, batches: Batches, checkpoints: Path) -> GRP
         save_strategy="no",  # the monitor decides
         eval_strategy="no",
         report_to=list(config.report_to) or "none",
+        run_name=config.run.resolve().name,
         disable_tqdm=True,
         push_to_hub=False,
     )

@@ -13,15 +13,12 @@ from pathlib import Path
 
 import torch
 from accelerate.utils import parse_flag_from_env
-from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK, get_available_reporting_integrations
 
 from presat.config.schema import CptConfig, Settings, SftConfig, TrainConfig
-from presat.errors import ConfigError, nearest
+from presat.errors import ConfigError
+from presat.training.runtime.trackers import refuse_missing_trackers
 
 Config = TrainConfig | CptConfig | SftConfig
-
-TRACKERS = ("trackio", "wandb", "tensorboard", "mlflow")
-"""Trackers whose package has their name."""
 
 _ROUNDED = (
     "Every weight is trained in bfloat16 (`model.dtype`), which rounds away most of what AdamW changes in a step at "
@@ -49,7 +46,7 @@ def refuse_contradictions(config: Config) -> None:
     """
     _refuse_idle_gpus()
     _refuse_other_precision(config.bf16)
-    _refuse_missing_trackers(config.report_to)
+    refuse_missing_trackers(config.report_to)
     if isinstance(config, TrainConfig):
         _refuse_rl_over_split_weights(bool(config.lora.rank), config.engine)
         if config.engine == "small" and rounds_adapters(config):
@@ -96,19 +93,6 @@ def _refuse_other_precision(bf16: bool) -> None:
             f"ACCELERATE_MIXED_PRECISION), but presat's `bf16` is {str(bf16).lower()}. Launch with "
             f"`--mixed_precision no`, which leaves the choice to `bf16`{bfloat}."
         )
-
-
-def _refuse_missing_trackers(names: list[str]) -> None:
-    """The trainer would only notice once the model is loaded, with an error of its own."""
-    for name in names:
-        if name in ("all", "none"):  # words of transformers
-            continue
-        if name not in INTEGRATION_TO_CALLBACK:
-            raise ConfigError(f"There is no tracker '{name}' (`report_to`).{nearest(name, INTEGRATION_TO_CALLBACK)}")
-        if name in TRACKERS and name not in get_available_reporting_integrations():
-            raise ConfigError(
-                f"The tracker {name} is not installed (`report_to`): `pip install {name}`, or leave it out."
-            )
 
 
 def _refuse_rl_over_split_weights(adapters: bool, engine: str) -> None:

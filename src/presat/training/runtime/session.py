@@ -20,6 +20,7 @@ from presat.tracking.checkpoints import checkpoint_step, discard_partial, newest
 from presat.tracking.evaluated import METRICS
 from presat.tracking.progress import Progress
 from presat.tracking.settings import told
+from presat.training.runtime.beforehand import refuse_unknown
 from presat.training.runtime.launch import launch_notes, process_count, refuse_contradictions
 from presat.training.runtime.restore import other_processes, refuse_damaged
 
@@ -69,11 +70,14 @@ def open_session(config: TrainConfig | CptConfig | SftConfig, command: str, quie
 
     Raises:
         ConfigError: a setting would do nothing, or the launcher was told something that contradicts the configuration.
+        ConfigError, DataError, ModelError: as `refuse_unknown`, where a run is begun.
         RunError: the directory is busy, cannot be written, or holds a run and `resume` is not set; or the newest
             checkpoint lacks something or is damaged, which leaves the directory as it is.
     """
     refuse_unused(config)
     refuse_contradictions(config)
+    if not config.resume:
+        refuse_unknown(config)
     first = os.environ.get("RANK", "0") == "0"
     use_cpu(config.threads, config.onednn)
     checkpoints = config.run / "checkpoints"
@@ -86,6 +90,7 @@ def open_session(config: TrainConfig | CptConfig | SftConfig, command: str, quie
         stack.enter_context(quiet_libraries())
         writer = stack.enter_context(RunWriter(config.run, config, command, resume=config.resume)) if first else None
         progress = stack.enter_context(Progress(f"{command} {config.run.name}", quiet or not first))
+        progress.phase("loading")
         done = (checkpoint_step(resume_from) or 0) if resume_from else 0
         if writer is not None and config.resume:
             if resume_from is None:

@@ -22,14 +22,12 @@ from presat.models.checks import check_positions
 from presat.models.examples import Row, row
 from presat.models.libraries import quiet_libraries
 from presat.models.loading import open_model, open_tokenizer
-from presat.tasks.corpus import corpus_parts
+from presat.tasks.corpus import LAB, corpus_parts
 from presat.tasks.lab.corpus import documents
 from presat.training.runtime.session import open_session
 from presat.training.supervised.fit import bits_per_token, fit
 from presat.training.supervised.token_file import TokenFile, token_file
 from presat.training.supervised.token_rows import TokenRows, draw_held_out
-
-LAB = "lab/"
 
 
 def run_cpt(config: CptConfig, quiet: bool = False) -> Path:

@@ -31,6 +31,7 @@ from presat.rollouts.batching import no_gradients
 from presat.tracking.checkpoints import complete_checkpoint
 from presat.training.runtime.safe import SafeTrainer
 from presat.training.runtime.session import Session
+from presat.training.runtime.trackers import prepare_trackers, tell_trackers
 from presat.training.supervised.optim import make_optimizer, make_schedule
 
 Metrics = dict[str, float]
@@ -185,17 +186,19 @@ def fit(
     if run.done >= steps:
         run.leave(steps)
         return
+    monitor = _Monitor(config, run, steps, measure, counts or {})
     trainer = Trainer(
         model=model,
         args=sft_config(config, run, steps, micro, batch // (micro * run.processes)),
         train_dataset=as_dataset(rows, schedule_rows(len(rows), steps * batch, config.seed)),
         data_collator=Collate(tokenizer.pad_token_id),
         processing_class=tokenizer,
-        callbacks=[_Monitor(config, run, steps, measure, counts or {})],
+        callbacks=[monitor],
         peft_config=peft_config(model, config.lora),
     )
-    trainer.optim = config.optim
+    trainer.optim, monitor.trainer = config.optim, trainer
     trainer.remove_callback(PrinterCallback)
+    prepare_trackers(trainer, config.run)
     trainer.train(resume_from_checkpoint=str(run.resume_from) if run.resume_from else None)
 
 
@@ -227,6 +230,7 @@ def sft_config(config: CptConfig | SftConfig, run: Session, steps: int, micro: i
         logging_nan_inf_filter=False,
         seed=config.seed,
         report_to=list(config.report_to) or "none",
+        run_name=config.run.resolve().name,
         bf16=config.bf16,
         gradient_checkpointing=config.gradient_checkpointing,
         use_cpu=not torch.cuda.is_available(),
@@ -252,22 +256,28 @@ class _Monitor(TrainerCallback):
     measure: Callable[[Any], Metrics]
     counts: Mapping[str, float]
     measured: Metrics = field(default_factory=dict)
+    trainer: Any = None
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Show the progress line; measure the model as it comes, unless the run is resumed."""
         self.run.progress.start(state.global_step, self.steps)
         if state.global_step == 0:
+            self.run.progress.phase("first evaluation")
             measured = self.measure(kwargs["model"])
             if self.run.writer is not None:
                 self.run.writer.append(0, {**self.counts, **measured})
+            tell_trackers(self.trainer, {**self.counts, **measured})
+        self.run.progress.phase("training")
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Decide whether to save, and with it to log; measure at the end."""
         step, every = state.global_step, self.config.save_every
+        if step >= self.steps:
+            self.run.progress.phase("evaluation")
+            self.measured = self.measure(kwargs["model"])
+            tell_trackers(self.trainer, self.measured)
         control.should_save = step >= self.steps or (every > 0 and step % every == 0)
         control.should_log |= control.should_save
-        if step >= self.steps:
-            self.measured = self.measure(kwargs["model"])
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Metrics | None = None, **kwargs: Any) -> None:
         """Write a line: TRL's metrics, and at the end what was measured."""

@@ -14,6 +14,8 @@ import re
 from dataclasses import dataclass
 from typing import NamedTuple
 
+_LISTED = re.compile(r"\$?\s*(?:,|;|,?\s*(?:and|or|\\text\{\s*(?:and|or)\s*\}|\\quad))?\s*\$?")
+"""What may stand between boxes that are one answer together: `$\boxed{3}$, $\boxed{5}$ and $\boxed{7}$`."""
 _TOKEN = re.compile(r"\\boxed\s*\{|\\.|[{}]", re.DOTALL)
 
 
@@ -43,6 +45,21 @@ def extract_boxed(text: str) -> str | None:
     """Return the content of the box the answer is read from (see `answer_box`), None when there is none."""
     box = answer_box(text)
     return None if box is None else box.content
+
+
+def boxed_answer(text: str) -> str | None:
+    """Return the answer in boxes: that of the last one, or, where a list of boxes ends in it, all of theirs."""
+    last = answer_box(text)
+    if last is None:
+        return None
+    listed, start = [last.content], last.start
+    for box in reversed(boxes(text)[:-1]):
+        between = text[box.end : start]
+        if "\n\n" in between or not box.content or not _LISTED.fullmatch(between):
+            break
+        listed.append(box.content)
+        start = box.start
+    return ", ".join(dict.fromkeys(reversed(listed)))
 
 
 def answer_box(text: str) -> Box | None:

@@ -1,0 +1,139 @@
+r"""One way to write an answer: what people and models write differently and mean the same, before Math-Verify reads it.
+
+Math-Verify reads LaTeX. It takes `1e5` for a product with Euler's number, `72 dollars` for a product of eight letters,
+and nothing at all from `½`. The normal form is LaTeX that it does read. Gold and answer are brought to it alike. Every
+rule is a pass or two of a regular expression: answers are hostile text.
+"""
+
+# ruff: noqa: RUF001  (look-alikes of other characters are what this is about)
+from __future__ import annotations
+
+import re
+import unicodedata
+from decimal import Decimal
+from fractions import Fraction
+
+LONGEST = 2000
+"""Answers of more characters are left as they are."""
+MOST_DIGITS = 50
+"""Numbers with larger exponents keep their power of ten."""
+
+_SYMBOLS = str.maketrans(
+    {
+        "−": "-", "‐": "-", "‑": "-", "–": "-", "﹣": "-", "－": "-",
+        "×": r"\times ", "·": r"\cdot ", "⋅": r"\cdot ", "∙": r"\cdot ", "÷": r"\div ", "±": r"\pm ", "∓": r"\mp ",
+        "∞": r"\infty ", "π": r"\pi ", "°": r"^\circ ", "≤": r"\le ", "≥": r"\ge ", "≠": r"\ne ", "∈": r"\in ",
+        "∪": r"\cup ", "∩": r"\cap ", "∅": r"\emptyset ", "α": r"\alpha ", "β": r"\beta ", "γ": r"\gamma ",
+        "θ": r"\theta ", "λ": r"\lambda ", "μ": r"\mu ", "φ": r"\phi ", "ω": r"\omega ",
+        "\u00a0": " ", "\u2009": " ", "\u202f": " ", "\u2003": " ", "，": ",", "＝": "=", "％": "%",
+    }
+)  # fmt: skip
+_SUPERSCRIPTS = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ", "0123456789+-n", strict=True))
+_SUBSCRIPTS = dict(zip("₀₁₂₃₄₅₆₇₈₉", "0123456789", strict=True))
+_SUPER = re.compile(f"[{''.join(_SUPERSCRIPTS)}]+")
+_SUB = re.compile(f"[{''.join(_SUBSCRIPTS)}]+")
+_VULGAR = re.compile(r"(\d*)\s*([¼-¾⅐-⅞])")
+_ROOT = re.compile(r"√\s*(?:\(([^()]*)\)|\{([^{}]*)\}|(\d+(?:\.\d+)?|[A-Za-z]|\\[A-Za-z]+))")
+
+_DELIMITERS = (("$$", "$$"), ("$", "$"), (r"\(", r"\)"), (r"\[", r"\]"), ("**", "**"), ("`", "`"))
+_WRAPPED = re.compile(r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mathit|boldsymbol|bm|mbox)\s*\{([^{}]*)\}")
+_SIZES = re.compile(r"\\(?:left|right|big|Big|bigg|Bigg|displaystyle|textstyle)(?![A-Za-z])\s*")
+_SPACES = re.compile(r"\\[,;:!> ]|\\q?quad(?![A-Za-z])|(?<!\\)~")
+_SCIENTIFIC = re.compile(r"(?<![\w.\\])([+-]?(?:\d+\.?\d*|\.\d+))[eE]([+-]?\d{1,6})(?![\w.])")
+_REPEATING = re.compile(r"(\d+)\.(\d*)(?:\\(?:overline|bar)\s*\{(\d+)\}|\((\d+)\))")
+_MIXED = re.compile(r"(-?)\s*(\d+)\s+(\d+)\s*/\s*(\d+)")
+_LEADING_ZEROS = re.compile(r"([+-]?)0+(?=\d)([\d.]*)")
+_PLAIN_ROOT = re.compile(r"(?<![\\A-Za-z])sqrt\s*(?:\(([^()]*)\)|\{([^{}]*)\})")
+_PLAIN_EXP = re.compile(r"(?<![A-Za-z])\\?exp\s*(?:\(([^()]*)\)|\{([^{}]*)\})")
+_PLAIN_PI = re.compile(r"(?<![\\A-Za-z])pi(?![A-Za-z])", re.IGNORECASE)
+_PLAIN_INFINITY = re.compile(r"(?<![\\A-Za-z])(?:infinity|inf|oo)(?![A-Za-z])", re.IGNORECASE)
+_ARTICLE = re.compile(r"(?:the|a|an)\s+(?=[a-z])", re.IGNORECASE)
+_WORDS = re.compile(r"[A-Za-z][a-z]+(?:[ '-][A-Za-z][a-z]*)*")
+_GROUP = re.compile(r"\{((?:[^{}]|\{[^{}]*\})*)(?<!\\)\}")
+"""A group of LaTeX around all of an answer: its braces are not printed."""
+
+
+def normal_form(answer: str) -> str:
+    """Return an answer, as text or LaTeX, in the one way to write it."""
+    text = answer.strip()
+    if len(text) > LONGEST:
+        return text
+    text = unwrapped(_symbols(text))
+    text = _SPACES.sub(" ", _SIZES.sub("", text)).strip()
+    text = _ended(text)
+    if _WORDS.fullmatch(text):
+        return _ARTICLE.sub("", text, count=1).lower() if len(text) > 1 else text
+    return _numbers(_functions(text))
+
+
+def unwrapped(text: str) -> str:
+    """Return text without math delimiters, emphasis, braces or a text command around all of it."""
+    before = None
+    while text != before:
+        before = text
+        for opening, closing in _DELIMITERS:
+            inner = text[len(opening) : len(text) - len(closing)]
+            if len(text) > len(opening + closing) and text.startswith(opening) and text.endswith(closing):
+                text = inner.strip() if opening not in inner else text
+        text = _ended(text)
+        if whole := _WRAPPED.fullmatch(text) or _GROUP.fullmatch(text):
+            text = whole[1].strip()
+    return text
+
+
+def _ended(text: str) -> str:
+    """Text without the full stop, comma or semicolon of the sentence it stood in."""
+    return text.rstrip(" .,;:\n").removesuffix("\\").rstrip() if text.rstrip(" .,;:\n") else text
+
+
+def _symbols(text: str) -> str:
+    """Text with LaTeX in place of Unicode's mathematical characters."""
+    if text.isascii():
+        return text
+    text = _VULGAR.sub(_vulgar, text)
+    text = _SUPER.sub(lambda found: "^{" + "".join(map(_SUPERSCRIPTS.__getitem__, found[0])) + "}", text)
+    text = _SUB.sub(lambda found: "_{" + "".join(map(_SUBSCRIPTS.__getitem__, found[0])) + "}", text)
+    text = _ROOT.sub(lambda found: rf"\sqrt{{{found[1] or found[2] or found[3] or ''}}}", text)
+    return text.translate(_SYMBOLS)
+
+
+def _vulgar(found: re.Match[str]) -> str:
+    value = Fraction(unicodedata.normalize("NFKC", found[2]).replace("⁄", "/")) + int(found[1] or 0)
+    return rf"\frac{{{value.numerator}}}{{{value.denominator}}}"
+
+
+def _functions(text: str) -> str:
+    """Plain words of calculators in LaTeX."""
+    text = _PLAIN_ROOT.sub(lambda found: rf"\sqrt{{{found[1] or found[2] or ''}}}", text)
+    text = _PLAIN_EXP.sub(lambda found: f"e^{{{found[1] or found[2] or ''}}}", text)
+    return _PLAIN_INFINITY.sub(r"\\infty ", _PLAIN_PI.sub(r"\\pi ", text))
+
+
+def _numbers(text: str) -> str:
+    """Numbers as Math-Verify reads them: without exponents, repetends, mixed numbers and leading zeros."""
+    text = _SCIENTIFIC.sub(_plain_power, text)
+    text = _REPEATING.sub(_as_fraction, text)
+    if mixed := _MIXED.fullmatch(text):
+        sign, whole, top, bottom = mixed.groups()
+        if int(bottom):
+            value = int(whole) + Fraction(int(top), int(bottom))
+            return rf"{sign}\frac{{{value.numerator}}}{{{value.denominator}}}"
+    if zeros := _LEADING_ZEROS.fullmatch(text):
+        return zeros[1].replace("+", "") + zeros[2]
+    return text
+
+
+def _plain_power(found: re.Match[str]) -> str:
+    exponent = int(found[2])
+    if abs(exponent) > MOST_DIGITS:
+        return rf"{found[1]} \cdot 10^{{{exponent}}}"
+    return f"{Decimal(f'{found[1]}e{exponent}'):f}"
+
+
+def _as_fraction(found: re.Match[str]) -> str:
+    whole, fixed, again = found[1], found[2], found[3] or found[4]
+    if len(fixed) + len(again) > MOST_DIGITS:
+        return found[0]
+    scale = 10 ** len(fixed)
+    value = Fraction(int(whole + fixed), scale) + Fraction(int(again), (10 ** len(again) - 1) * scale)
+    return rf"\frac{{{value.numerator}}}{{{value.denominator}}}"

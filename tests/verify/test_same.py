@@ -1,0 +1,98 @@
+r"""Pairs of answers that Math-Verify alone judges wrongly, in both directions, and their kinds."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from presat.verify.math import compare, same
+from presat.verify.refusals import DENIED, FALSE_EQUATION, OTHER_BASE, OTHER_ORDER, OTHER_QUANTITY, OTHER_SIZE
+
+WRONG = [
+    (r"\frac{1}{2004!}", r"\frac{1}{2006!}", OTHER_SIZE),
+    ("10^{-20}", "10^{-21}", OTHER_SIZE),
+    (r"5\text{ ft }6\text{ in}", r"5\text{ ft }7\text{ in}", OTHER_QUANTITY),
+    (r"3\text{ hours }30\text{ minutes}", r"3\text{ hours }20\text{ minutes}", OTHER_QUANTITY),
+    (r"5\text{ meters}", r"5\text{ feet}", OTHER_QUANTITY),
+    ("5 kg", "5 g", OTHER_QUANTITY),
+    (r"5\text{ cm}^2", r"5\text{ cm}", OTHER_QUANTITY),
+    ("C, A, B", "A, B, C", OTHER_ORDER),
+    ("A<B<C", "B<A<C", OTHER_ORDER),
+    ("ABCD", "DCBA", OTHER_ORDER),
+    ("204_5", "204_7", OTHER_BASE),
+    ("42", "41 = 42", FALSE_EQUATION),
+    ("42", "definitely not 42", DENIED),
+    ("(1,2)", "{2,1}", None),
+    ("3.14159", "3.14", None),
+    ("yes", "no", None),
+    ("E", "B: a polygenic score", None),
+    ("B", "B or C", None),
+    ("[0,1)", r"0 \le x \le 1", None),
+    (r"(-\infty,2)\cup(3,\infty)", r"x<2 \text{ or } x\ge 3", None),
+    (r"\frac13", "0.3", None),
+    ("100000", "1e6", None),
+    ("2.5", "2 1/3", None),
+]
+RIGHT = [
+    ("34", "34."), ("34.", "34"), (r"10 - 2\sqrt{5}", "10 - 2√5"), (r"30^\circ", "30°"), ("30", r"30^\circ"),
+    (r"\infty", "∞"), (r"\frac12", "½"), ("2.5", "2½"), ("x^2", "x²"), ("-5", "−5"), (r"\frac13", r"0.\overline{3}"),
+    (r"\frac16", r"0.1\overline{6}"), ("100000", "1e5"), ("0.001", "1E-3"), ("2.5", "2 1/2"), ("2.5", r"2\frac{1}{2}"),
+    (r"\frac{\pi}{2}", "pi/2"), ("e^{16}-1", "-1 + exp(16)"), (r"2\sqrt{3}", "2*sqrt(3)"), ("72", "72 dollars"),
+    (r"\$18.90", "18.90"), (r"12\text{ apples}", "12"), ("5", "5 meters"), ("6 ft", "72 in"),
+    ("5 m", r"500\text{ cm}"), ("5", r"\text{5}"), ("(1,2)", "(1, 2)"), ("[0,1)", r"0 \le x < 1"),
+    ("[0,1)", r"1 > x \ge 0"), (r"0 \le x < 1", "[0,1)"), (r"(-\infty,2)\cup(3,\infty)", r"x<2 \text{ or } x>3"),
+    (r"x \in [-2,7]", "[-2,7]"), ("E", "E: a polygenic score"), ("B", "B. 42"), ("A", "(A)"), ("B", r"\text{(B)}"),
+    ("yes", "Yes."), ("the derivative", "derivative"), ("3, 5, 7", "7, 5, 3"), ("A, B, C", "C, B, A"),
+    (r"180^\circ, 540^\circ", r"{180^\circ, 540^\circ}"), ("3 cm, 4 cm", "3, 4"), (r"180^\circ, 540^\circ", "180, 540"),
+    (r"\{1,2\}", "{2,1}"), (r"\{1,2\}", "1, 2"),
+    ("204_5", "204_{5}"), ("42", "x = 42"), ("42", "6 * 7 = 42"), ("1000", "1,000"), ("42", "042"), ("0", "-0"),
+    (r"50\%", "50%"), ("1/3", "0.3333333333"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("gold", "answer", "reason"), WRONG)
+def test_wrong_answers_are_refused_with_the_reason(gold, answer, reason):
+    assert same(gold, answer) == (False, reason)
+
+
+@pytest.mark.parametrize(("gold", "answer"), RIGHT)
+def test_right_answers_are_paid(gold, answer):
+    assert same(gold, answer) == (True, None)
+
+
+@pytest.mark.parametrize("gold", sorted({gold for pairs in (WRONG, RIGHT) for gold, *_ in pairs}))
+def test_every_gold_accepts_itself_and_denies_its_denial(gold):
+    assert same(gold, gold) == (True, None)
+    assert not same(gold, f"not {gold}")[0]
+
+
+def test_the_papers_own_reading_is_math_verifys_alone():
+    assert compare("42", "The answer is definitely not 42.", "any")[0] == 1.0
+    assert compare("34", r"\boxed{34.}", "any")[0] == 0.0
+
+
+NUMBERS = st.fractions(-1000, 1000, max_denominator=60)
+
+
+def written(value: Fraction) -> list[str]:
+    """A fraction in the ways people write it."""
+    sign, top, bottom = "-" if value < 0 else "", abs(value.numerator), value.denominator
+    forms = [f"{sign}{top}/{bottom}", rf"{sign}\frac{{{top}}}{{{bottom}}}", rf"${sign}\dfrac{{{top}}}{{{bottom}}}$."]
+    if bottom == 1:
+        forms += [f"{sign}{top}", f"{sign}{top}.0", f"{sign}{top:,}", f"\\text{{{sign}{top}}}", f"x = {sign}{top}"]
+    if top > bottom > 1 and top % bottom:
+        forms += [f"{sign}{top // bottom} {top % bottom}/{bottom}"]
+    return [*forms, *(form.replace("-", "−") for form in forms if sign)]
+
+
+@settings(max_examples=40, deadline=None)
+@given(NUMBERS, st.data())
+def test_every_way_to_write_a_number_is_that_number_and_no_other(value, data):
+    ours = data.draw(st.sampled_from(written(value)))
+    theirs = data.draw(st.sampled_from(written(value)))
+    other = data.draw(st.sampled_from(written(value + data.draw(NUMBERS.filter(lambda gap: abs(gap) > 0.01)))))
+    assert same(ours, theirs)[0]
+    assert not same(ours, other)[0]
