@@ -234,9 +234,9 @@ def _presets(_: schema.PresetsConfig, out: Console) -> Result:
 def _show(paths: list[str], out: Console) -> Result:
     from presat.analysis import summarise
     from presat.report import summary_table
-    from presat.tracking import open_run
+    from presat.tracking import open_runs
 
-    summaries = [summarise(open_run(path)) for path in paths]
+    summaries = [summarise(run) for path in paths for run in open_runs(path)]
     out.print(summary_table(summaries))
     return {"runs": [summary.to_json() for summary in summaries]}
 

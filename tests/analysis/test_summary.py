@@ -179,7 +179,8 @@ def test_what_is_missing_is_left_out(tmp_path):
 def test_the_verdict_looks_at_a_set_in_distribution_with_shares(tmp_path):
     header, start, end = "step,reward,ood_math,avg_tokens,wood\n", "0,,0.1,310,0.2\n", "1,0.2,,,\n2,0.9,0.4,500,0.6\n"
     (tmp_path / "run.csv").write_text(header + start + end)
-    summary = summarise(open_run(tmp_path / "run.csv"))
+    columns = {name: name for name in ("ood_math", "avg_tokens", "wood")}
+    summary = summarise(open_run(tmp_path / "run.csv", columns=columns))
     assert [item.name for item in summary.sets] == [
         "avg_tokens",
         "wood",
@@ -213,7 +214,8 @@ def test_the_large_small_gap_of_opened_runs(make_run):
         (["avg@4", "avg@16", "pass@16"], "avg@16"),
         (["greedy", "accuracy", "length"], "accuracy"),
         (["pass@4", "maj@8"], "maj@8"),
-        (["length", "missing", "kendall"], "kendall"),
+        (["length", "missing", "kendall"], None),  # nobody said that it is a score
+        (["reward", "gold_accuracy"], "gold_accuracy"),
         (["length", "missing", "valid_trace", "entropy", "loss"], None),
     ],
 )

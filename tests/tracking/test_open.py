@@ -7,7 +7,7 @@ import pytest
 
 from presat.errors import RunError
 from presat.tracking import Run, open_run
-from presat.tracking.readers.names import our_name
+from presat.tracking.readers.aliases import our_name
 
 CYAN, RESET = "\x1b[36m", "\x1b[0m"
 RAY = f"{CYAN}(TaskRunner pid=4711){RESET} "
@@ -188,7 +188,7 @@ def test_csv(tmp_path, delimiter):
     )
     path = tmp_path / "run.csv"
     path.write_text(table, encoding="utf-8-sig")
-    run = open_run(path)
+    run = open_run(path, columns={"heldout": "HeldOut"})
     assert run.kind == "csv"
     assert run.train_rewards().tolist() == [0.25, 0.5]
     assert run.eval_sets() == ["heldout", "math"]
@@ -205,7 +205,7 @@ def test_a_tracker_export(tmp_path):
     run = open_run(tmp_path / "wandb.csv")
     assert run.names() == ["eval/math/avg@16", "reward"]
     (tmp_path / "two.csv").write_text('"Step","a - reward","b - reward"\n1,0.5,0.4\n')
-    with pytest.raises(RunError, match="several columns of 'reward'"):
+    with pytest.raises(RunError, match="holds several runs: a, b"):
         open_run(tmp_path / "two.csv")
 
 

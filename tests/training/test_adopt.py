@@ -48,14 +48,18 @@ def train_lines(out: Path) -> list[dict]:
     return [line for line in history if "loss" in line]
 
 
-def trainer_for(model, out, reward, rows, **settings):
+def trainer_for(model, out, reward, rows, eval_dataset=None, **settings):
     arguments = {
         "output_dir": str(out), "max_steps": 2, "num_generations": G, "per_device_train_batch_size": G,
         "max_completion_length": 12, "temperature": 1.0, "logging_steps": 1, "report_to": "none", "bf16": False,
         "use_cpu": True, "disable_tqdm": True, "save_strategy": "no",
     }  # fmt: skip
     return GRPOTrainer(
-        model=str(model), reward_funcs=reward, args=GRPOConfig(**(arguments | settings)), train_dataset=rows
+        model=str(model),
+        reward_funcs=reward,
+        args=GRPOConfig(**(arguments | settings)),
+        train_dataset=rows,
+        eval_dataset=eval_dataset,
     )
 
 
@@ -141,6 +145,31 @@ def test_evaluation_with_its_own_group_size_is_judged_too(toy_model, data, tmp_p
     assert "eval_labels/gold_accuracy" in found
 
 
+def test_true_accuracy_is_the_held_out_score_of_what_it_leaves_and_its_completions_are_responses(
+    toy_model, data, tmp_path
+):
+    settings = {
+        "eval_strategy": "steps", "eval_steps": 2, "per_device_eval_batch_size": G, "max_steps": 3,
+        "save_strategy": "steps", "save_steps": 3, "log_completions": True, "num_completions_to_print": 0,
+    }  # fmt: skip
+    rows = rows_of(data)
+    trainer = trainer_for(
+        toy_model, tmp_path, TRLReward("majority_vote"), rows, eval_dataset=rows.select(range(4)), **settings
+    )
+    trainer.train()
+    run = open_run(tmp_path)
+    golds = [line["eval_labels/gold_accuracy"] for line in trainer.state.log_history if "eval_reward" in line]
+    assert run.held_out()[:2] == ("eval", "gold_accuracy")
+    assert run.held_out()[3].tolist() == golds
+    assert run.rollout_steps("train") == [1]  # TRL evaluated after the others
+    frame = run.rollouts("train")
+    assert frame.height == G
+    assert frame["reward"].mean() == pytest.approx(run.values["reward"][1], abs=1e-6)
+    assert frame["problem_id"].n_unique() == 1
+    assert frame["text"].null_count() == 0
+    assert not any("does not know" in note for note in run.notes)
+
+
 def test_the_answer_column_may_have_any_name_or_be_verls(toy_model, data, tmp_path):
     golds = rows_of(data)["answer"]
     named = rows_of(data, truth=golds).remove_columns("answer")
@@ -178,6 +207,50 @@ def test_rows_that_are_no_whole_groups_are_refused(prompts):
     with pytest.raises(RunError, match=r"not whole groups of 2 responses to one prompt; a vote over part of a group"):
         TRLReward("majority_vote")(prompts, texts, ids, **caller())
     assert TRLReward("majority_vote")(["a"] * 2, texts[:2], ids[:2], **caller()) == [1.0, 1.0]
+
+
+def test_every_token_that_ends_a_response_is_one():
+    model = torch.nn.Linear(1, 1)
+    model.generation_config = SimpleNamespace(eos_token_id=[7, 8])
+
+    class Finished:
+        name = "finished"
+
+        def __call__(self, group, scores):
+            return [float(response.finished) for response in group.completions]
+
+    trainer = caller(model=model, num_generations=3)
+    assert TRLReward(Finished())(["a"] * 3, ["x"] * 3, [[3, 8], [3, 7], [3, 4]], **trainer) == [
+        1.0, 1.0, 0.0,
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("written", "paid"), [("Solve. <think>\n", 1.0), ("Solve.", 0.0)])
+def test_a_template_that_opens_the_thinking_is_noticed(written, paid, caplog):
+    tokens = SimpleNamespace(eos_token_id=1, decode=lambda ids, skip_special_tokens: written)
+    trainer = caller(processing_class=tokens, _tokenize_prompts=lambda prompts: [[[5]] * len(prompts)])
+    reward = TRLReward("format_only", gate="think")
+    texts = [r"so it is 4</think> \boxed{4}"] * 2
+    assert reward(["a"] * 2, texts, [[1]] * 2, **trainer) == [paid] * 2
+    assert reward(["a"] * 2, texts, [[1]] * 2, **trainer) == [paid] * 2
+    assert [record.message.split(",")[0] for record in caplog.records] == (
+        ["The prompts end in an opened `<think>`"] if paid else []
+    )
+
+
+def test_true_accuracy_on_the_evaluation_set_decides_the_stop_where_it_is_logged():
+    """The proxy there rises to the end, true accuracy does not: the stop is not held back."""
+    callback = SaturationCallback(stop=True, window=1, patience=3)
+    callback.on_train_begin(SimpleNamespace(), TrainerState(log_history=[]), TrainerControl())
+    for step, reward in enumerate(RISE[:8], 1):
+        callback._observe(step, {"eval_reward": step / 10, "eval_labels/gold_accuracy": 0.3})
+        callback._observe(step, {"reward": reward})
+    assert callback.saturation.stop_reason()
+    alone = SaturationCallback(stop=True, window=1, patience=3)
+    for step, reward in enumerate(RISE[:8], 1):
+        alone._observe(step, {"eval_reward": step / 10})
+        alone._observe(step, {"reward": reward})
+    assert not alone.saturation.stop_reason()
 
 
 def test_sharded_weights_are_refused_for_rewards_that_read_the_policy():

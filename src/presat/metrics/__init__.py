@@ -16,9 +16,9 @@ from presat.metrics.gains import (
     saturation_gains,
 )
 from presat.metrics.headline import (
-    NO_SCORES,
     headline_metric,
     is_out_of_distribution,
+    is_score,
     is_share,
     k_of,
     main_set,
@@ -38,7 +38,6 @@ from presat.metrics.online import OnlineSaturation
 from presat.metrics.saturation import Saturation, default_tail, find_saturation, saturation_step, smooth
 
 __all__ = [
-    "NO_SCORES",
     "Coverage",
     "Grid",
     "Interval",
@@ -59,6 +58,7 @@ __all__ = [
     "greedy",
     "headline_metric",
     "is_out_of_distribution",
+    "is_score",
     "is_share",
     "k_of",
     "large_small_gap",

@@ -12,31 +12,30 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
-from presat.metrics.coverage import COUNTS
-
 T = TypeVar("T")
 
-NO_SCORES = frozenset(
-    (*COUNTS, "missing", "unjudged_problems", "length", "finished", "valid_trace", "valid_given_right", "loss",
-     "entropy", "kl", "reward_std", "frac_reward_zero_std", "epoch")
-)  # fmt: skip
-"""What evaluations log beside scores."""
-_KINDS = ("avg", "score", "accuracy", "acc", "reward", "greedy", "maj", "best", "pass")
+_KINDS = ("avg", "gold_accuracy", "score", "accuracy", "acc", "greedy", "maj", "best", "pass", "reward")
+"""Of scores, the preferred first. A mean reward is the last: it is one where the reward is no proxy."""
 _K = re.compile(r"(\w+)@(\d+)")
 _OUT_OF_DISTRIBUTION = re.compile(r"(^|[^a-z])(ood(?![a-z])|out[-_ ]?of[-_ ]?d\w*)", re.IGNORECASE)
 
 
 def headline_metric(names: Iterable[str]) -> str | None:
-    """The score to show of a set: avg@k with the largest k, else `score`, `accuracy`, `greedy`, maj@k, else the first.
+    """The score to show of a set: avg@k with the largest k, else the next of `_KINDS`; None when there is none.
 
-    Numbers that are no score (`NO_SCORES`: lengths, losses, counts of what is missing or finished) are never taken.
+    Numbers that are not known to be a score (lengths, losses, whatever a log holds) are never taken.
     """
     names = list(names)
     for kind in _KINDS:
         found = metric_of(names, kind)
         if found is not None:
             return found
-    return next((name for name in names if name not in NO_SCORES), None)
+    return None
+
+
+def is_score(metric: str) -> bool:
+    """Whether a metric is known to be a score by its name."""
+    return headline_metric([metric]) is not None
 
 
 def metric_of(names: Iterable[str], kind: str) -> str | None:

@@ -55,6 +55,10 @@ class OnlineSaturation:
         if score is not None and not math.isnan(score):
             self._scores[step] = float(score)
 
+    def forget_scores(self) -> None:
+        """Forget the scores noted so far: they were of another kind than those to come."""
+        self._scores.clear()
+
     def note_otherwise(self, step: int | None) -> None:
         """Note the last step that was evaluated with other settings, if any: patience is counted from there at least.
 

@@ -14,6 +14,8 @@ from presat.text import brief, printable
 from presat.types import Message
 
 _DETAIL = 300
+_TAIL = 16
+"""Tokens at the end of a prompt that hold `<think>` and what may follow it."""
 
 
 def prompt_ids(tokenizer: Any, messages: Sequence[Message], go_on: bool = False) -> list[int]:
@@ -45,6 +47,16 @@ def check_template(tokenizer: Any) -> None:
         ModelError: see `prompt_ids`.
     """
     prompt_ids(tokenizer, [{"role": "user", "content": "?"}])
+
+
+def opens_thinking(tokenizer: Any, ids: Sequence[int]) -> bool:
+    """Whether a prompt ends in an opened `<think>`, as the templates of some models write it.
+
+    Args:
+        tokenizer: the model's.
+        ids: the rendered prompt.
+    """
+    return tokenizer.decode(list(ids)[-_TAIL:], skip_special_tokens=False).rstrip().endswith("<think>")
 
 
 def refuse_half_characters(text: str, what: str) -> None:

@@ -55,6 +55,7 @@ def watch_run(
     patience: int | None = None,
     min_reward: float | None = None,
     console: Console | None = None,
+    reading: Mapping[str, Any] | None = None,
 ) -> Run | None:
     """Show a run live until its status is final or Ctrl-C; return it as last seen (None if it never appeared).
 
@@ -66,6 +67,7 @@ def watch_run(
         patience: steps that must follow t_sat; None takes the run's `stop.patience`, else its default tail.
         min_reward: not saturated while the smoothed reward is below this; None takes the run's `stop.min_reward`.
         console: where to draw.
+        reading: how another trainer's log is read, as further arguments of `open_run`.
 
     Raises:
         RunError: the run cannot be read, or with `once` is not there.
@@ -77,7 +79,7 @@ def watch_run(
     path, console = Path(path), console or make_console()
     given = {"window": window, "patience": patience, "min_reward": min_reward}
     if once:
-        follower = follow(path)
+        follower = follow(path, reading)
         run = follower.refresh()
         console.print(live_view(run, follower.seconds_per_step, given))
         return run
@@ -88,7 +90,7 @@ def watch_run(
         try:
             while True:
                 try:
-                    follower = follower or follow(path)
+                    follower = follower or follow(path, reading)
                 except RunError as error:
                     why = str(error) if path.exists() else ""
                     live.update(_waiting(path, why), refresh=True)

@@ -14,7 +14,7 @@ from presat.errors import ConfigError
 from presat.report.html import build_report, report_files
 from presat.report.live import watch_run
 from presat.report.terminal import say, summary_table
-from presat.tracking import Run, open_run
+from presat.tracking import Run, open_runs
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -29,11 +29,15 @@ def report(config: ReportConfig, out: Console) -> dict[str, Any]:
     """
     refuse_unused(config)
     if not config.runs:
-        raise ConfigError("Which runs? `presat report RUN...` takes run directories, TRL folders, verl logs or CSVs.")
-    given = [open_run(path) for path in config.runs]
+        raise ConfigError(
+            "Which runs? `presat report RUN...` takes run directories, other trainers' logs and trackers' stores."
+        )
+    read_as = {"columns": config.columns, "reward_values": config.reward_values}
+    opened = [(path, run) for path in config.runs for run in open_runs(path, **read_as)]
+    given = [run for _, run in opened]
     places = _once(given)
     for place in (place for place in range(len(given)) if place not in places):
-        say(out, f"{config.runs[place]} is a run that was named before: it counts once.")
+        say(out, f"{opened[place][0]} is a run that was named before: it counts once.")
     runs = [given[place] for place in places]
     labels, groups = (_of(names, places, len(given)) for names in (config.labels, config.groups))
     page = config.out or _default_page(runs)
@@ -58,19 +62,20 @@ def watch(config: WatchConfig, out: Console) -> dict[str, Any]:
     """
     refuse_unused(config)
     if not config.run:
-        raise ConfigError("Which run? `presat watch RUN` takes a run directory, a TRL folder, a verl log or a CSV.")
+        raise ConfigError("Which run? `presat watch RUN` takes a run directory or another trainer's log.")
     run = watch_run(
         Path(config.run), config.once, refresh_s=config.refresh_s, window=config.window, patience=config.patience,
         min_reward=config.min_reward, console=out,
+        reading={"run": config.only, "columns": config.columns, "reward_values": config.reward_values},
     )  # fmt: skip
     return {"runs": [] if run is None else [summarise(run, Choices(window=config.window or WINDOW)).to_json()]}
 
 
 def _once(runs: list[Run]) -> list[int]:
     """The places of the runs, of one that is given several times the first: by whatever name, it is one run."""
-    found: dict[tuple[str, Path], int] = {}
+    found: dict[tuple[str, Path, str], int] = {}
     for place, run in enumerate(runs):
-        found.setdefault((run.kind, run.path.resolve()), place)
+        found.setdefault((run.kind, run.path.resolve(), run.called), place)
     return list(found.values())
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from presat.rewards.certainty import NegativeEntropy, SelfCertainty, Statistic
 from presat.rewards.combine import WeightedSum
 from presat.rewards.gates import GATES, Gated
-from presat.rewards.make import SOURCES, make_reward
+from presat.rewards.make import SOURCES, THINKING_IS_OPEN, make_reward, with_thinking_open
 from presat.rewards.outcome import Outcome, Vote, judge, lowest_of, needs_of, votes_of
 from presat.rewards.sources import FormatOnly, RandomCoin, Verifiable
 from presat.rewards.user import UserReward
@@ -14,6 +14,7 @@ from presat.rewards.vote import MajorityVote, SoftMajorityVote, label_is_right
 __all__ = [
     "GATES",
     "SOURCES",
+    "THINKING_IS_OPEN",
     "FormatOnly",
     "Gated",
     "MajorityVote",
@@ -33,4 +34,5 @@ __all__ = [
     "make_reward",
     "needs_of",
     "votes_of",
+    "with_thinking_open",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from presat.answers.formats import Format
@@ -58,6 +59,22 @@ def make_reward(
     if reward is None:
         raise ConfigError(f"There is no reward '{source}'.{nearest(source, [*SOURCES, *offered()])}")
     return _gated(reward, gate, extraction)
+
+
+THINKING_IS_OPEN = (
+    "The prompts end in an opened `<think>`, which the gate `think` waits for in the response and would never find: "
+    "`think_opened` is used in its place. Set `gate: think_opened` to say so."
+)
+
+
+def with_thinking_open(reward: Reward) -> Reward:
+    """The reward for prompts that end in an opened `<think>`: its gates `think` are `think_opened`."""
+    if isinstance(reward, WeightedSum):
+        return replace(reward, rewards={name: with_thinking_open(part) for name, part in reward.rewards.items()})
+    if not isinstance(reward, Gated):
+        return reward
+    gate = "think_opened" if reward.gate == "think" else reward.gate
+    return replace(reward, reward=with_thinking_open(reward.reward), gate=gate)
 
 
 def _gated(reward: Reward, gate: str, extraction: Mode, weight: float = 1.0) -> Reward:

@@ -60,7 +60,7 @@ class BatchEngine:
         self.model = model
         self.tokenizer = tokenizer
         self.rows = rows or self.default_rows
-        self.eos_ids = _eos_ids(model, tokenizer)
+        self.eos_ids = eos_ids(model, tokenizer)
         self._warned = False
         self._prompts: dict[tuple[str, ...], tuple[int, ...]] = {}
 
@@ -226,7 +226,7 @@ def _run(
     return tokens_BT, logprobs_BT, lengths_B, ended_B
 
 
-def _eos_ids(model: Any, tokenizer: Any) -> tuple[int, ...]:
+def eos_ids(model: Any, tokenizer: Any) -> tuple[int, ...]:
     """Every token that ends a response: the tokenizer's and all that the generation config names."""
     ids = set(end_tokens(model))
     if tokenizer.eos_token_id is not None:

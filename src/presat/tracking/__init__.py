@@ -1,9 +1,9 @@
-"""Run directories: written by one writer, read whoever wrote them (ours, TRL, verl, CSV). See docs/run-directory.md."""
+"""Run directories: written by one writer, read whoever wrote them. See docs/reports.md."""
 
 from __future__ import annotations
 
 from presat.models.hashes import RESUME_STATE, hash_path
-from presat.tracking.open import open_run
+from presat.tracking.open import open_run, open_runs
 from presat.tracking.provenance import hash_problems, model_identity
 from presat.tracking.responses import RolloutStore
 from presat.tracking.run import Run
@@ -20,4 +20,5 @@ __all__ = [
     "hash_problems",
     "model_identity",
     "open_run",
+    "open_runs",
 ]

@@ -45,15 +45,19 @@ class Follower(Protocol):
         ...
 
 
-def follow(path: Path) -> Follower:
+def follow(path: Path, reading: Mapping[str, Any] | None = None) -> Follower:
     """The way to follow what is at `path`.
+
+    Args:
+        path: a run.
+        reading: how another trainer's log is read, as further arguments of `open_run`.
 
     Raises:
         RunError: no run is there (yet).
     """
     if path.name == METRICS:
         path = path.parent
-    return OurRun(path) if (path / STATUS).is_file() else OtherRun(path)
+    return OurRun(path) if (path / STATUS).is_file() else OtherRun(path, reading)
 
 
 class OurRun:
@@ -148,20 +152,22 @@ class OtherRun:
 
     Args:
         path: whatever `open_run` reads.
+        reading: further arguments of it.
 
     Raises:
         RunError: no run is there.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, reading: Mapping[str, Any] | None = None) -> None:
         self.path = path
+        self._reading = reading or {}
         self._pace, self._newest = Pace(), -1
         self._seen = self._fingerprint()
         self._open()
 
     def _open(self) -> None:
         began = time.monotonic()
-        self._run = open_run(self.path, growing=True)
+        self._run = open_run(self.path, growing=True, **self._reading)
         ended = time.monotonic()
         self._next = ended + PACE * (ended - began)
         steps = self._run.values.get("reward", {})

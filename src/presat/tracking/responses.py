@@ -177,6 +177,38 @@ def read_file(
         raise _unreadable(file, error) from error
 
 
+def scan_table(file: Path) -> pl.LazyFrame:
+    """Open a parquet file of any columns. A path is a name and no pattern: `[`, `*`, `~`, `a=1` stand for themselves.
+
+    Raises:
+        RunError: it cannot be read (the message names it).
+    """
+    import polars as pl
+
+    try:
+        if file.is_dir():
+            raise IsADirectoryError(f"{file.name} is a folder")
+        frame = pl.scan_parquet(file.absolute(), glob=False, hive_partitioning=False)
+        frame.collect_schema()
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
+        raise _unreadable(file, error) from error
+    return frame
+
+
+def read_table(file: Path) -> pl.DataFrame:
+    """Read a whole parquet file, whatever its columns are.
+
+    Raises:
+        RunError: it cannot be read (the message names it).
+    """
+    import polars as pl
+
+    try:
+        return scan_table(file).collect()
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
+        raise _unreadable(file, error) from error
+
+
 def scan_file(file: Path) -> pl.LazyFrame:
     """Open one file; only its last part, which names the columns, is read.
 
@@ -185,13 +217,8 @@ def scan_file(file: Path) -> pl.LazyFrame:
     """
     import polars as pl
 
-    try:  # a path is a name and no pattern: `[`, `*`, `~` and `a=1` stand for themselves
-        if file.is_dir():
-            raise IsADirectoryError(f"{file.name} is a folder")
-        frame = pl.scan_parquet(file.absolute(), glob=False, hive_partitioning=False)
-        found = frame.collect_schema()
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
-        raise _unreadable(file, error) from error
+    frame = scan_table(file)
+    found = frame.collect_schema()
     for name, kind in (schema() | {"valid_trace": pl.Boolean()}).items():
         if name in found and not _serves(found[name], kind):
             raise _unreadable(file, f"its column `{name}` should hold {kind}, not {found[name]}")

@@ -19,7 +19,9 @@ from presat.tracking.state import UNKNOWN
 if TYPE_CHECKING:
     import polars as pl
 
-Kind = Literal["presat", "trl", "verl", "rollouts", "csv"]
+Kind = Literal[
+    "presat", "trl", "verl", "rollouts", "csv", "log", "wandb", "tensorboard", "trackio", "mlflow", "completions"
+]
 Split = Literal["train", "eval"]
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float64]
@@ -44,6 +46,7 @@ class Run:
         rollout_frames: saved responses by split, where they are not in files of ours.
         torn: what is to be said of a last line without its end. Whoever reads a log that is being written waits for
             the end; else it is among the notes.
+        called: its name, where what it was read from holds several.
     """
 
     path: Path
@@ -56,11 +59,14 @@ class Run:
     notes: list[str] = field(default_factory=list)
     rollout_frames: Mapping[str, pl.DataFrame] = field(default_factory=dict)
     torn: list[str] = field(default_factory=list)
+    called: str = ""
     _sets: tuple[int, dict[str, list[str]]] = field(default=(0, {}), init=False, repr=False, compare=False)
 
     @property
     def name(self) -> str:
-        """What tables call the run: its folder's or file's name."""
+        """What tables call the run: its own name where it has one, else its folder's or file's."""
+        if self.called:
+            return self.called
         resolved = self.path.resolve()
         return resolved.stem if resolved.is_file() else resolved.name
 

@@ -25,10 +25,20 @@ from presat.config.schema import Gate, RewardConfig
 from presat.errors import ConfigError, DataError, RunError
 from presat.evaluation.evaluate import score_groups
 from presat.metrics import OnlineSaturation
-from presat.rewards import Outcome, Verifiable, judge, make_reward, needs_of
+from presat.models.templates import opens_thinking
+from presat.rewards import (
+    THINKING_IS_OPEN,
+    Outcome,
+    Verifiable,
+    judge,
+    make_reward,
+    needs_of,
+    with_thinking_open,
+)
 from presat.rewards.labels import count_labels, label_metrics, true_scores
 from presat.rewards.policy import PolicyScorer
 from presat.rollouts import seed_for
+from presat.rollouts.batching import eos_ids
 from presat.tasks.rows import is_labelled, is_verl, problem_of_plain, problem_of_verl
 from presat.types import Completion, Problem, Reward, RolloutGroup, Score
 from presat.verify import Mode, Verifier
@@ -36,6 +46,7 @@ from presat.verify import Mode, Verifier
 LOG = logging.getLogger("presat")
 EVERYBODY = 2**16
 """Votes in a stock trainer, the most that `votes` takes: the responses that train are all there are, and all vote."""
+EVAL_GOLD, EVAL_REWARD = "eval_labels/gold_accuracy", "eval_reward"
 _ARGUMENTS = ("prompt", "completion", "completion_ids", "trainer_state", "log_extra", "log_metric", "environments")
 
 
@@ -83,6 +94,7 @@ class TRLReward:
         self.verifier = Verifier(extraction, workers, timeout_s)
         self.answer, self.domain, self.seed = answer, domain, seed
         self.__name__ = self.reward.name  # what TRL logs it under
+        self._looked = False
 
     def __call__(
         self, prompts: list[Any], completions: list[Any], completion_ids: list[list[int]], **columns: Any
@@ -94,6 +106,7 @@ class TRLReward:
             DataError: the verifiable reward, and a row without an answer.
         """
         trainer = _trainer_of(columns)
+        self._look_at(prompts, trainer)
         rows = self._rows(prompts, completions, completion_ids, columns, trainer)
         groups = self._groups(gather_object(rows), trainer)
         accelerator = trainer.accelerator
@@ -114,6 +127,18 @@ class TRLReward:
         values = [value for outcome in outcomes for value in outcome.values_N]
         return values[first : first + len(prompts)]
 
+    def _look_at(self, prompts: list[Any], trainer: Any) -> None:
+        """Find out once whether the model's template opens `<think>`, where a gate waits for it."""
+        if self._looked or not prompts:
+            return
+        self._looked, opened = True, with_thinking_open(self.reward)
+        if opened == self.reward:
+            return
+        if all(opens_thinking(trainer.processing_class, ids) for ids in trainer._tokenize_prompts(prompts)[0]):
+            self.reward = opened
+            if trainer.accelerator.process_index == 0:
+                LOG.warning(THINKING_IS_OPEN)
+
     def _rows(
         self, prompts: list[Any], completions: list[Any], ids: list[list[int]], columns: dict[str, Any], trainer: Any
     ) -> list[tuple[Problem, tuple[int, ...], Completion]]:
@@ -123,9 +148,9 @@ class TRLReward:
             self._problem({**{name: columns[name][i] for name in names}, "prompt": prompt}, i)
             for i, prompt in enumerate(prompts)
         ]
-        eos = trainer.processing_class.eos_token_id
+        ends = _ends(trainer)
         responses = [
-            Completion(_text(completion), tuple(tokens), None, bool(tokens) and tokens[-1] == eos)
+            Completion(_text(completion), tuple(tokens), None, bool(tokens) and tokens[-1] in ends)
             for completion, tokens in zip(completions, ids, strict=True)
         ]
         needs = needs_of(self.reward)
@@ -182,6 +207,11 @@ def _trainer_of(columns: dict[str, Any]) -> Any:
     return trainer
 
 
+def _ends(trainer: Any) -> frozenset[int]:
+    """Every token that ends a response: the tokenizer's, and all that the model's generation settings name."""
+    return frozenset(eos_ids(trainer.model, trainer.processing_class))
+
+
 def _group_size(trainer: Any) -> int:
     return trainer.num_generations if trainer.model.training else trainer.num_generations_eval
 
@@ -205,7 +235,8 @@ class SaturationCallback(TrainerCallback, ExportableState):
         window: steps of the trailing mean that the reward is judged on.
         patience: steps that must follow t_sat and the best held-out score.
         min_reward: never saturated below this smoothed reward.
-        held_out: the logged metric that is the held-out score; without it the reward alone decides.
+        held_out: the logged metric that is the held-out score. None takes true accuracy where it is logged
+            (`eval_labels/gold_accuracy`), else the reward on the evaluation set; without either the reward decides.
 
     Attributes:
         saturation: the online t_sat.
@@ -219,7 +250,7 @@ class SaturationCallback(TrainerCallback, ExportableState):
         window: int = 5,
         patience: int = 50,
         min_reward: float = 0.0,
-        held_out: str = "eval_reward",
+        held_out: str | None = None,
     ) -> None:
         self.stop, self.held_out = stop, held_out
         self._settings = {"window": window, "patience": patience, "min_reward": min_reward}
@@ -230,6 +261,7 @@ class SaturationCallback(TrainerCallback, ExportableState):
         self.stop_reason: str | None = None
         self.stopped_at: int | None = None
         self._gold: dict[int, float] = {}
+        self._knows_gold = False  # whether true accuracy is logged on the evaluation set
         self._asked = False  # for an evaluation before the stop is decided
         self._over = False  # the run had stopped where it is resumed
         self._others = (False, False)  # what the control said before the stop
@@ -302,13 +334,23 @@ class SaturationCallback(TrainerCallback, ExportableState):
 
     def _observe(self, step: int, line: dict[str, Any]) -> bool:
         """Note what a log line says; returns whether it is a training step's."""
-        self.saturation.observe_score(step, line.get(self.held_out))
+        self._observe_score(step, line)
         if line.get("labels/gold_accuracy") is not None:
             self._gold[step] = line["labels/gold_accuracy"]
         reward = line.get("reward")
         if reward is not None:
             self.saturation.observe(step, reward)
         return reward is not None
+
+    def _observe_score(self, step: int, line: dict[str, Any]) -> None:
+        """Note the held-out score of a line; once true accuracy was seen, the reward beside it is none."""
+        if self.held_out is not None:
+            self.saturation.observe_score(step, line.get(self.held_out))
+            return
+        if not self._knows_gold and line.get(EVAL_GOLD) is not None:
+            self._knows_gold = True
+            self.saturation.forget_scores()
+        self.saturation.observe_score(step, line.get(EVAL_GOLD if self._knows_gold else EVAL_REWARD))
 
     def _sentence(self) -> str:
         t_sat = self.saturation.t_sat

@@ -14,9 +14,12 @@ from tests.training.runs import largest_gap, lines, on_two_processes
 from presat.config.schema import RewardConfig, TaskConfig
 from presat.errors import DataError
 from presat.models import load_model_and_tokenizer
+from presat.models.lab import CHAT_TEMPLATE
+from presat.rewards import GATES
 from presat.tasks import save_problems
 from presat.tasks.lab import lab_problems
 from presat.tasks.noise import corrupted, keep_original
+from presat.tracking import open_run
 from presat.training import run_train
 
 G, VOTES = 2, 6
@@ -190,3 +193,23 @@ def test_under_noisy_labels_the_label_pays_and_the_truth_is_logged(toy_config, t
         assert rows["reward"].to_list() == paid
         differ += paid != right
     assert differ  # else the labels made no difference
+
+
+@pytest.mark.parametrize("opens", [True, False])
+def test_a_template_that_opens_the_thinking_is_noticed_at_the_start(opens, toy_config, tmp_path, caplog):
+    template = tmp_path / "chat.jinja"
+    template.write_text(
+        CHAT_TEMPLATE.replace(" <assistant>{% endif %}", f" <assistant>{' <think>' * opens}{{% endif %}}")
+    )
+    config = toy_config
+    config.model.chat_template, config.reward = str(template), RewardConfig(source="format_only", gate="think")
+    config.eval.sets, config.steps, config.save_every = [], 1, 0
+    run_train(config, quiet=True)
+    run = open_run(config.run)
+    said = [note for note in run.notes if "`think_opened` is used in its place" in note]
+    assert len(said) == opens
+    assert any("end in an opened `<think>`" in record.message for record in caplog.records) == opens
+    rows = run.rollouts("train")
+    assert rows["reward"].to_list() == [
+        GATES["think_opened" if opens else "think"](text) * float("\\boxed" in text) for text in rows["text"]
+    ]

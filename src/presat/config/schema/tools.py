@@ -130,6 +130,22 @@ class ReadingConfig(Settings):
     """Where the maximum of the post-saturation residual is taken: with M(t_sat) among the candidates, or without."""
 
 
+class LogConfig(Settings):
+    """How other trainers' logs are read; runs of ours need none of it."""
+
+    columns: dict[str, str] = Field(default_factory=dict)
+    """Which columns of a log are what: the `step`, the `reward`, `labels/gold_accuracy`, or the name of an evaluation
+    set (`SET/METRIC`, or `SET`) and the column with its score."""
+    reward_values: tuple[float, float] | None = None
+    """The two values that a reward takes (`-1 1`), where the log does not show them: it is then read as a share."""
+
+    @model_validator(mode="after")
+    def _values(self) -> LogConfig:
+        if self.reward_values is not None and not self.reward_values[0] < self.reward_values[1]:
+            raise ValueError("reward_values must be two numbers, the lower first")
+        return self
+
+
 class InitConfig(Settings):
     """A commented configuration for `train`, from what the model's name and the data say."""
 
@@ -151,13 +167,16 @@ class PresetsConfig(Settings):
     saved: ClassVar[bool] = False
 
 
-class WatchConfig(Settings):
+class WatchConfig(LogConfig):
     """Live terminal view of a run, ours or another trainer's."""
 
     common: ClassVar[tuple[str, ...]] = ("run", "once")
     saved: ClassVar[bool] = False
     run: Positional[str] = ""
-    """Run directory, TRL output folder, verl log, or CSV. It may appear after the watching starts."""
+    """Run directory, TRL output folder, another trainer's log, or a tracker's store. It may appear after the watching
+    starts."""
+    only: str = ""
+    """Which run, where there are several (an export of several runs, a tracker's store)."""
     once: bool = False
     """Show the run as it is now and return."""
     refresh_s: float = Field(default=1.0, ge=0.01, le=24 * 3600)
@@ -170,13 +189,13 @@ class WatchConfig(Settings):
     """Not saturated while the smoothed reward is below this; None takes the run's own `stop.min_reward`, else any."""
 
 
-class ReportConfig(Settings):
+class ReportConfig(LogConfig):
     """One self-contained page, and tables, for one run or many."""
 
     common: ClassVar[tuple[str, ...]] = ("runs", "out", "labels", "groups")
     saved: ClassVar[bool] = False
     runs: Positional[list[Word]] = Field(default_factory=list)
-    """Runs of any kind `open_run` reads."""
+    """Runs of any kind `open_run` reads; of an export of several runs, or a tracker's store, all of them."""
     labels: list[Word] = Field(default_factory=list)
     """What the runs are called, in their order; the shortest paths that tell them apart when empty."""
     groups: list[Word] = Field(default_factory=list)

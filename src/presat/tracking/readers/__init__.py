@@ -1,1 +1,1 @@
-"""Readers of run directories and logs (ours, TRL's, verl's, tables), one file a format; `tracking.open` chooses."""
+"""Readers of run directories, logs and trackers' stores, one file a format; `tracking.open` chooses."""

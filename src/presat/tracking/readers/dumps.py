@@ -2,13 +2,15 @@
 
 The mean score of a step is its reward. A folder with a step 0, or with `val` in its name, was written by validation and
 is an evaluation set named after the folder: avg@n where it is known which responses are right, else the mean score.
-A response is known to be right by its `acc`; in validation also by a score that is 0 or 1 throughout. A training score
-of 0 or 1 may be a proxy (a majority vote looks the same), so it is a reward and no verdict.
+A response is known to be right by its `acc`; in validation also by a score that is 0 or 1, or -1 or 1, throughout. A
+training score of 0 or 1 may be a proxy (a majority vote looks the same), so it is a reward and no verdict. A response
+without a score (null) is missing and no 0. Training scores of two values are read as shares (`shares.py`).
 """
 
 from __future__ import annotations
 
 import hashlib
+import math
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +19,7 @@ from presat.errors import RunError
 from presat.files import Faults, log_lines
 from presat.text import brief, listed, printable
 from presat.tracking.readers.rows import LARGEST, whole_step
+from presat.tracking.readers.shares import as_shares, two_values
 from presat.tracking.responses import make_frame
 from presat.tracking.run import Run
 
@@ -52,17 +55,24 @@ def read_dumps(path: Path) -> Run:
     for row in rows:
         row["set"] = set_name
     _number_samples(rows)
-    judged = validation and {row["score"] for row in rows} <= {0.0, 1.0}
+    scores = {row["score"] for row in rows if row["score"] is not None}
+    judged = next((low for low in (0.0, -1.0) if validation and scores <= {low, 1.0}), None)
     unread = sum(row.get("acc") is not None and _number(row["acc"]) is None for row in rows)
     if unread:
         notes.append(f"{unread} of {len(rows)} responses have an `acc` that is no number: it says nothing of them.")
-    if not judged and not any("acc" in row for row in rows):
+    unscored = sum(row["score"] is None for row in rows)
+    if unscored:
+        notes.append(f"{unscored} of {len(rows)} responses have no score (null): they count as missing, not as 0.")
+    if judged is None and not any("acc" in row for row in rows):
         notes.append("No `acc` says which responses are right, so the scores count as rewards only.")
     split = "eval" if validation else "train"
+    values = _values(rows, set_name, judged)
+    found = None if validation else two_values(row["score"] for row in rows if row["score"] is not None)
+    notes += as_shares(values, *found) if found else []
     return Run(
         path=path,
         kind="rollouts",
-        values=_values(rows, set_name, judged),
+        values=values,
         notes=notes,
         rollout_frames={split: _frame(rows, judged)},
     )
@@ -74,10 +84,10 @@ def _row(line: dict[str, Any], file: Path, number: int) -> dict[str, Any]:
             raise RunError(f"{file}, line {number}: a response needs the field `{name}`; found {listed(list(line))}.")
     given = line.get("step", int(file.stem) if file.stem.isdecimal() else None)
     step, score = whole_step(given, str(file), number), _number(line["score"])
-    if step is None or score is None:
+    if step is None or (score is None and line["score"] is not None):
         what, value = ("`step` must be a whole number from 0 on", given)
         if step is not None:
-            what, value = ("`score` must be a number", line["score"])
+            what, value = (f"the `score` of step {step} must be a number or null", line["score"])
         raise RunError(f"{file}, line {number}: {what}, not {brief(value)}.")
     return {**line, "step": step, "score": score}
 
@@ -96,7 +106,7 @@ def _number_samples(rows: list[dict[str, Any]]) -> None:
         seen[row["step"], row["problem_id"]] += 1
 
 
-def _values(rows: list[dict[str, Any]], set_name: str, judged: bool) -> dict[str, dict[int, float]]:
+def _values(rows: list[dict[str, Any]], set_name: str, judged: float | None) -> dict[str, dict[int, float]]:
     by_step: dict[int, list[dict[str, Any]]] = {}
     for row in rows:
         by_step.setdefault(row["step"], []).append(row)
@@ -106,16 +116,19 @@ def _values(rows: list[dict[str, Any]], set_name: str, judged: bool) -> dict[str
         verdicts = [verdict for row in group if (verdict := _verdict(row, judged)) is not None]
         names = (f"eval/{set_name}/score", f"eval/{set_name}/avg@{per_problem}")
         reward, accuracy = names if set_name else ("reward", "labels/gold_accuracy")
-        values.setdefault(reward, {})[step] = sum(row["score"] for row in group) / len(group)
+        scores = [row["score"] for row in group if row["score"] is not None]
+        values.setdefault(reward, {})[step] = sum(scores) / len(scores) if scores else math.nan
         if verdicts:
             values.setdefault(accuracy, {})[step] = sum(verdicts) / len(verdicts)
     return values
 
 
-def _verdict(row: dict[str, Any], judged: bool) -> float | None:
-    """Whether a response is right: its `acc`, or its score where that is a verdict; else not known."""
+def _verdict(row: dict[str, Any], judged: float | None) -> float | None:
+    """Whether a response is right: its `acc`, or its score where `judged` (or 1) makes it a verdict; else not known."""
     accuracy = _number(row.get("acc"))
-    return row["score"] if accuracy is None and judged else accuracy
+    if accuracy is not None or judged is None or row["score"] is None:
+        return accuracy
+    return (row["score"] - judged) / (1.0 - judged)
 
 
 def _whole(text: str) -> str:
@@ -123,7 +136,7 @@ def _whole(text: str) -> str:
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
-def _frame(rows: list[dict[str, Any]], judged: bool) -> pl.DataFrame:
+def _frame(rows: list[dict[str, Any]], judged: float | None) -> pl.DataFrame:
     """The responses in the columns of our own rollouts, as far as verl saves them."""
 
     def text(value: Any) -> str | None:

@@ -43,4 +43,6 @@ def read_presat(path: Path) -> Run:
 def _notes(provenance: Mapping[str, Any]) -> list[str]:
     """What is to be said beside any score of the run: 4-bit weights of its model, a setting that costs accuracy."""
     note = (provenance.get("model") or {}).get("note")
-    return [*([note] if note else []), *(provenance.get("notes") or []), *shared_notes(provenance)]
+    said = provenance.get("reward_note")
+    own = [*([note] if note else []), *(provenance.get("notes") or []), *([said] if said else [])]
+    return [*own, *shared_notes(provenance)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from presat.errors import RunError
@@ -16,6 +16,7 @@ MOST_STEPS = 1_000_000
 """Curves hold every step from 1 on. No training has so many; a time in seconds or a count of tokens does."""
 LARGEST = 1e100
 """Magnitude from which on a value cannot be averaged, and none is a measurement."""
+_SPECIAL = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 _KINDS = {bool: "true or false", str: "text", list: "a list", dict: "an object"}
 
 
@@ -45,7 +46,7 @@ class Rows:
             line: where it stands, for messages.
 
         Raises:
-            RunError: its step is beyond `MOST_STEPS`.
+            RunError: its step is beyond `MOST_STEPS`, or its reward is infinite.
         """
         step = whole_step(row.get("step"), self.source, line)
         if step is None:
@@ -54,11 +55,11 @@ class Rows:
         for name, value in row.items():
             if name in ("step", "time"):
                 continue
-            number = self._number(name, value)
+            number = self._number(name, value, step)
             if number is None:
                 continue
             series = self.values.setdefault(self._name(name), {})
-            if step in series:
+            if _differs(series.get(step, number), number) and not name.startswith("_"):  # `_timestamp` and its like
                 self._repeated.add(step)
             series[step] = number
 
@@ -89,13 +90,18 @@ class Rows:
             self._names[raw] = printable(raw)
         return self._names[raw]
 
-    def _number(self, name: str, value: Any) -> float | None:
+    def _number(self, name: str, value: Any, step: int) -> float | None:
         """A value as a float, NaN where it is missing; None, and counted, where it is no number."""
         if value is None:
             return math.nan
         if isinstance(value, int | float) and not isinstance(value, bool):
             if value != value or -LARGEST < value < LARGEST:
                 return float(value)
+            if name == "reward":
+                raise RunError(
+                    f"{self.source}: the reward of step {step} is infinite ({brief(value, 40)}), so its curve means "
+                    "nothing from there on. Mend the reward, or take the line out."
+                )
             self._boundless[self._called.get(name, name)] += 1
             return math.nan
         kind = _KINDS.get(type(value), type(value).__name__)
@@ -103,12 +109,9 @@ class Rows:
         return None
 
 
-def collect_rows(rows: Iterable[Mapping[str, Any]], source: str) -> tuple[Values, list[str]]:
-    """Take all rows of a log; return the values, and notes on what was left out or repeated."""
-    found = Rows(source)
-    for row in rows:
-        found.add(row)
-    return found.values, found.notes()
+def unquoted(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row of a tracker's, which writes what JSON has no number for as text (W&B, trackio)."""
+    return {name: _SPECIAL.get(value, value) if isinstance(value, str) else value for name, value in row.items()}
 
 
 def torn_note(name: str) -> str:
@@ -134,6 +137,10 @@ def whole_step(value: Any, source: str, line: int | None = None) -> int | None:
             "count of tokens? Put the number of the training step there."
         )
     return int(value) if value == int(value) else None
+
+
+def _differs(one: float, other: float) -> bool:
+    return one != other and not (math.isnan(one) and math.isnan(other))
 
 
 def _times(count: int) -> str:

@@ -1,35 +1,40 @@
 """Reads a table with one row a step: CSV (comma, semicolon or tab) or JSON lines.
 
-Columns are `step`, `reward` and anything else: known training metrics by their names, all others as evaluations
-(`SET/METRIC`, or a bare name as a set with one score). An empty cell was not measured. Weights & Biases exports are
-read too: `RUN - METRIC` is METRIC, and their `__MIN` and `__MAX` columns are left out.
+What each column is, `columns.py` finds out; an empty cell was not measured. Exports of Weights & Biases are read too:
+`RUN - METRIC` is METRIC of RUN, several runs are several, and their `__MIN` and `__MAX` columns are left out.
 """
 
 from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from presat.errors import RunError, not_utf8
 from presat.files import Faults, broken_line, log_lines
 from presat.text import brief, listed
-from presat.tracking.readers.names import column_name, rename
-from presat.tracking.readers.rows import Rows, torn_note
-from presat.tracking.run import Run
+from presat.tracking.readers.build import Log
+from presat.tracking.readers.columns import Columns, columns_of, names_in
+from presat.tracking.readers.rows import torn_note
+from presat.tracking.readers.trl import name_sets
 
-STEP_NAMES = ("step", "global_step", "_step", "training/global_step")
 _EXTREMES = ("__MIN", "__MAX")
+_OF = " - "
+_Cells = list[tuple[int, list[str]]]
 
 
-def read_csv(path: Path) -> Run:
-    """Read a CSV.
+def read_csv(path: Path, chosen: Mapping[str, str] | None = None) -> list[Log]:
+    """Read a CSV: one log for each run in it.
+
+    Args:
+        path: the file.
+        chosen: which columns are what, as `columns_of` takes it.
 
     Raises:
-        RunError: no step column, two columns of one metric, a row with more cells than the header, or a cell that is
-            not a number (row and column named).
+        RunError: no step column, two columns of one metric, a row with more cells than the header, or a cell of a known
+            column that is not a number (row and column named).
     """
     torn: list[str] = []
     try:
@@ -38,36 +43,120 @@ def read_csv(path: Path) -> Run:
             file.seek(0)
             reader = csv.reader(_whole_lines(file, path.name, torn), delimiter=delimiter, strict=True)
             header = next(reader, [])
-            columns, notes = _columns(path, header, torn)
-            rows, short = Rows(path.name, {ours: name for name, ours in columns.items()}), 0
-            for number, cells in _numbered(path, reader):
-                if any(cell.strip() for cell in cells):
-                    short += len(cells) < len(header)
-                    rows.add(_row(path, number, header, cells, columns), number)
+            logs, notes = _split(path, header, chosen, torn)
+            cells = [(number, row) for number, row in _numbered(path, reader) if any(cell.strip() for cell in row)]
     except UnicodeDecodeError as error:
         raise RunError(f"{path}, line {broken_line(path)}: {not_utf8(error)}.") from error
     except (OSError, csv.Error) as error:
         raise RunError(f"Cannot read {path} as CSV: {error}.") from error
+    for number, row in cells:
+        if any(cell.strip() for cell in row[len(header) :]):
+            raise RunError(
+                f"{path}, row {number}, has {len(row)} cells, and the header {len(header)}: is a comma in one of them "
+                "a decimal comma, or part of a text?"
+            )
+    short = sum(len(row) < len(header) for _, row in cells)
     if short:
         lines = "1 row has" if short == 1 else f"{short} rows have"
         notes.append(f"{lines} fewer cells than the header of {path.name}: those that lack count as not measured.")
-    return Run(path=path, kind="csv", values=rename(rows.values), notes=[*notes, *rows.notes()], torn=torn)
+    for log in logs:
+        _fill(log, header, cells)
+        log.notes[:0] = notes
+        log.torn = torn
+    return logs
 
 
-def read_json_lines(path: Path) -> Run:
+def read_json_lines(path: Path, chosen: Mapping[str, str] | None = None) -> Log:
     """Read JSON lines of flat objects with a step.
 
     Raises:
         RunError: the file cannot be read, or no line has a step.
     """
     faults = Faults()
-    lines = list(log_lines(path, faults))
-    columns, notes = _columns(path, sorted({name for line in lines for name in line.row or ()}))
-    rows = Rows(path.name, {ours: name for name, ours in columns.items()})
-    for line in lines:
-        rows.add({columns[name]: value for name, value in (line.row or {}).items() if name in columns}, line.number)
-    notes = [*faults.notes(path.name), *notes, *rows.notes()]
-    return Run(path=path, kind="csv", values=rename(rows.values), notes=notes)
+    rows = [(line.number, name_sets(line.row or {})) for line in log_lines(path, faults)]
+    names = names_in(row for _, row in rows)
+    columns = columns_of(path, names, chosen)
+    _need_steps(path, columns, names)
+    return Log(path, "csv", rows, notes=faults.notes(path.name), columns=columns)
+
+
+def _split(
+    path: Path, header: list[str], chosen: Mapping[str, str] | None, torn: list[str]
+) -> tuple[list[Log], list[str]]:
+    """A log, still without rows, for each run that the columns belong to; and notes on columns that are not read."""
+    names = [name for name in header if name and not name.endswith(_EXTREMES)]
+    of = {name: name.rpartition(_OF)[0].strip() for name in names}
+    called = [run for run in dict.fromkeys(of.values()) if run]
+    logs = []
+    for run in called or [""]:
+        mine = [name for name in names if of[name] in ("", run)]
+        columns = columns_of(path, mine, chosen, metric_of=_metric)
+        _need_steps(path, columns, names, torn)
+        logs.append(Log(path, "csv", [], run if len(called) > 1 else "", columns=columns))
+    nameless = sum(not name for name in header)
+    notes = [f"{nameless} column{'s' * (nameless > 1)} of {path.name} without a name: left out."] if nameless else []
+    return logs, notes
+
+
+def _metric(name: str) -> str:
+    return name.rpartition(_OF)[2].strip()
+
+
+def _need_steps(path: Path, columns: Columns, names: Iterable[str], torn: Iterable[str] = ()) -> None:
+    if not columns.steps:
+        shown = listed([*names]) or "none"
+        advice = "Name the one that counts steps: --columns step COLUMN."
+        raise RunError(" ".join([f"{path} has no `step` column. Its columns: {shown}. {advice}", *torn]))
+
+
+def _fill(log: Log, header: list[str], cells: _Cells) -> None:
+    """Put the numbers of a table into a log; columns of text that nobody asked for are left out."""
+    columns = log.columns or Columns()
+    texts = [
+        name
+        for name in columns.unknown
+        if any(_is_text(row[i]) for i in _places(header, name) for _, row in cells if i < len(row))
+    ]
+    if texts:
+        log.notes.append(f"Columns of {log.path.name} that hold text are left out: {listed(texts, 6)}.")
+    read = [name for name in (*columns.steps, *columns.ours) if name not in texts]
+    places = {name: header.index(name) for name in read}
+    log.rows = [
+        (
+            number,
+            {
+                name: _cell(log.path, number, name, row[at], columns)
+                for name, at in places.items()
+                if at < len(row) and row[at].strip()
+            },
+        )
+        for number, row in cells
+    ]
+
+
+def _places(header: list[str], name: str) -> list[int]:
+    return [place for place, other in enumerate(header) if other == name]
+
+
+def _is_text(cell: str) -> bool:
+    try:
+        float(cell.strip() or 0)
+    except ValueError:
+        return True
+    return False
+
+
+def _cell(path: Path, number: int, name: str, cell: str, columns: Columns) -> float | str:
+    where, raw = f"{path}, row {number}, column `{listed([name])}`", cell.strip()
+    try:
+        value = float(raw)
+    except ValueError:
+        raise RunError(f"{where}: {brief(raw)} is not a number.") from None
+    if math.isinf(value):
+        raise RunError(f"{where}: {brief(raw)} is infinite. Leave the cell empty where nothing was measured.")
+    if name in columns.steps and not (value.is_integer() and value >= 0):
+        raise RunError(f"{where}: a step must be a whole number from 0 on, not {brief(raw)}.")
+    return value
 
 
 def _numbered(path: Path, reader: Any) -> Iterator[tuple[int, list[str]]]:
@@ -90,55 +179,3 @@ def _whole_lines(file: Iterable[str], name: str, torn: list[str]) -> Iterator[st
             yield line
         else:
             torn.append(torn_note(name))
-
-
-def _columns(path: Path, names: Sequence[str], torn: Sequence[str] = ()) -> tuple[dict[str, str], list[str]]:
-    """Our name of every column that is read, and notes on columns that are not."""
-    found: dict[str, str] = {}
-    taken: set[str] = set()
-    unread = []
-    for name in filter(None, names):
-        if name.endswith(_EXTREMES):
-            continue
-        metric = name.rsplit(" - ", 1)[-1].strip()
-        ours = "step" if metric.lower() in STEP_NAMES else column_name(metric)
-        if ours in taken and (ours != "step" or name in found):
-            raise RunError(f"{path} has several columns of {brief(ours)}. Keep one run a file, and each column once.")
-        if ours in taken:
-            unread.append(name)
-            continue
-        found[name] = ours
-        taken.add(ours)
-    if "step" not in taken:
-        columns = listed([*filter(None, names)]) or "none"
-        raise RunError(" ".join([f"{path} has no `step` column. Its columns: {columns}.", *torn]))
-    notes = [f"Several columns of {path.name} count steps; left out: {listed(unread)}."] if unread else []
-    nameless = sum(not name for name in names)
-    if nameless:
-        notes.append(f"{nameless} column{'s' * (nameless > 1)} of {path.name} without a name: left out.")
-    return found, notes
-
-
-def _row(path: Path, number: int, header: list[str], cells: list[str], columns: dict[str, str]) -> dict[str, Any]:
-    """The numbers of one row by our names; `number` is that of its line."""
-    if any(cell.strip() for cell in cells[len(header) :]):
-        raise RunError(
-            f"{path}, row {number}, has {len(cells)} cells, and the header {len(header)}: is a comma in one of them a "
-            "decimal comma, or part of a text?"
-        )
-    row: dict[str, Any] = {}
-    for name, cell in zip(header, cells, strict=False):
-        ours, raw = columns.get(name), cell.strip()
-        if not raw or ours is None:
-            continue
-        where = f"{path}, row {number}, column `{listed([name])}`"
-        try:
-            value = float(raw)
-        except ValueError:
-            raise RunError(f"{where}: {brief(raw)} is not a number.") from None
-        if math.isinf(value):
-            raise RunError(f"{where}: {brief(raw)} is infinite. Leave the cell empty where nothing was measured.")
-        if ours == "step" and not (value.is_integer() and value >= 0):
-            raise RunError(f"{where}: a step must be a whole number from 0 on, not {brief(raw)}.")
-        row[ours] = value
-    return row

@@ -1,4 +1,4 @@
-"""Reads what TRL (any Hugging Face trainer) leaves: the `log_history` of `trainer_state.json`.
+"""Reads what TRL (any Hugging Face trainer) leaves: the `log_history` of `trainer_state.json`, and `completions/`.
 
 TRL averages its train metrics over `logging_steps` and prefixes everything it logs while evaluating with `eval_`,
 whatever the set. With several sets, the set is told by the keys the trainer itself adds (`eval_SET_runtime`).
@@ -7,6 +7,7 @@ whatever the set. With several sets, the set is told by the keys the trainer its
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +15,17 @@ from pydantic import BaseModel
 
 from presat.errors import RunError
 from presat.files import read_json
-from presat.tracking.readers.rows import collect_rows
+from presat.tracking.readers.build import Log, run_of
+from presat.tracking.readers.completions import completion_files, read_completions
 from presat.tracking.run import Run
 from presat.tracking.state import UNKNOWN
 
 STATE = "trainer_state.json"
-_UNNAMED_SET = "eval"
-_BOOKKEEPING = ("runtime", "_per_second", "num_tokens")
+_RUNTIME = re.compile(r"eval[_/](.+)_runtime")
+_EVALUATION = re.compile(r"eval[_/](.+)")
 _PARTIAL_REWARD = re.compile(r"rewards/(.+)/mean")
 _CHECKPOINT = re.compile(r"checkpoint-(\d+)")
+_OURS = {"labels/gold_accuracy": "gold_accuracy"}
 
 
 class _State(BaseModel):
@@ -42,7 +45,7 @@ def find_state(path: Path) -> Path | None:
     return max(states, key=lambda file: read_json(file, _State).global_step) if states else None
 
 
-def read_trl(path: Path, state_file: Path) -> Run:
+def read_trl(path: Path, state_file: Path, chosen: Mapping[str, str] | None = None) -> Run:
     """Read a TRL run.
 
     Raises:
@@ -51,35 +54,35 @@ def read_trl(path: Path, state_file: Path) -> Run:
     state = read_json(state_file, _State)
     if state.log_history is None:
         raise RunError(f"{state_file} has no `log_history`; it is not the state of a Hugging Face trainer.")
-    rows = [_renamed(row) for row in state.log_history if "train_runtime" not in row]
-    values, notes = collect_rows(rows, state_file.name)
+    rows = [(None, name_sets(row)) for row in state.log_history if "train_runtime" not in row]
+    run = run_of(Log(state_file, "trl", rows), chosen)
+    run.path = path
     if state_file.parent != path and path.is_dir():
-        notes.append(f"The newest log is {state_file.relative_to(path)}; TRL writes it when it saves a checkpoint.")
+        run.notes.append(f"The newest log is {state_file.relative_to(path)}; TRL writes it when it saves a checkpoint.")
     done, planned = state.global_step, state.max_steps
-    return Run(
-        path=path,
-        kind="trl",
-        values=values,
-        status="finished" if 0 < planned <= done else UNKNOWN,
-        status_reason=f"step {done} of {planned}" if planned > 0 else "",
-        notes=notes,
-    )
+    run.status = "finished" if 0 < planned <= done else UNKNOWN
+    run.status_reason = f"step {done} of {planned}" if planned > 0 else ""
+    if path.is_dir() and completion_files(path):
+        parts = {name.split("/")[1] for row in state.log_history for name in row if _PARTIAL_REWARD.fullmatch(name)}
+        evaluated = {row.get("step") for row in state.log_history if any(name.startswith("eval_") for name in row)}
+        run.rollout_frames, notes = read_completions(path, parts, evaluated)
+        run.notes += notes
+    return run
 
 
-def _renamed(row: dict[str, Any]) -> dict[str, Any]:
-    """A row with evaluation keys as `eval/SET/METRIC`; rows of training as they are."""
-    if not any(name.startswith("eval_") for name in row):
-        return row
-    set_name = next(
-        (name[5:-8].strip("_") for name in row if name.startswith("eval_") and name.endswith("_runtime")), ""
-    )
-    renamed: dict[str, Any] = {"step": row.get("step")}
+def name_sets(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row with the evaluation it holds under the set's name, where the row tells it; others as they are."""
+    named = next((match.group(1) for name in row if (match := _RUNTIME.fullmatch(name))), "")
+    if not named:
+        return dict(row)
+    renamed: dict[str, Any] = {}
     for name, value in row.items():
-        if not name.startswith("eval_"):
+        match = _EVALUATION.fullmatch(name)
+        if match is None:
+            renamed[name] = value
             continue
-        metric = name.removeprefix("eval_").removeprefix(f"{set_name}_" if set_name else "")
+        metric = match.group(1).removeprefix(f"{named}_")
         part = _PARTIAL_REWARD.fullmatch(metric)
-        metric = part.group(1) if part else metric
-        if "/" not in metric and not metric.endswith(_BOOKKEEPING):
-            renamed[f"eval/{set_name or _UNNAMED_SET}/{metric}"] = value
+        metric = part.group(1) if part else _OURS.get(metric, metric)
+        renamed[f"eval/{named}/{metric}" if "/" not in metric else name] = value
     return renamed

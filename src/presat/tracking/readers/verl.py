@@ -5,71 +5,55 @@
 - File log (`VERL_FILE_LOGGER_PATH`): one `{"step": 12, "data": {...}}` a line.
 - Responses (`rollout_data_dir`, `validation_data_dir`): see `dumps.py`.
 
-verl trains from step 1 on and validates at step 0; early versions trained from step 0 on, which is shifted here.
+verl trains from step 1 on and validates at step 0; early versions trained from step 0 on.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from presat.errors import RunError
 from presat.files import Faults, log_lines
-from presat.tracking.readers.names import rename
-from presat.tracking.readers.rows import Rows, Values, torn_note
-from presat.tracking.run import Run
+from presat.tracking.readers.build import Log
+from presat.tracking.readers.rows import torn_note
 
 _COLOUR = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _STEP = re.compile(r"(?:^|\s)step:(\d+) - (.*)")
 _NUMPY = re.compile(r"np\.\w+\((.*)\)")
 
 
-def read_console(path: Path) -> Run | None:
+def read_console(path: Path) -> Log | None:
     """Read a console log; None when it has no line of verl's.
 
     Raises:
         RunError: the file cannot be read.
     """
-    rows, torn = Rows(path.name), []
-    for row in _console_rows(path, torn):
-        rows.add(row)
-    if not rows.values and not torn:
-        return None
-    return _verl_run(path, rows.values, rows.notes(), torn)
+    torn: list[str] = []
+    rows = [(None, row) for row in _console_rows(path, torn)]
+    return Log(path, "verl", rows, torn=torn) if rows or torn else None
 
 
-def read_file_log(path: Path) -> Run:
+def read_file_log(path: Path) -> Log:
     """Read a log of verl's file logger.
 
     Raises:
         RunError: the file cannot be read.
     """
-    rows, faults, bare = Rows(path.name), Faults(), 0
+    rows, faults, bare = [], Faults(), 0
     for line in log_lines(path, faults):
         row = line.row or {}
         data = row.get("data")
         if isinstance(data, dict):
-            rows.add({**data, "step": row.get("step")}, line.number)
+            rows.append((line.number, {**data, "step": row.get("step")}))
         else:
             bare += 1
-    notes = [*faults.notes(path.name), *rows.notes()]
+    notes = faults.notes(path.name)
     if bare:
         notes.append(f"{'1 line' if bare == 1 else f'{bare} lines'} of {path.name} without an object `data`: left out.")
-    return _verl_run(path, rows.values, notes)
-
-
-def _verl_run(path: Path, values: Values, notes: list[str], torn: Sequence[str] = ()) -> Run:
-    values = rename(values)
-    if 0 in values.get("reward", {}):
-        notes.append("This log counts training steps from 0; they are shifted by one so that the first is step 1.")
-        for name, series in values.items():
-            if not name.startswith("eval/"):
-                values[name] = {step + 1: value for step, value in series.items()}
-    if any("/best@" in name for name in values):
-        notes.append("best@k is verl's bootstrap with replacement, which is lower than the unbiased pass@k.")
-    return Run(path=path, kind="verl", values=values, notes=notes, torn=list(torn))
+    return Log(path, "verl", rows, notes=notes)
 
 
 def _console_rows(path: Path, torn: list[str]) -> Iterator[dict[str, Any]]:

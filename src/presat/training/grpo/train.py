@@ -36,7 +36,8 @@ from presat.metrics import OnlineSaturation
 from presat.models.adapters import peft_config
 from presat.models.checks import check_reference
 from presat.models.loading import open_model
-from presat.rewards import make_reward, needs_of, votes_of
+from presat.models.templates import opens_thinking
+from presat.rewards import THINKING_IS_OPEN, make_reward, needs_of, votes_of, with_thinking_open
 from presat.rewards.policy import PolicyScorer
 from presat.rollouts.batching import BatchEngine
 from presat.rollouts.opening import live_engine
@@ -147,6 +148,8 @@ def _train(config: TrainConfig, batches: Batches, reward: Reward, run: Session, 
         check_reference(model)
     engine = live_engine(config, model, tokenizer, engine_kind(config))
     problems, dropped = drop_too_long(engine, asked, config.max_prompt_tokens)
+    if all(opens_thinking(tokenizer, engine.encode(problem)) for problem in problems):
+        reward = _opened(reward, run)
     sets = [
         EvalSet(name, *drop_too_long(engine, own, config.max_prompt_tokens), eval_settings(config, own))
         for name, own in held_out.items()
@@ -183,6 +186,15 @@ def _each(sinks: Sequence[Callable[[StepRollouts], None]]) -> Callable[[StepRoll
             sink(drawn)
 
     return take
+
+
+def _opened(reward: Reward, run: Session) -> Reward:
+    """The reward for prompts that open `<think>`; what is changed is said, in the report too."""
+    opened = with_thinking_open(reward)
+    if opened != reward and run.writer is not None:
+        LOG.warning(THINKING_IS_OPEN)
+        run.writer.note_provenance(reward_note=THINKING_IS_OPEN)
+    return opened
 
 
 def reward_of(config: TrainConfig) -> Reward:
