@@ -5,12 +5,20 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
+from functools import partial
+from typing import get_args
 
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from presat import Problem, score
+from presat.answers.boxes import boxed_answer
+from presat.answers.formats import Format, format_of, read_answer
+from presat.answers.intervals import interval_pair
+from presat.answers.normal import LONGEST
+from presat.answers.normal import normal_form as answers_normal_form
+from presat.answers.units import bare, quantity
 from presat.diagnosis.symbolic import label_response
 from presat.rewards.gates import GATES
 from presat.tasks.golds import final_answer, unwrap_gold
@@ -18,6 +26,7 @@ from presat.tasks.traces import _split
 from presat.verify import Verifier, answer_box, boxes, extract_boxed
 from presat.verify.choice import read_choice
 from presat.verify.equivalence import normal_form
+from presat.verify.refusals import refuse_text
 
 SIZE = 2**19
 CHAIN = "7 a +3"
@@ -30,7 +39,16 @@ READERS: dict[str, Callable[[str], object]] = {
     "unwrap_gold": unwrap_gold,
     "label_response": lambda text: label_response(CHAIN, text),
     "split": _split,
+    **{f"read_answer {form}": partial(read_answer, form=form) for form in get_args(Format)},
+    "format_of": format_of,
+    "boxed_answer": boxed_answer,
+    "an answer's normal form": answers_normal_form,
+    "what is said of short answers": lambda text: of_short_answers(answers_normal_form(text[:LONGEST])),
 }
+
+
+def of_short_answers(text: str) -> object:
+    return interval_pair("[0, 1)", text), quantity(text), bare(text), refuse_text("C, A, B", text)
 
 
 def many(part: str) -> str:
@@ -50,6 +68,14 @@ TEXTS = {
     "lines of a last line": many("#### " + " " * 999),
     "an answer that is an answer": many("the answer is "),
     "markers": many("<think></think>"),
+    "tags": many("<answer>"),
+    "answers and spaces": many("answer" + " " * 999),
+    "boxes in a list": many("\\boxed{1}, "),
+    "full stops": "The answer is " + many(". "),
+    "inequalities": many("x < "),
+    "feet": many("5 ft "),
+    "digits": many("1"),
+    "commas": many("1, "),
     "halves of characters": "\\boxed{" + "\ud83d" * SIZE + "}",
 }
 

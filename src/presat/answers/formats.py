@@ -19,13 +19,13 @@ from presat.answers.boxes import boxed_answer
 
 Format = Literal["auto", "boxed", "tag", "hash", "line"]
 
-_TAG = re.compile(r"<answer>((?:(?!</?answer>).)*)</answer>", re.DOTALL | re.IGNORECASE)
-_HASH = re.compile(r"^[ \t]*####[ \t]*(\S.*?)[ \t]*$", re.MULTILINE)
+_TAG = re.compile(r"<(/?)answer>", re.IGNORECASE)
+_HASH = "####"
 _LINE = re.compile(
-    r"(?:\b(?:final|correct|right|best)[ \t]+)?\banswer(?:[ \t]*[*_]{1,2})?[ \t]*(?:is[ \t]*:?|:|=)(?:[ \t]*[*_]{2})?"
-    r"[ \t]*(?:\n[ \t]*)?(?P<said>\S[^\n]*?)(?=[.!?](?:[ \t]+[^\W\d_]|\s*$)|[ \t]*$)",
-    re.IGNORECASE | re.MULTILINE,
+    r"\banswer(?:[ \t]*[*_]{1,2})?[ \t]*(?:is(?![\w'])[ \t]*:?|:|=)(?:[ \t]*[*_]{2})?[ \t]*(?:\n[ \t]*)?",
+    re.IGNORECASE,
 )
+_SENTENCE_END = re.compile(r"[.!?](?:[ \t]+[^\W\d_]|$)")
 _THOUGHT = "</think>"
 _LONGEST_ALONE = 100
 _NOT_ALONE = ("\n", "?", r"\boxed", "<")
@@ -53,18 +53,31 @@ def format_of(text: str) -> Format | None:
 
 
 def _tagged(text: str) -> str | None:
-    found = _TAG.findall(_said(text))
-    return _unboxed(found[-1].strip()) if found else None
+    said, start, answer = _said(text), None, None
+    for tag in _TAG.finditer(said):
+        if tag[1] and start is not None:
+            answer = said[start : tag.start()]
+        start = None if tag[1] else tag.end()
+    return None if answer is None else _unboxed(answer.strip())
 
 
 def _hashed(text: str) -> str | None:
-    found = _HASH.findall(_said(text))
-    return _unboxed(found[-1]) if found else None
+    for line in reversed(_said(text).split("\n")):
+        said = line.strip()
+        if said.startswith(_HASH) and (answer := said.removeprefix(_HASH).strip()):
+            return _unboxed(answer)
+    return None
 
 
 def _lined(text: str) -> str | None:
-    said = [found["said"] for found in _LINE.finditer(_said(text))]
-    return _unboxed(said[-1].strip("*_ \t")) if said else None
+    said = _said(text)
+    for mark in reversed(list(_LINE.finditer(said))):
+        line = said[mark.end() :].partition("\n")[0].strip()
+        end = _SENTENCE_END.search(line)
+        answer = (line[: end.start()] if end else line).strip("*_ \t")
+        if answer:
+            return _unboxed(answer)
+    return None
 
 
 def _unboxed(said: str) -> str | None:

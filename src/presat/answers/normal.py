@@ -58,6 +58,7 @@ def normal_form(answer: str) -> str:
     text = answer.strip()
     if len(text) > LONGEST:
         return text
+    text = " ".join(text.split())  # runs of spaces would make the patterns slow, and mean nothing
     text = unwrapped(_symbols(text))
     text = _SPACES.sub(" ", _SIZES.sub("", text)).strip()
     text = _ended(text)

@@ -17,7 +17,7 @@ from math_verify import parse, verify
 from math_verify.parser import ExprExtractionConfig, LatexExtractionConfig
 
 from presat.answers.intervals import interval_pair
-from presat.answers.normal import normal_form
+from presat.answers.normal import LONGEST, normal_form
 from presat.answers.units import bare, quantity
 from presat.verify.refusals import refuse_text, refuse_values
 
@@ -65,6 +65,9 @@ def compare(gold: str, answer: str, mode: str) -> Verdict:
 
 def same(gold: str, answer: str) -> tuple[bool, str | None]:
     """Whether an answer says what the gold one says, and why not where there is more to say than that."""
+    if max(len(gold), len(answer)) > LONGEST:
+        golds, answers = _read_gold(gold), _read_answer(f"\\boxed{{{answer}}}")
+        return bool(golds and answers and verify(golds, answers, timeout_seconds=None)), None
     pair = normal_form(gold), normal_form(answer)
     if pair[0] == pair[1]:
         return True, None
