@@ -88,12 +88,12 @@ def test_boxes_of_any_text_are_in_order_apart_and_balanced(text: str) -> None:
     "text", [r"\boxed{" * 50_000, "{" * 300_000, r"\boxed{}" * 30_000, r"\boxed{" * 9_000 + "}" * 9_000]
 )
 def test_hostile_text_takes_one_pass(text: str) -> None:
-    began = time.monotonic()
+    began = time.process_time()
     boxes(text)
-    assert time.monotonic() - began < 2
+    assert time.process_time() - began < 2
 
 
 def test_boxes_nested_thousands_deep_are_read_in_time() -> None:
-    began = time.monotonic()
+    began = time.process_time()
     assert extract_boxed(r"\boxed{" * 9_000 + "7" + "}" * 9_000) == "7"
-    assert time.monotonic() - began < 2
+    assert time.process_time() - began < 2

@@ -397,7 +397,7 @@ def test_malformed_rows_are_named_with_row_and_field(row: dict[str, Any], messag
             gzip.compress(b'{"question": "?"}' * 99)[:40],
             r"a\.jsonl\.gz is no gzip file, or a damaged one",
         ),
-        ("a.tsv", b"question\tanswer\n1+1?\n", r"a\.tsv, row 1: has not the 2 fields"),
+        ("a.tsv", b"question\tanswer\n1+1?\n", r"a\.tsv, row 2: has not the 2 fields"),
     ],
 )
 def test_damaged_files(name: str, content: bytes, message: str, tmp_path: Path) -> None:
@@ -546,9 +546,9 @@ def test_a_missing_file_in_a_full_folder_lists_some_of_it(tmp_path: Path) -> Non
 
 
 def test_a_packed_file_is_to_be_unpacked(tmp_path):
-    (tmp_path / "a.jsonl.gz").write_bytes(b"\x1f\x8b")
-    with pytest.raises(DataError, match=r"a\.jsonl\.gz is of no known kind.*Unpack it first\."):
-        load_problems(tmp_path / "a.jsonl.gz")
+    (tmp_path / "a.jsonl.zst").write_bytes(b"\x28")
+    with pytest.raises(DataError, match=r"a\.jsonl\.zst is of no known kind.*Unpack it first\."):
+        load_problems(tmp_path / "a.jsonl.zst")
 
 
 def test_a_row_has_the_same_number_to_every_verb(tmp_path, capsys):

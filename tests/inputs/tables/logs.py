@@ -126,7 +126,7 @@ VERL = [
     dump("output-missing", RESPONSE, {"input": "1", "score": 1.0}, says=("1.jsonl", "line 2", "output")),
     dump("score-text", RESPONSE, RESPONSE | {"score": "1"}, says=("1.jsonl", "line 2", "score")),
     dump("score-list", RESPONSE, RESPONSE | {"score": [1]}, says=("1.jsonl", "line 2", "score")),
-    dump("score-null", RESPONSE, RESPONSE | {"score": None}, says=("1.jsonl", "line 2", "score")),
+    dump("score-null", RESPONSE, RESPONSE | {"score": None}, codes=EITHER, says=()),
     dump("score-nan", RESPONSE, json.dumps(RESPONSE).replace("1.0", "NaN") + "\n", codes=EITHER, says=()),
     dump("score-5000-digits", RESPONSE, json.dumps(RESPONSE).replace("1.0", "9" * 4000) + "\n", codes=EITHER,
          says=()),
