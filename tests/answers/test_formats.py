@@ -61,6 +61,7 @@ def test_a_box_in_another_format_is_opened_and_one_that_is_never_closed_is_no_an
         ("The product is 72 or 73, who knows", None),
         ("What is 6 times 7?", None),
         ("6 times 7\nis 42", None),
+        ("+1 3 a c c a -2 h +1 h", None),
         ("", None),
     ],
 )

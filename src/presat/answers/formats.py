@@ -28,6 +28,7 @@ _LINE = re.compile(
 _SENTENCE_END = re.compile(r"[.!?](?:[ \t]+[^\W\d_]|$)")
 _THOUGHT = "</think>"
 _LONGEST_ALONE = 100
+_MOST_PIECES = 8
 _NOT_ALONE = ("\n", "?", r"\boxed", "<")
 _WORD = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{2,}")
 _MATHS = re.compile(r"[\d\\^=πθ∞√½¼¾]")
@@ -89,6 +90,8 @@ def _alone(text: str) -> str | None:
     """The response itself, where it is one word, or something to compute with at most two words beside it."""
     said = _said(text).strip()
     if not 0 < len(said) <= _LONGEST_ALONE or any(mark in said for mark in _NOT_ALONE):
+        return None
+    if len(said.split()) > _MOST_PIECES:
         return None
     words = len(_WORD.findall(said))
     return said if words <= (_MOST_WORDS if _MATHS.search(said) else 1) else None

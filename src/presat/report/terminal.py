@@ -5,6 +5,7 @@ Legible at 80 columns and without colour: direction is an arrow, state is a word
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -114,6 +115,10 @@ def short(value: float) -> str:
     return f"{value:.2f}".replace("0.", ".", 1)
 
 
+MOST_SETS = 32
+"""Sets beside the main one that are tried for a place: no terminal is wider."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Column:
     """A column: its heading, and the cell of a run, whose sparkline is of the width given."""
@@ -190,7 +195,7 @@ def _columns(summaries: Sequence[RunSummary]) -> list[_Column]:
     found.append(_Column(_heading(title, metric), partial(_cell, "main", "")))
     found += _more(main, metric, ("greedy", "pass"))
     others = [item for summary in summaries for item in summary.sets if item is not summary.main_set]
-    for name in dict.fromkeys(item.name for item in others):
+    for name in itertools.islice(dict.fromkeys(item.name for item in others), MOST_SETS):
         own = next(item.metric for item in others if item.name == name)
         found.append(_Column(_heading(name, own), partial(_cell, name, "")))
     return found + _more(main, metric, ("maj", "valid_trace"))

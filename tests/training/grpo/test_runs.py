@@ -83,7 +83,7 @@ def test_responses_are_kept_with_their_rewards(unbroken):
 def test_responses_say_how_they_were_drawn_and_can_be_judged_again(unbroken):
     run = open_run(unbroken.run)
     facts = run.drawn_with("train", 3)
-    assert (facts["engine"], facts["extraction"], facts["seed"]) == ("small", "boxed", unbroken.seed)
+    assert (facts["engine"], facts["extraction"], facts["seed"]) == ("small", "auto", unbroken.seed)
     assert facts["model"] == run.provenance["model"]["sha256"]
     assert facts["max_new_tokens"] == unbroken.max_new_tokens
     evaluated = run.drawn_with("eval", 4, "held_out")
