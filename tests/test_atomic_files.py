@@ -13,7 +13,8 @@ import pytest
 
 import presat
 from presat.errors import RunError
-from presat.files import atomically, json_lines, remove_leftovers, write_atomically
+from presat.files import atomically, remove_leftovers, write_atomically
+from presat.jsons import json_lines
 
 SOURCE = Path(presat.__file__).parent
 KILLED = """

@@ -13,9 +13,9 @@ SOURCE = Path(presat.__file__).parent
 
 # Each room may import the rooms before it.
 ORDER = (
-    "types", "errors", "text", "answers", "console", "files", "outputs", "processes", "config", "metrics", "tasks",
-    "verify", "models", "rollouts", "rewards", "tracking", "evaluation", "diagnosis", "analysis", "training", "study",
-    "report", "demo", "cli", "__main__",
+    "types", "errors", "text", "answers", "console", "files", "jsons", "outputs", "processes", "config", "metrics",
+    "tasks", "verify", "models", "rollouts", "rewards", "tracking", "evaluation", "diagnosis", "analysis", "training",
+    "study", "report", "demo", "cli", "__main__",
 )  # fmt: skip
 ONLY = {
     "types": set(),
@@ -24,9 +24,10 @@ ONLY = {
     "answers": set(),
     "console": {"text"},
     "files": {"errors", "text"},
-    "outputs": {"errors", "text", "files"},
+    "jsons": {"errors", "text", "files"},
+    "outputs": {"errors", "text", "files", "jsons"},
     "processes": set(),
-    "config": {"errors", "text", "files"},
+    "config": {"errors", "text", "files", "jsons"},
     "metrics": {"types", "errors"},
 }
 NEVER = {room: {"training"} for room in ("study", "report")}
@@ -35,8 +36,8 @@ EXCEPTIONS = {
 }
 HEAVY = ("torch", "transformers", "trl", "datasets")
 LIGHT = (
-    "types", "errors", "text", "answers", "files", "outputs", "config", "metrics", "tasks", "verify", "tracking",
-    "evaluation", "diagnosis", "analysis", "report", "study", "cli",
+    "types", "errors", "text", "answers", "files", "jsons", "outputs", "config", "metrics", "tasks", "verify",
+    "tracking", "evaluation", "diagnosis", "analysis", "report", "study", "cli",
 )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ import yaml
 from presat.analysis.summary import summarise
 from presat.cli import run as cli
 from presat.errors import PresatError, RunError
-from presat.files import read_json
+from presat.jsons import read_json
 from presat.models import adapters
 from presat.report.html import _origin
 from presat.report.live import live_view

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from presat.config.schema import RewardConfig, SftConfig, TrainConfig, VerifyConfig
 from presat.errors import RunError
-from presat.files import mend_last_line, read_lines
+from presat.jsons import mend_last_line, read_lines
 from presat.tracking import RunWriter, hash_path, hash_problems, model_identity, open_run
 from presat.tracking.lock import is_locked
 from presat.types import Problem

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from presat.errors import RunError
-from presat.files import read_json, remove_leftovers, write_atomically
+from presat.files import remove_leftovers, write_atomically
+from presat.jsons import read_json
 
 STAMP = "demo.json"
 KIND = "presat demo"

@@ -20,7 +20,8 @@ from presat.config.unused import refuse_unused
 from presat.evaluation.chunks import Chunks
 from presat.evaluation.problems import describe, describe_engine, drop_too_long, identity_of, refuse_unlabelled
 from presat.evaluation.unearned import unread_format
-from presat.files import read_json, write_atomically
+from presat.files import write_atomically
+from presat.jsons import read_json
 from presat.metrics import avg_at_k
 from presat.models.cpu import use_cpu
 from presat.models.libraries import quiet_libraries

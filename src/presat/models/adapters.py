@@ -20,7 +20,8 @@ from pydantic import BaseModel
 
 from presat.config.schema import LoraConfig
 from presat.errors import ConfigError, ModelError, RunError, nearest
-from presat.files import atomically, read_json, write_atomically
+from presat.files import atomically, write_atomically
+from presat.jsons import read_json
 from presat.models.hashes import RESUME_STATE, files_of, hash_path, hub_revision
 from presat.models.libraries import quiet, saving
 from presat.models.pretrained import read_adapter, read_tokenizer

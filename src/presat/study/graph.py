@@ -26,7 +26,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from presat.errors import PresatError, RunError, UnfinishedError
-from presat.files import read_json, write_atomically
+from presat.files import write_atomically
+from presat.jsons import read_json
 from presat.processes import end_with_parent, ended_by_signals, how_it_ended
 from presat.tracking.lock import RunLock
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from presat.errors import ConfigError, DataError, not_utf8
-from presat.files import broken_line
+from presat.jsons import broken_line
 from presat.tasks.cells import field_names, sound
 from presat.tasks.files import open_dataset, refuse_parts, source_files
 from presat.tasks.readers import SUFFIXES, read_dataset, read_file

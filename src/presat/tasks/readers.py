@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from presat.errors import DataError, not_utf8
-from presat.files import broken_line, expanded, json_lines, parse_json
+from presat.files import expanded
+from presat.jsons import broken_line, json_lines, parse_json
 from presat.tasks.cells import LONGEST, field_names, sound
 from presat.tasks.rows import Row
 from presat.text import brief, printable

@@ -16,7 +16,8 @@ import shutil
 from pathlib import Path
 
 from presat.errors import RunError
-from presat.files import read_json, usual_modes, write_atomically
+from presat.files import usual_modes, write_atomically
+from presat.jsons import read_json
 from presat.models.hashes import RESUME_STATE
 
 _COMPLETE = re.compile(r"step_(\d+)")

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from pydantic import StringConstraints
 
-from presat.files import read_json, read_lines, write_atomically
+from presat.files import write_atomically
+from presat.jsons import read_json, read_lines
 from presat.tracking.identity import NAME, differences, refuse_other
 
 if TYPE_CHECKING:

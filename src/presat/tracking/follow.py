@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from presat.errors import RunError
-from presat.files import Faults, json_lines
+from presat.jsons import Faults, json_lines
 from presat.tracking.open import open_run
 from presat.tracking.pace import Pace
 from presat.tracking.provenance import read_provenance

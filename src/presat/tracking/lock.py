@@ -15,7 +15,8 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from presat.errors import RunError
-from presat.files import read_json, write_atomically
+from presat.files import write_atomically
+from presat.jsons import read_json
 
 LOCK_NAME = ".lock"
 HOLDER_NAME = ".lock.json"

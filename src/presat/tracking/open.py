@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from presat.errors import RunError, nearest
-from presat.files import Faults, log_lines
+from presat.jsons import Faults, log_lines
 from presat.text import listed, printable
 from presat.tracking.readers import completions, console, dumps, stores, table, tfevents, trl, verl, wandb
 from presat.tracking.readers.aliases import step_rank

@@ -15,7 +15,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from presat.files import read_json
+from presat.jsons import read_json
 from presat.models.adapters import adapter_hash, is_adapter
 from presat.models.hashes import RESUME_STATE, hash_path, hub_revision
 from presat.models.loading import stands_on

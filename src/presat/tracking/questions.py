@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from presat.files import read_json, write_atomically
+from presat.files import write_atomically
+from presat.jsons import read_json
 from presat.tasks.shared import question_of
 from presat.types import Problem
 

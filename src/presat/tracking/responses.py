@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from presat.errors import RunError
-from presat.files import atomically, parse_json
+from presat.files import atomically
+from presat.jsons import parse_json
 from presat.text import brief
 from presat.types import Completion, Message, Problem, RolloutGroup, Score
 

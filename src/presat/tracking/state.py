@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple, get_args
 
 from pydantic import BaseModel, ConfigDict
 
-from presat.files import read_json
+from presat.jsons import read_json
 from presat.text import printable
 from presat.tracking.lock import is_locked
 

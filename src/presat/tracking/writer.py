@@ -22,7 +22,8 @@ from typing import Any, Protocol, Self, SupportsFloat
 
 from presat.config.yamls import dump_yaml
 from presat.errors import RunError, UnfinishedError
-from presat.files import keep_lines, mend_last_line, remove, remove_leftovers, write_atomically
+from presat.files import remove, remove_leftovers, write_atomically
+from presat.jsons import keep_lines, mend_last_line
 from presat.processes import at_the_last, held_back, how_it_ended
 from presat.text import masked
 from presat.tracking.evaluated import EVALUATED, METRICS, forget_after

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from presat.errors import RunError
-from presat.files import Faults, log_lines
+from presat.jsons import Faults, log_lines
 from presat.text import brief, listed, printable
 from presat.tracking.readers.rows import LARGEST, whole_step
 from presat.tracking.readers.shares import as_shares, two_values

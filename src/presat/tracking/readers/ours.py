@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from presat.files import Faults, log_lines
+from presat.jsons import Faults, log_lines
 from presat.tracking.evaluated import changes
 from presat.tracking.provenance import read_provenance
 from presat.tracking.questions import shared_notes

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from presat.errors import RunError
-from presat.files import parse_json
+from presat.jsons import parse_json
 from presat.text import brief
 from presat.tracking.readers.build import Log
 from presat.tracking.readers.rows import unquoted

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from presat.errors import RunError, not_utf8
-from presat.files import Faults, broken_line, log_lines
+from presat.jsons import Faults, broken_line, log_lines
 from presat.text import brief, listed
 from presat.tracking.readers.build import Log
 from presat.tracking.readers.columns import Columns, columns_of, names_in

@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from presat.errors import RunError
-from presat.files import read_json
+from presat.jsons import read_json
 from presat.tracking.readers.build import Log, run_of
 from presat.tracking.readers.completions import completion_files, read_completions
 from presat.tracking.run import Run

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from presat.errors import RunError
-from presat.files import Faults, log_lines
+from presat.jsons import Faults, log_lines
 from presat.tracking.readers.build import Log
 from presat.tracking.readers.rows import torn_note
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from presat.errors import RunError
-from presat.files import parse_json
+from presat.jsons import parse_json
 from presat.tracking.readers import wire
 from presat.tracking.readers.build import Log
 from presat.tracking.readers.rows import unquoted

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from presat.config.schema import CptConfig, SftConfig, TrainConfig
 from presat.config.unused import refuse_unused
-from presat.files import read_lines
+from presat.jsons import read_lines
 from presat.models.cpu import use_cpu
 from presat.models.libraries import quiet_libraries
 from presat.tracking import RunWriter

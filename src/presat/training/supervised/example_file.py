@@ -25,7 +25,8 @@ from pydantic import BaseModel
 
 from presat.config.schema import SftConfig
 from presat.errors import DataError, RunError
-from presat.files import atomically, read_json
+from presat.files import atomically
+from presat.jsons import read_json
 from presat.models.examples import IGNORED, Row, sizes, tokenised
 from presat.models.hashes import hash_tokenizer
 from presat.tasks.files import source_files

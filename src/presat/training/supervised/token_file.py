@@ -32,7 +32,8 @@ from filelock import FileLock, Timeout
 from pydantic import BaseModel, Field
 
 from presat.errors import DataError
-from presat.files import read_json, write_atomically
+from presat.files import write_atomically
+from presat.jsons import read_json
 from presat.models.hashes import hash_tokenizer
 from presat.models.packaged import cache_folder
 from presat.tasks.corpus import Part, read_parts
