@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
+from presat.diagnosis.algebra import identical, letters_of
 from presat.diagnosis.arithmetic import USUAL, Number, Reading, Unreadable, evaluate
 from presat.diagnosis.tokens import Token, tokens_of
 
@@ -33,6 +34,8 @@ _DOUBT_AFTER = frozenset(
     """times minus plus less more half and million thousand hundred billion trillion dozen percent remainder mod squared
     cubed over per or remaining quotient degrees divided multiplied pairs""".split()
 )
+_ANGLES = frozenset(("sin", "cos", "tan", "cot", "sec", "csc"))
+_GIVEN = re.compile(r"substitut|since|given|using|recall|because|\bif\b|\bwhen\b|suppose|where", re.IGNORECASE)
 _DOUBT_AROUND = re.compile(
     r"round|nearest|approx|about|roughly|estimat|floor|integer part|quotient|remainder|at least|at most|contradict|"
     r"impossib|not possible|incorrect|\bnot\b|n't|wrong|mistake|error|check if|suppose|assum|\btry|\bguess|\btest|"
@@ -73,16 +76,16 @@ class Statement:
         end: where it ends.
         shown: it as it stands there.
         true: whether it holds.
-        value: of its left side.
-        last: of its right side.
+        should: what it should say, where it does not hold.
+        values: of its two sides, where they are numbers.
     """
 
     start: int
     end: int
     shown: str
     true: bool
-    value: Number
-    last: Number
+    should: str
+    values: tuple[Number, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,10 +162,31 @@ def _judged(text: str, chain: tuple[list[list[Token]], list[Token]]) -> Iterator
         right = _right_piece(sides[index + 1], index + 2 == len(sides))
         if left is None or right is None or not (left.operations or right.operations):
             continue
-        found = _verdict(left, right, relation, modulus[0] if modulus else None, text)
+        if letters_of(left.tokens) or letters_of(right.tokens):
+            true = _identity(left, right, relation, text) if len(relations) > 1 else None
+            found = None if true is None else (true, "the two sides are not the same expression", ())
+        else:
+            found = _verdict(left, right, relation, modulus[0] if modulus else None, text)
         if found is not None:
             start, end = left.tokens[0].start, right.tokens[-1].end
             yield Statement(start, end, " ".join(text[start:end].split()), *found)
+
+
+def _identity(left: Piece, right: Piece, relation: Token, text: str) -> bool | None:
+    """Whether neighbours in a chain of expressions with letters are one expression; None where that cannot be said.
+
+    A lone equality with letters may be a condition. In a chain it is hardly one, as long as both sides have all letters.
+    """
+    same = letters_of(left.tokens) == letters_of(right.tokens)
+    if relation.text != "=" or not same or not (left.operations and right.operations):
+        return None
+    if any(token.text in _ANGLES for token in (*left.tokens, *right.tokens)):
+        return None  # sin A = 2 cos A is a condition even there
+    true = identical(left.tokens, right.tokens, [(USUAL, USUAL), *readings(left.tokens, right.tokens)])
+    if true is not False:
+        return true
+    sentence = around(text, left.tokens[0].start, right.tokens[-1].end)
+    return None if not (left.clear and right.clear) or _GIVEN.search(sentence) else False
 
 
 def _modulus(side: Sequence[Token]) -> tuple[Number, int] | None:
@@ -301,8 +325,8 @@ def _comment(side: Sequence[Token], place: int) -> int | None:
 
 def _verdict(
     left: Piece, right: Piece, relation: Token, modulus: Number | None, text: str
-) -> tuple[bool, Number, Number] | None:
-    """Whether two pieces are equal, and their values; None where that cannot be said."""
+) -> tuple[bool, str, tuple[Number, ...]] | None:
+    """Whether two pieces are equal, and what is right; None where that cannot be said."""
     try:
         value, last = evaluate(left.tokens), evaluate(right.tokens)
     except Unreadable:
@@ -310,17 +334,17 @@ def _verdict(
     if modulus is not None or relation.text == "%":
         return _congruent(value, last, modulus)
     if _agree(left, right, relation, USUAL, USUAL):
-        return True, value, last
+        return True, "", (value, last)
     for a, b in readings(left.tokens, right.tokens):
         if _agree(left, right, relation, a, b):
-            return True, value, last
+            return True, "", (value, last)
     if not (left.clear and right.clear) or len(left.units | right.units) > 1:
         return None
     if any(len(piece.tokens) == 1 and piece.units for piece in (left, right)) and left.units != right.units:
         return None  # 4 hours = 4 * 60
-    if _DOUBT_AROUND.search(around(text, left.tokens[0].start, right.tokens[-1].end)):
+    if relation.text != "~" and _DOUBT_AROUND.search(around(text, left.tokens[0].start, right.tokens[-1].end)):
         return None
-    return False, value, last
+    return False, f"the left side is {shown(value)}", (value, last)
 
 
 def around(text: str, start: int, end: int) -> str:
@@ -330,11 +354,18 @@ def around(text: str, start: int, end: int) -> str:
     return before + " # " + after
 
 
-def _congruent(value: Number, last: Number, modulus: Number | None) -> tuple[bool, Number, Number] | None:
+def _congruent(value: Number, last: Number, modulus: Number | None) -> tuple[bool, str, tuple[Number, ...]] | None:
     whole = isinstance(value, Fraction) and isinstance(last, Fraction) and value.denominator == last.denominator == 1
     if not whole or not isinstance(modulus, Fraction) or modulus.denominator != 1 or modulus < 1:
         return None
-    return (value - last) % modulus == 0, value, last
+    return (value - last) % modulus == 0, f"the left side is {value % modulus} modulo {modulus}", (value, last)
+
+
+def shown(value: Number) -> str:
+    """A value as a person would write it: whole, as a short fraction, or with six digits."""
+    if isinstance(value, Fraction) and (value.denominator == 1 or max(abs(value.numerator), value.denominator) < 1000):
+        return str(value) if len(str(value)) < 40 else "a number of more than 40 digits"
+    return f"{float(value):.6g}" if _small(value, 0.0) else "a number beyond any size"
 
 
 def readings(left: Sequence[Token], right: Sequence[Token]) -> Iterator[tuple[Reading, Reading]]:
@@ -346,7 +377,7 @@ def readings(left: Sequence[Token], right: Sequence[Token]) -> Iterator[tuple[Re
         "tight": "/" in names,
         "mixed": "frac" in names or any(token.decimals < 0 for token in (*left, *right)),
         "negative": "^" in names and "-" in names,
-        "degrees": bool(names & {"sin", "cos", "tan", "cot", "sec", "csc"}),
+        "degrees": bool(names & _ANGLES),
         "base": "log" in names,
     }
     free = [name for name, there in choices.items() if there]
