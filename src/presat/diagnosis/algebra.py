@@ -77,26 +77,30 @@ def _same(
         return None
 
 
-def difference(left: Sequence[Token], right: Sequence[Token], letter: str, value: Number, reading: Reading) -> Number:
-    """Left minus right with a letter's value put in.
-
-    Raises:
-        Unreadable: there is no such value.
-    """
-    values = {letter: value}
-    return evaluate(left, reading, values) - evaluate(right, reading, values)
-
-
-def linear_root(left: Sequence[Token], right: Sequence[Token], letter: str, reading: Reading) -> Fraction | None:
+def linear_root(
+    left: Sequence[Token], right: Sequence[Token], letter: str, reading: Reading, others: Mapping[str, Number]
+) -> Fraction | None:
     """What a letter is by an equation that is linear in it; None for any other equation.
+
+    Args:
+        left: the tokens of its left side.
+        right: the tokens of its right side.
+        letter: the unknown.
+        reading: how it is read.
+        others: values of its other letters.
 
     Raises:
         Unreadable: a side has no value.
     """
-    at = [difference(left, right, letter, Fraction(value), reading) for value in (2, 3, 5, 11)]
-    if any(isinstance(value, float) for value in at):
-        return None
+    places = (2, 3, 5, 11)
+    at: list[Fraction] = []
+    for place in places:
+        values = {**others, letter: Fraction(place)}
+        difference = evaluate(left, reading, values) - evaluate(right, reading, values)
+        if not isinstance(difference, Fraction):
+            return None
+        at.append(difference)
     slope = at[1] - at[0]
     if slope == 0 or at[2] - at[1] != 2 * slope or at[3] - at[2] != 6 * slope:
         return None
-    return Fraction(2 - at[0] / slope)
+    return places[0] - at[0] / slope

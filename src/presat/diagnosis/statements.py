@@ -105,12 +105,64 @@ class Piece:
     operations: int
 
 
-def statements(text: str) -> Iterator[Statement]:
-    """Every equality of numbers in a text that could be read, in order, with its verdict."""
-    text = text[:LONGEST_TEXT]
-    tokens = tokens_of(text)
-    for chain in chains(tokens):
-        yield from _judged(text, chain)
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """One relation of equality and what stands beside it.
+
+    Attributes:
+        left: what stands left of it; None where that cannot be read.
+        right: what stands right of it.
+        relation: its sign.
+        length: how many relations its chain has.
+        final: what stands right of the last relation of its chain.
+        end: where the chain ends in the text.
+        modulus: of a congruence.
+    """
+
+    left: Piece | None
+    right: Piece | None
+    relation: Token
+    length: int
+    final: Piece | None
+    end: int
+    modulus: Number | None
+
+
+def statements(text: str, pairs: Sequence[Pair]) -> Iterator[Statement]:
+    """Every equality in a text that could be read, in order, with its verdict.
+
+    Args:
+        text: the trace.
+        pairs: its equalities.
+    """
+    for pair in pairs:
+        left, right = pair.left, pair.right
+        if left is None or right is None or not (left.operations or right.operations):
+            continue
+        if letters_of(left.tokens) or letters_of(right.tokens):
+            true = _identity(left, right, pair.relation, text) if pair.length > 1 else None
+            found = None if true is None else (true, "the two sides are not the same expression", ())
+        else:
+            found = _verdict(left, right, pair.relation, pair.modulus, text)
+        if found is not None:
+            start, end = left.tokens[0].start, right.tokens[-1].end
+            yield Statement(start, end, " ".join(text[start:end].split()), *found)
+
+
+def equalities(text: str) -> list[Pair]:
+    """Every relation of equality in a text with what stands on its sides, in order."""
+    found: list[Pair] = []
+    for sides, relations in chains(tokens_of(text[:LONGEST_TEXT])):
+        modulus = _modulus(sides[-1])
+        if modulus is not None:
+            sides[-1] = sides[-1][: modulus[1]]
+        final = _right_piece(sides[-1])
+        for index, relation in enumerate(relations):
+            left, right = _left_piece(sides[index]), _right_piece(sides[index + 1])
+            known = None if modulus is None else modulus[0]
+            end = sides[-1][-1].end if final is None and sides[-1] else relation.end if final is None else final.tokens[-1].end
+            found.append(Pair(left, right, relation, len(relations), final, end, known))
+    return found
 
 
 def chains(tokens: Sequence[Token]) -> Iterator[tuple[list[list[Token]], list[Token]]]:
@@ -152,26 +204,6 @@ def _goes_on(token: Token, side: Sequence[Token], after: Token | None, relations
     return bool(relations) and not side and after is not None and after.kind in ("num", "open", "func", "letter")
 
 
-def _judged(text: str, chain: tuple[list[list[Token]], list[Token]]) -> Iterator[Statement]:
-    sides, relations = chain
-    modulus = _modulus(sides[-1])
-    if modulus is not None:
-        sides = [*sides[:-1], sides[-1][: modulus[1]]]
-    for index, relation in enumerate(relations):
-        left = _left_piece(sides[index], index == 0)
-        right = _right_piece(sides[index + 1], index + 2 == len(sides))
-        if left is None or right is None or not (left.operations or right.operations):
-            continue
-        if letters_of(left.tokens) or letters_of(right.tokens):
-            true = _identity(left, right, relation, text) if len(relations) > 1 else None
-            found = None if true is None else (true, "the two sides are not the same expression", ())
-        else:
-            found = _verdict(left, right, relation, modulus[0] if modulus else None, text)
-        if found is not None:
-            start, end = left.tokens[0].start, right.tokens[-1].end
-            yield Statement(start, end, " ".join(text[start:end].split()), *found)
-
-
 def _identity(left: Piece, right: Piece, relation: Token, text: str) -> bool | None:
     """Whether neighbours in a chain of expressions with letters are one expression; None where that cannot be said.
 
@@ -200,7 +232,7 @@ def _modulus(side: Sequence[Token]) -> tuple[Number, int] | None:
     return None
 
 
-def _left_piece(side: Sequence[Token], first: bool) -> Piece | None:
+def _left_piece(side: Sequence[Token]) -> Piece | None:
     """What of a side stands left of a relation: its readable end."""
     tokens, units = without_units(side)
     cut, depth = 0, 0
@@ -225,7 +257,7 @@ def _left_piece(side: Sequence[Token], first: bool) -> Piece | None:
     return _piece(piece, clear, units)
 
 
-def _right_piece(side: Sequence[Token], last: bool) -> Piece | None:
+def _right_piece(side: Sequence[Token]) -> Piece | None:
     tokens, units = without_units(side)
     cut, depth = len(tokens), 0
     for place, token in enumerate(tokens):
@@ -342,9 +374,14 @@ def _verdict(
         return None
     if any(len(piece.tokens) == 1 and piece.units for piece in (left, right)) and left.units != right.units:
         return None  # 4 hours = 4 * 60
-    if relation.text != "~" and _DOUBT_AROUND.search(around(text, left.tokens[0].start, right.tokens[-1].end)):
+    if relation.text != "~" and doubtful(text, left.tokens[0].start, right.tokens[-1].end):
         return None
     return False, f"the left side is {shown(value)}", (value, last)
+
+
+def doubtful(text: str, start: int, end: int) -> bool:
+    """Whether words around a statement say that it is rounded, tried, supposed or denied."""
+    return _DOUBT_AROUND.search(around(text, start, end)) is not None
 
 
 def around(text: str, start: int, end: int) -> str:
