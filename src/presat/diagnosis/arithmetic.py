@@ -298,7 +298,6 @@ class _Parser:
             raise Unreadable("no value")
         return found if exponent == 1 else found * found
 
-
     def argument(self) -> Number:
         r"""What a function without brackets is of: `\sin 2\pi x`, up to the next function."""
         token = self.peek()

@@ -33,7 +33,9 @@ _LIST = re.compile(
 )
 _ITEM = re.compile(r"-?\d+")
 _ITEMS = re.compile(r"[\s$\\()]*-?\d+(?:[\s$\\()]*(?:,|and|,\s*and)[\s$\\()]*-?\d+)+(?!\s*(?:[*/^+=]|\\times|\\cdot))")
-_PARTIAL = frozenset("common proper other some odd even prime distinct two three four negative possible nontrivial".split())
+_PARTIAL = frozenset(
+    "common proper other some odd even prime distinct two three four negative possible nontrivial".split()
+)
 _NAMES = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
     "eighteen nineteen twenty"
@@ -125,7 +127,8 @@ def answer_claim(prompt: str, text: str, found: Sequence[Statement]) -> Statemen
     seen = any(_same(answer, value) for value in derived) or _comes_up(answer, [*before, *tokens_of(prompt)])
     if not seen and (before[-1].kind == "rel" or any(item.start < start < item.end + 8 for item in found)):
         return None  # calculated in the box itself
-    return Statement(start, end, " ".join(content.split()), seen, "a number that the trace derives")
+    said = "the answer does not come up before"
+    return Statement(start, end, " ".join(content.split()), seen, said, calculated=False)
 
 
 def _value(content: str) -> Number | None:

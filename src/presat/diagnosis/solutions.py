@@ -19,7 +19,9 @@ MOST_LETTERS = 4
 DECIMALS = 2
 """Digits behind the point to which sides need to agree: solutions may be rounded."""
 _GOES_ON = re.compile(r"[\s\\)$}]*(?:,|or\b|and\b)\s*[-\\($]*\d")
-_ALTERNATIVES = re.compile(r"\bor\b|\bcase\b|\bwhen\b|\bfor\b|\btest|\btry|\bif\b|\blet\b|\bset\b|\bplug", re.IGNORECASE)
+_ALTERNATIVES = re.compile(
+    r"\bor\b|\bcase\b|\bwhen\b|\bfor\b|\btest|\btry|\bif\b|\blet\b|\bset\b|\bplug", re.IGNORECASE
+)
 
 
 @dataclass(slots=True)
@@ -46,7 +48,11 @@ def solutions(text: str, pairs: Sequence[Pair]) -> Iterator[Statement]:
             continue
         tokens = (*left.tokens, *right.tokens)
         letters = letters_of(tokens)
-        if not 0 < len(letters) <= min(MOST_LETTERS, len(values)) or not letters <= set(values) or applies_function(tokens):
+        if (
+            not 0 < len(letters) <= min(MOST_LETTERS, len(values))
+            or not letters <= set(values)
+            or applies_function(tokens)
+        ):
             continue
         end = right.tokens[-1].end
         if any(found[letter].place < end for letter in letters) or not (left.clear and right.clear):
@@ -59,7 +65,11 @@ def solutions(text: str, pairs: Sequence[Pair]) -> Iterator[Statement]:
 
 
 def _statement(
-    text: str, pair: Pair, values: Mapping[str, Number], verdict: tuple[bool, Number, Number], found: Mapping[str, _Letter]
+    text: str,
+    pair: Pair,
+    values: Mapping[str, Number],
+    verdict: tuple[bool, Number, Number],
+    found: Mapping[str, _Letter],
 ) -> Statement:
     assert pair.left is not None and pair.right is not None  # noqa: PT018, S101  (looked at before)
     equation = " ".join(text[pair.left.tokens[0].start : pair.right.tokens[-1].end].split())

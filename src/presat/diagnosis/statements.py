@@ -30,9 +30,14 @@ _DOUBT_BEFORE = frozenset(
     multiplying subtracting adding divided multiplied subtract add multiply divide with about base if try trying
     suppose assume assuming instead not""".split()
 )
+_NO_UNITS = frozenset(
+    """is are was were be has have had at most least in for so then thus therefore hence gives give we get which that
+    this it the an equals equal becomes become means mean costs cost will can if as but because since where when there
+    they she he you our his her its into after before remain only also would must should makes make""".split()
+)
 _DOUBT_AFTER = frozenset(
     """times minus plus less more half and million thousand hundred billion trillion dozen percent remainder mod squared
-    cubed over per or remaining quotient degrees divided multiplied pairs""".split()
+    cubed over per or and remaining quotient degrees divided multiplied pairs""".split()
 )
 _ANGLES = frozenset(("sin", "cos", "tan", "cot", "sec", "csc"))
 _GIVEN = re.compile(r"substitut|since|given|using|recall|because|\bif\b|\bwhen\b|suppose|where", re.IGNORECASE)
@@ -78,6 +83,7 @@ class Statement:
         true: whether it holds.
         should: what it should say, where it does not hold.
         values: of its two sides, where they are numbers.
+        calculated: whether it was calculated again, and not only looked for.
     """
 
     start: int
@@ -86,6 +92,7 @@ class Statement:
     true: bool
     should: str
     values: tuple[Number, ...] = ()
+    calculated: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +167,13 @@ def equalities(text: str) -> list[Pair]:
         for index, relation in enumerate(relations):
             left, right = _left_piece(sides[index]), _right_piece(sides[index + 1])
             known = None if modulus is None else modulus[0]
-            end = sides[-1][-1].end if final is None and sides[-1] else relation.end if final is None else final.tokens[-1].end
+            end = (
+                sides[-1][-1].end
+                if final is None and sides[-1]
+                else relation.end
+                if final is None
+                else final.tokens[-1].end
+            )
             found.append(Pair(left, right, relation, len(relations), final, end, known))
     return found
 
@@ -252,7 +265,8 @@ def _left_piece(side: Sequence[Token]) -> Piece | None:
     if before is not None and before.kind == "open":
         clear = clear and (cut < 2 or tokens[cut - 2].kind in ("break", "comma", "word"))
     if piece and piece[0].kind == "op":
-        if piece[0].text != "-" or (before is not None and before.kind in ("word", "break")):
+        cut_off = before is not None and before.kind in ("word", "break") and not piece[0].apart
+        if piece[0].text != "-" or cut_off:
             return None
     return _piece(piece, clear, units)
 
@@ -335,7 +349,7 @@ def behind_per(found: Sequence[Token]) -> bool:
 def _is_unit(words: Sequence[Token], before: Token, after: Token | None) -> bool:
     """Whether words behind a number are what is counted: not the letters of a product, nor words that calculate."""
     names = [word.text.lower() for word in words]
-    if any(name in _DOUBT_BEFORE or name in _DOUBT_AFTER for name in names):
+    if any(name in _DOUBT_BEFORE or name in _DOUBT_AFTER or name in _NO_UNITS for name in names):
         return False
     glued = words[0].start == before.end  # `3ab`
     if (glued or words[0].text.isupper()) and names[0] not in _UNITS:

@@ -62,7 +62,9 @@ _UNSEEN = frozenset(
      "boxed", "fbox", "cancel", "limits", "phantom", "underline", "mathbf", "boldsymbol", "nonumber", "color", "large",
      "Large", "tag", "label", "dfracs", "biggl", "biggr", "Biggl", "Biggr", "bf")
 )  # fmt: skip
-_VULGAR = dict(zip("½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞", "1/2 1/3 2/3 1/4 3/4 1/5 2/5 3/5 4/5 1/6 5/6 1/8 3/8 5/8 7/8".split(), strict=True))
+_VULGAR = dict(
+    zip("½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞", "1/2 1/3 2/3 1/4 3/4 1/5 2/5 3/5 4/5 1/6 5/6 1/8 3/8 5/8 7/8".split(), strict=True)
+)
 _POWERS = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789", strict=True))
 
 _SCAN = re.compile(
@@ -78,7 +80,7 @@ _SCAN = re.compile(
     | (?P<mod>\\pmod|\\bmod|\\mod|\b[mM]od(?:ulo)?\b)
     | (?P<command>\\[A-Za-z]+)
     | (?P<dots>\.\.\.+|…)
-    | (?P<ordinal>\d+(?:st|nd|rd|th)\b|\d+-(?=[A-Za-z])[A-Za-z]+)
+    | (?P<ordinal>\d+(?:st|nd|rd|th)\b|\d+-[A-Za-z]{3,})
     | (?P<repeating>\d+\.\d*(?:\s*\\(?:overline|bar|dot|ldots|dots|cdots)\b|\.\.|…))
     | (?P<clock>\d+:\d[\d:]*)
     | (?P<num>\d{1,3}(?:(?:,|\{,\}|,\\!|\\,)\d{3})+(?![\d])(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)
