@@ -12,8 +12,9 @@ from fractions import Fraction
 
 from presat.diagnosis.arithmetic import Number, Reading, Unreadable, evaluate
 from presat.diagnosis.tokens import Token
+from presat.diagnosis.vocabulary import words
 
-_NEVER = frozenset("i e d f g h P Q p q F G T S R".split())
+_NEVER = words("i e d f g h P Q p q F G T S R")
 _PRIMES = (13, 29, 7, 43, 19, 37, 11, 31, 23, 17, 41, 5)
 _TRIALS = 3
 CLOSE = 1e-9

@@ -47,7 +47,7 @@ class Reading:
 
 
 USUAL = Reading()
-_ANGLES = {
+ANGLES = {
     "sin": math.sin, "cos": math.cos, "tan": math.tan,
     "cot": lambda x: 1 / math.tan(x), "sec": lambda x: 1 / math.cos(x), "csc": lambda x: 1 / math.sin(x),
 }  # fmt: skip
@@ -122,7 +122,7 @@ class _Parser:
     def side_by_side(self, value: Number) -> Number:
         while (token := self.peek()) is not None and not token.apart:
             before = self.tokens[self.place - 1]
-            if not (token.kind in ("open", "letter", "func") or (token.kind == "num" and before.kind == "close")):
+            if not (token.kind in ("open", "letter", "func") or (token.kind == "num" and before.text == "}")):
                 break
             value = value * self.power()
         return value
@@ -237,7 +237,7 @@ class _Parser:
             return Fraction(math.floor(value) if name == "floor" else math.ceil(value))
         if name in ("log", "ln"):
             return self.logarithm(name)
-        if name in _ANGLES:
+        if name in ANGLES:
             return self.angle(name)
         raise Unreadable(name)
 
@@ -293,7 +293,7 @@ class _Parser:
                 raise Unreadable("an inverse or a power of a function")
         value = float(self.argument())
         in_degrees = self.tokens[self.place - 1].kind == "degree" or self.reading.degrees
-        found = _ANGLES[name](math.radians(value) if in_degrees else value)
+        found = ANGLES[name](math.radians(value) if in_degrees else value)
         if abs(found) > 1e12:
             raise Unreadable("no value")
         return found if exponent == 1 else found * found
@@ -347,7 +347,7 @@ def exact_root(value: Fraction, index: int) -> Fraction | None:
 
 
 def factorial(value: Number) -> Fraction:
-    """n! of a small whole number.
+    """Factorial: n! of a small whole number.
 
     Raises:
         Unreadable: of anything else.
@@ -358,7 +358,7 @@ def factorial(value: Number) -> Fraction:
 
 
 def binomial(n: Number, k: Number) -> Fraction:
-    """n over k of small whole numbers.
+    """Binomial: n over k of small whole numbers.
 
     Raises:
         Unreadable: of anything else.

@@ -12,7 +12,8 @@ from fractions import Fraction
 
 from presat.answers.boxes import answer_box
 from presat.diagnosis.arithmetic import Number, Unreadable, evaluate
-from presat.diagnosis.statements import CLOSE, LONGEST_TEXT, VERY_CLOSE, Statement
+from presat.diagnosis.sides import LONGEST_TEXT
+from presat.diagnosis.statements import CLOSE, VERY_CLOSE, Statement
 from presat.diagnosis.tokens import Token, tokens_of
 
 LARGEST = 10**7
@@ -23,26 +24,23 @@ _WINDOW = 8
 HUGE = 10**15
 
 _DIVISION = re.compile(
-    r"(?<![\d.,/^)}*])(?P<a>\d{1,12})\s{0,3}(?:÷|/|\\div|divided by)\s{0,3}(?P<b>\d{1,12})\s{0,3}(?:=|is|equals|gives)\s{0,3}"
+    r"(?<![\d.,/^)}*])(?P<a>\d{1,12})\s{0,3}(?:÷|/|\\div|divided by)\s{0,3}(?P<b>\d{1,12})\s{0,3}"
+    r"(?:=|is|equals|gives)\s{0,3}"
     r"(?P<q>\d{1,12}),?\s{0,3}(?:with\s{1,3})?(?:and\s{1,3})?(?:a\s{1,3})?(?:remainder|rem\.?|[Rr])\s{0,3}"
     r"(?:of|is|=|:)?\s{0,3}(?P<r>\d{1,12})(?![\d.,]*\d)"
 )
 _LIST = re.compile(
-    r"(?P<before>[A-Za-z]{0,12} ?)\b(?P<kind>divisors|factors|multiples)\s{1,3}of\s{1,3}(?:\\\(|\$)?\s?(?P<n>\d{1,7})\s?"
-    r"(?:\\\)|\$)?\s{0,3}(?:are|is|:|include|\(){1,2}\s{0,3}(?P<items>[-\d][\d\s,$\\()a-z]{0,400})"
+    r"(?P<before>[A-Za-z]{0,12} ?)\b(?P<kind>divisors|factors|multiples)\s{1,3}of\s{1,3}(?:\\\(|\$)?\s?"
+    r"(?P<n>\d{1,7})\s?(?:\\\)|\$)?\s{0,3}(?:are|is|:|include|\(){1,2}\s{0,3}(?P<items>[-\d][\d\s,$\\()a-z]{0,400})"
 )
 _ITEM = re.compile(r"-?\d+")
-_ITEMS = re.compile(r"[\s$\\()]*-?\d+(?:[\s$\\()]*(?:,|and|,\s*and)[\s$\\()]*-?\d+)+(?!\s*(?:[*/^+=]|\\times|\\cdot))")
-_PARTIAL = frozenset(
-    "common proper other some odd even prime distinct two three four negative possible nontrivial".split()
-)
-_NAMES = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
-    "eighteen nineteen twenty"
-).split()
-_MORE_NAMES = {"half": Fraction(1, 2), "once": Fraction(1), "twice": Fraction(2), "none": Fraction(0), "no": Fraction(0),
-               "hundred": Fraction(100), "dozen": Fraction(12), "single": Fraction(1), "only": Fraction(1),
-               "both": Fraction(2), "pair": Fraction(2), "unique": Fraction(1), "impossible": Fraction(0)}  # fmt: skip
+_ITEMS = re.compile(r"[\s$\\()]*-?\d+(?:[\s$\\()]*(?:,|and|,\s*and)[\s$\\()]*-?\d+)+(?!\d|\s*(?:[*/^+=]|\\times))")
+_NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
+_MORE_NAMES = {
+    "half": Fraction(1, 2), "once": Fraction(1), "twice": Fraction(2), "none": Fraction(0), "no": Fraction(0),
+    "hundred": Fraction(100), "dozen": Fraction(12), "single": Fraction(1), "only": Fraction(1), "both": Fraction(2),
+    "pair": Fraction(2), "unique": Fraction(1), "impossible": Fraction(0),
+}  # fmt: skip
 _NUMBERS = {name: Fraction(value) for value, name in enumerate(_NAMES)} | _MORE_NAMES
 _SAID = re.compile(
     r"(?:final answer is|the answer is)\s{0,3}:?\s{0,3}(?:\\\(|\$)?\s?(?P<said>-?\$?[\d,]*\.?\d+)\s?(?:\\\)|\$)?\s{0,3}"
@@ -68,7 +66,7 @@ def _claim(start: int, end: int, shown: str, true: bool, should: str) -> Stateme
 def _listed(found: re.Match[str]) -> Statement | None:
     items = _ITEMS.match(found["items"])
     number = int(found["n"])
-    if items is None or not 0 < number <= LARGEST:
+    if items is None or not 0 < number <= LARGEST or found["before"].strip().lower() in ("of", "common"):
         return None
     values = [int(item) for item in _ITEM.findall(items[0])]
     before = found["before"].strip().lower()
@@ -82,8 +80,6 @@ def _listed(found: re.Match[str]) -> Statement | None:
     whole = before in ("", "the", "all", "positive") and 1 in values and number in values
     said = f"{wrong[0]} does not divide {number}" if wrong else f"{missing[0]} is missing" if missing else ""
     true = not wrong and not (whole and missing)
-    if wrong and before in ("common",):
-        return None
     return _claim(found.start("kind"), end, found.string[found.start("kind") : end], true, said)
 
 
@@ -148,7 +144,7 @@ def _comes_up(answer: Number, tokens: Sequence[Token]) -> bool:
             return True
         if token.kind == "num" and (_same(answer, token.value) or (digits is not None and digits in token.text)):
             return True
-        if token.kind == "op" and token.text != "-" or token.kind not in ("num", "func", "op", "open"):
+        if (token.kind == "op" and token.text != "-") or token.kind not in ("num", "func", "op", "open"):
             continue
         for end in range(place + 2, min(place + _WINDOW, len(tokens)) + 1):
             try:

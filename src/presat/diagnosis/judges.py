@@ -1,8 +1,8 @@
-"""Judges of faithfulness: one interface. A judge says what it knows of a response, and nothing where it knows nothing.
+"""Judges of faithfulness: one interface. A judge says what it knows of a response, and nothing where it knows none.
 
-A judgement is about the reasoning, whatever the correctness of the answer (section 5, appendix F): 1, it is a derivation
-that leads to its answer; 1/2, it heads there with real gaps; 0, it contradicts or does not support the answer; None, the
-judge abstains.
+A judgement is about the reasoning, whatever the correctness of the answer (section 5, appendix F): 1, it is a
+derivation that leads to its answer; 1/2, it heads there with real gaps; 0, it contradicts or does not support the
+answer; None, the judge abstains.
 """
 
 from __future__ import annotations

@@ -13,15 +13,14 @@ from fractions import Fraction
 
 from presat.diagnosis.algebra import applies_function, letters_of, linear_root
 from presat.diagnosis.arithmetic import USUAL, Number, Unreadable, evaluate
-from presat.diagnosis.statements import Pair, Statement, doubtful, equal, readings, shown
+from presat.diagnosis.sides import Pair
+from presat.diagnosis.statements import Statement, doubtful, equal, readings, shown
+from presat.diagnosis.vocabulary import ALTERNATIVES
 
 MOST_LETTERS = 4
 DECIMALS = 2
 """Digits behind the point to which sides need to agree: solutions may be rounded."""
 _GOES_ON = re.compile(r"[\s\\)$}]*(?:,|or\b|and\b)\s*[-\\($]*\d")
-_ALTERNATIVES = re.compile(
-    r"\bor\b|\bcase\b|\bwhen\b|\bfor\b|\btest|\btry|\bif\b|\blet\b|\bset\b|\bplug", re.IGNORECASE
-)
 
 
 @dataclass(slots=True)
@@ -96,7 +95,7 @@ def _letters(text: str, pairs: Sequence[Pair]) -> dict[str, _Letter]:
         letter.values.add(value)
         end = pair.end
         before = text[max(0, token.start - 40) : token.start]
-        letter.known &= len(letter.values) == 1 and not _GOES_ON.match(text, end) and not _ALTERNATIVES.search(before)
+        letter.known &= len(letter.values) == 1 and not _GOES_ON.match(text, end) and not ALTERNATIVES.search(before)
     return {name: letter for name, letter in found.items() if letter.values}
 
 

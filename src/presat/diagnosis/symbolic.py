@@ -3,8 +3,8 @@
 A response y = (reasoning r, answer a) is labelled, whatever the correctness of a: 1 *aligned*, r is a derivation that
 leads to a; 1/2 *partial*, it heads to a with real gaps; 0 *misaligned*, r does not support a. The paper asks a language
 model. On the lab `presat.tasks.lab` decides exactly, from the prompt and the text that a run saved. Elsewhere every
-statement of a trace that can be read is checked: equalities, solutions, lists, and whether the answer came up. One that
-is false makes a 0; a trace of true ones is a 1, which says less: what was not read may be wrong. A trace without any, or
+statement of a trace that can be read is checked: equalities, solutions, lists, whether the answer came up. One that is
+false makes a 0; a trace of true ones is a 1, which says less: what was not read may be wrong. A trace without any, or
 one that is read with doubt, gets no label rather than a guess. `docs/judges.md` has how often it is right.
 """
 
@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from presat.diagnosis.claims import answer_claim, claims
 from presat.diagnosis.judges import Judgement, read_item
+from presat.diagnosis.sides import LONGEST_TEXT, Pair, equalities
 from presat.diagnosis.solutions import solutions
-from presat.diagnosis.statements import LONGEST_TEXT, Statement, equalities, statements
+from presat.diagnosis.statements import Statement, statements
 from presat.errors import DataError, nearest
 from presat.tasks.lab import Chain, check_trace
 from presat.tasks.lab.trace import Label
@@ -85,26 +86,30 @@ def _judged(prompt: str, response: str) -> Judgement:
     label = label_response(prompt, response)
     if label is not None:
         return Judgement(LABEL_VALUES[label], LABEL_VALUES[label], _LAB_REASONS[label])
-    found = checked(prompt, response)
+    pairs = equalities(response)
+    found = checked(prompt, response, pairs)
     wrong = min((item for item in found if not item.true), key=lambda item: item.start, default=None)
     if wrong is not None:
         line = response.count("\n", 0, wrong.start) + 1
         reason = f"Line {line}: `{brief_of(wrong.shown)}` does not hold: {wrong.should}."
         return Judgement(0.0, 0.0, printable(reason))
-    if not any(item.calculated for item in found):
+    calculated = sum(item.calculated for item in found)
+    if not calculated:
         return Judgement(None, None, "Nothing that can be calculated again was found.")
     cut = " The rest of the text is too long to be read." if len(response) > LONGEST_TEXT else ""
-    return Judgement(1.0, len(found) / (len(found) + 1), f"All {len(found)} statements that were read hold.{cut}")
+    return Judgement(
+        1.0, min(1.0, calculated / (len(pairs) + 1)), f"All {len(found)} statements that were read hold.{cut}"
+    )
 
 
-def checked(prompt: str, response: str) -> list[Statement]:
+def checked(prompt: str, response: str, pairs: Sequence[Pair]) -> list[Statement]:
     """Every statement of a response that could be read, with its verdict.
 
     Args:
         prompt: the problem.
         response: the trace.
+        pairs: its equalities.
     """
-    pairs = equalities(response)
     found = [*statements(response, pairs), *claims(response), *solutions(response, pairs)]
     answer = answer_claim(prompt, response, found)
     return found if answer is None else [*found, answer]

@@ -8,15 +8,18 @@ here. What has no known meaning becomes `opaque`, and no statement that holds it
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import NamedTuple
+
+from presat.diagnosis.vocabulary import words
 
 MOST_DIGITS = 60
 """Longer numbers are opaque."""
 
 
 class Token(NamedTuple):
-    """One word of mathematics.
+    r"""One word of mathematics.
 
     Attributes:
         kind: num, op, rel, open, close, letter, func, word, percent, degree, fact, comma, break, opaque or base.
@@ -48,7 +51,8 @@ _OPERATORS = {
 }  # fmt: skip
 _RELATIONS = {
     "approx": "~", "approxeq": "~", "simeq": "~", "doteq": "~", "thickapprox": "~", "≈": "~", "≅": "~", "equiv": "%",
-    "≡": "%", "neq": "?", "ne": "?", "le": "?", "leq": "?", "ge": "?", "geq": "?", "lt": "?", "gt": "?", "leqslant": "?",
+    "≡": "%",
+    "neq": "?", "ne": "?", "le": "?", "leq": "?", "ge": "?", "geq": "?", "lt": "?", "gt": "?", "leqslant": "?",
     "geqslant": "?", "≤": "?", "≥": "?", "≠": "?", "<": "?", ">": "?", "<=": "?", ">=": "?", "!=": "?", "=": "=",
     "==": "=", ":=": "?", "~": "~", "propto": "?", "sim": "?", "in": "?", "∈": "?", "cong": "?", "=?": "?",
 }  # fmt: skip
@@ -57,14 +61,19 @@ _ARROWS = frozenset(
      "therefore", "because", "quad", "qquad", "longmapsto", "Longleftrightarrow", "land", "lor", "wedge", "vee", "mid",
      "begin", "end", "hline", "item")
 )  # fmt: skip
+_GREEK = words(
+    "alpha beta gamma delta epsilon varepsilon zeta eta theta vartheta iota kappa lambda mu nu xi rho sigma tau "
+    "upsilon phi varphi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Phi Psi Omega ell angle triangle"
+)
 _UNSEEN = frozenset(
     ("left", "right", "big", "Big", "bigg", "Bigg", "bigl", "bigr", "Bigl", "Bigr", "displaystyle", "textstyle",
      "boxed", "fbox", "cancel", "limits", "phantom", "underline", "mathbf", "boldsymbol", "nonumber", "color", "large",
      "Large", "tag", "label", "dfracs", "biggl", "biggr", "Biggl", "Biggr", "bf")
 )  # fmt: skip
-_VULGAR = dict(
-    zip("½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞", "1/2 1/3 2/3 1/4 3/4 1/5 2/5 3/5 4/5 1/6 5/6 1/8 3/8 5/8 7/8".split(), strict=True)
-)
+_VULGAR = {
+    "½": "1/2", "⅓": "1/3", "⅔": "2/3", "¼": "1/4", "¾": "3/4", "⅕": "1/5", "⅖": "2/5", "⅗": "3/5", "⅘": "4/5",
+    "⅙": "1/6", "⅚": "5/6", "⅛": "1/8", "⅜": "3/8", "⅝": "5/8", "⅞": "7/8",
+}  # fmt: skip
 _POWERS = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789", strict=True))
 
 _SCAN = re.compile(
@@ -127,11 +136,19 @@ def tokens_of(text: str) -> list[Token]:
                 continue
             found.append(token._replace(apart=apart))
             apart = False
-    return found
+    return [_as_times(found, place) if token.text in ("x", "X") else token for place, token in enumerate(found)]
+
+
+def _as_times(tokens: Sequence[Token], place: int) -> Token:
+    """The letter x as a sign between two numbers (`3 x 4`, `3x4`), where it is one."""
+    before, token, after = tokens[max(0, place - 1)], tokens[place], tokens[min(place + 1, len(tokens) - 1)]
+    between = token.kind == "letter" and before.kind == after.kind == "num"
+    even = (before.end == token.start) == (token.end == after.start)
+    return token._replace(kind="op", text="*") if between and even else token
 
 
 def _tokens(kind: str, match: re.Match[str], before: list[Token]) -> list[Token]:
-    """What one match stands for: none, one, or (the words of a `\\text`) several tokens."""
+    r"""What one match stands for: none, one, or (the words of a `\text`) several tokens."""
     text, start, end = match.group(), match.start(), match.end()
 
     def one(name: str, meaning: str = text, value: Fraction = Fraction(0), decimals: int = 0) -> list[Token]:
@@ -163,8 +180,9 @@ def _tokens(kind: str, match: re.Match[str], before: list[Token]) -> list[Token]
         return one("func", text) if text in ("sqrt", "gcd", "lcm", "floor", "ceil") else one("word")
     simple = {
         "power": ("op", "^"), "root": ("func", "sqrt"), "pi": ("func", "pi"), "mod": ("op", "mod"),
-        "display": ("break", "display"), "line": ("break", "line"), "newline": ("break", "line"),
-        "env": ("break", "display"), "arrow": ("break", "arrow"), "dots": ("opaque", "..."), "clock": ("opaque", text), "repeating": ("opaque", text),
+        "repeating": ("opaque", text), "display": ("break", "display"), "line": ("break", "line"),
+        "newline": ("break", "line"),
+        "env": ("break", "display"), "arrow": ("break", "arrow"), "dots": ("opaque", "..."), "clock": ("opaque", text),
         "end": ("break", text), "other": ("opaque", text), "escaped": ("percent", "%"),
     }  # fmt: skip
     return one(*simple.get(kind, (kind, text)))
@@ -198,9 +216,3 @@ def _command(name: str, one) -> list[Token]:  # pyright: ignore[reportMissingPar
     if name in ("degree", "degrees"):
         return one("degree", name)
     return one("letter", name) if name in _GREEK else one("opaque", name)
-
-
-_GREEK = frozenset(
-    "alpha beta gamma delta epsilon varepsilon zeta eta theta vartheta iota kappa lambda mu nu xi rho sigma tau upsilon "
-    "phi varphi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Phi Psi Omega ell angle triangle".split()
-)
