@@ -54,6 +54,11 @@ def test_the_answer_counts_though_it_is_rounded_or_a_percentage():
         assert judged("What share?", f"{trace} So \\boxed{{{answer}}}.").label == 1.0, answer
 
 
+@pytest.mark.parametrize("prompt", ["Add 11 and 11 in base 2.", r"Let $a \ast b = a^2 + b$. What is 3 * 4?"])
+def test_arithmetic_of_the_problems_own_is_not_called_false(prompt):
+    assert judged(prompt, "First, 1 + 1 = 2. Then 11 + 11 = 110 and 3 * 4 = 13.").label != 0.0
+
+
 def test_lab_traces_are_judged_exactly():
     prompt = "7 a +5 b +6"
     (text,) = [judged(prompt, "no trace at all")]

@@ -18,6 +18,7 @@ LONGEST_SIDE = 160
 """Tokens; longer sides are not read."""
 LONGEST_TEXT = 40_000
 """Characters; the rest of a text is not read."""
+DECIMAL_COMMA = "1,5"
 MOST_WORDS = 4
 """Words of a unit."""
 
@@ -94,6 +95,8 @@ def chains(tokens: Sequence[Token]) -> Iterator[tuple[list[list[Token]], list[To
     for place, token in enumerate(tokens):
         after = tokens[place + 1] if place + 1 < len(tokens) else None
         depth += (token.kind == "open") - (token.kind == "close")
+        if token.kind == "comma" and after is not None and sides[-1] and tight(sides[-1][-1], token, after):
+            token = token._replace(text=DECIMAL_COMMA)
         ends = token.kind == "break" and not _goes_on(token, sides[-1], after, relations)
         if ends or (token.kind == "comma" and depth <= 0):
             if relations:
@@ -114,6 +117,11 @@ def chains(tokens: Sequence[Token]) -> Iterator[tuple[list[list[Token]], list[To
             sides[-1].append(token)
     if relations:
         yield sides, relations
+
+
+def tight(before: Token, comma: Token, after: Token) -> bool:
+    """Whether a comma stands between digits without a space: it may be a decimal one."""
+    return before.kind == after.kind == "num" and before.end == comma.start and comma.end == after.start
 
 
 def _goes_on(token: Token, side: Sequence[Token], after: Token | None, relations: Sequence[Token]) -> bool:
@@ -149,9 +157,13 @@ def _left_piece(side: Sequence[Token]) -> Piece | None:
             break
     piece = tokens[cut:]
     before = tokens[cut - 1] if cut else None
+    if before is not None and before.text == DECIMAL_COMMA:
+        return None
     if before is not None and before.kind == "word" and piece and before.end == piece[0].start:  # cost(2)
         return None
     clear = before is None or before.kind != "word" or before.text.lower() not in DOUBT_BEFORE
+    if before is not None and before.kind == "word" and len(piece) == 1:
+        clear = clear and before.text.lower() in NO_UNITS  # Day 2 = 5 + 3
     if before is not None and before.kind == "open":
         clear = clear and (cut < 2 or tokens[cut - 2].kind in ("break", "comma", "word"))
     if piece and piece[0].kind == "op" and not piece[0].apart:
@@ -174,6 +186,8 @@ def _right_piece(side: Sequence[Token]) -> Piece | None:
             cut = place
             break
     after = tokens[cut] if cut < len(tokens) else None
+    if after is not None and after.text == DECIMAL_COMMA:
+        return None
     if after is not None and after.kind == "word" and cut and after.text.lower() not in UNITS:
         product = after.start == tokens[cut - 1].end or after.text.isupper()  # its letters
         if product:

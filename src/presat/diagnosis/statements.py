@@ -101,11 +101,40 @@ def _verdict(
             return True, "", (value, last)
     if not (left.clear and right.clear) or len(left.units | right.units) > 1:
         return None
+    if (
+        _goes_on_from(value, right)
+        or _whole_part(value, last, left, right)
+        or takes_percent(left)
+        or takes_percent(right)
+    ):
+        return None
     if any(len(piece.tokens) == 1 and piece.units for piece in (left, right)) and left.units != right.units:
         return None  # 4 hours = 4 * 60
     if relation.text != "~" and doubtful(text, left.tokens[0].start, right.tokens[-1].end):
         return None
     return False, f"the left side is {shown(value)}", (value, last)
+
+
+def _goes_on_from(value: Number, right: Piece) -> bool:
+    """Whether the right side calculates on from the left one's value: `5 + 3 = 8 + 2 = 10`, sloppy, and understood."""
+    lead = right.tokens[1:] if right.tokens[0].text == "-" else right.tokens
+    sign = -1 if len(lead) < len(right.tokens) else 1
+    return len(lead) > 1 and lead[0].kind == "num" and lead[1].kind == "op" and sign * lead[0].value == value
+
+
+def _whole_part(value: Number, last: Number, left: Piece, right: Piece) -> bool:
+    """Whether the right side is a whole number next to the left one's quotient: `100 / 3 = 33` boxes are full."""
+    near = last % 1 == 0 and value % 1 != 0 and abs(value) > 1 and abs(value - last) < 1
+    return near and left.operations == 1 and len(right.tokens) == 1
+
+
+def takes_percent(piece: Piece) -> bool:
+    """Whether a percentage is added or taken away, of whatever stands before it: `100 - 15% = 85`."""
+    tokens = piece.tokens
+    return any(
+        token.kind == "percent" and place > 1 and tokens[place - 2].text in ("+", "-")
+        for place, token in enumerate(tokens)
+    )
 
 
 def doubtful(text: str, start: int, end: int) -> bool:

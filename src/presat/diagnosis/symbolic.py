@@ -20,6 +20,7 @@ from presat.diagnosis.judges import Judgement, read_item
 from presat.diagnosis.sides import LONGEST_TEXT, Pair, equalities
 from presat.diagnosis.solutions import solutions
 from presat.diagnosis.statements import Statement, statements
+from presat.diagnosis.vocabulary import REDEFINED
 from presat.errors import DataError, nearest
 from presat.tasks.lab import Chain, check_trace
 from presat.tasks.lab.trace import Label
@@ -110,7 +111,10 @@ def checked(prompt: str, response: str, pairs: Sequence[Pair]) -> list[Statement
         response: the trace.
         pairs: its equalities.
     """
-    found = [*statements(response, pairs), *claims(response), *solutions(response, pairs)]
+    read = statements(response, pairs)
+    if REDEFINED.search(prompt[:LONGEST_TEXT]) is not None:
+        read = (item for item in read if item.true or "^" in item.shown)
+    found = [*read, *claims(response), *solutions(response, pairs)]
     answer = answer_claim(prompt, response, found)
     return found if answer is None else [*found, answer]
 

@@ -46,6 +46,13 @@ DOUBT_AROUND = re.compile(
     re.IGNORECASE,
 )
 """In the sentence of a statement, these say that it is rounded, tried, supposed or denied."""
+REDEFINED = re.compile(
+    r"\bbase(?:[- ]\$?\d|[- ](?:two|three|four|five|six|seven|eight|nine|ten|twelve)\b|s\b)|"
+    r"binary|octal|hexadecimal|\boperation|"
+    r"\\(?:ast|star|oplus|otimes|diamond|clubsuit|heartsuit|spadesuit|bigstar)\b|[a-z]\s?\*\s?[a-z]\s?=|@|(?<![\^{])\\circ",
+    re.IGNORECASE,
+)
+"""In a problem, these say that numbers or signs may mean something else in it."""
 UNITS = {
     name: index
     for index, names in enumerate(
