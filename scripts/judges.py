@@ -115,7 +115,13 @@ def table(pieces: Mapping[str, Sequence[Labelled]], judged: Mapping[str, Sequenc
             for name, rows in pieces.items()
         }
         human = [row for name, rows in kept.items() if not name.startswith("bigbench") for row in rows]
-        groups = {**kept, "all but BIG-Bench": human, "all": [row for rows in kept.values() for row in rows]}
+        process = [row for name, rows in kept.items() if name.startswith("processbench") for row in rows]
+        groups = {
+            **kept,
+            "ProcessBench": process,
+            "all but BIG-Bench": human,
+            "all": [row for rows in kept.values() for row in rows],
+        }
         lines += [f"| {name}{title} | {_cells(rows)} |" for name, rows in groups.items() if rows]
     return lines
 
