@@ -110,6 +110,13 @@ def test_no_text_makes_it_raise(text):
     assert found.label in (None, 0.0, 1.0)
 
 
+@pytest.mark.parametrize("text", ["{} = 7", "7 = {}", r"So 1 + 2 + 3 = 6 and \boxed{{{}}}", "x = {} and x + 1 = 3"])
+@pytest.mark.parametrize("sign", [" * ", " / ", " + "])
+def test_numbers_beyond_any_size_are_not_read(text, sign):
+    (found,) = make_judge("symbolic").judge([{"prompt": "", "response": text.format(sign.join(["9^999"] * 20))}])
+    assert found.label in (None, 0.0, 1.0)
+
+
 @pytest.mark.parametrize(
     "part",
     ["(", "\\frac{", "1+", "1 = ", "9^", "9!", "\\boxed{", "a b ", "1, ", "**a", "\\text{", "x = 1 ", "-", "\\sqrt",

@@ -71,6 +71,11 @@ def evaluate(tokens: Sequence[Token], reading: Reading = USUAL, values: Mapping[
         raise Unreadable(str(error)) from None
     if parser.place != len(tokens) or (isinstance(value, float) and not math.isfinite(value)):
         raise Unreadable("more than one expression")
+    if (
+        isinstance(value, Fraction)
+        and max(value.numerator.bit_length(), value.denominator.bit_length()) > 2 * MOST_BITS
+    ):
+        raise Unreadable("too large")  # to be written in digits
     return value
 
 
