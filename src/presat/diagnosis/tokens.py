@@ -28,7 +28,7 @@ class Token(NamedTuple):
         end: where it ends.
         apart: a delimiter of mathematics (`$`, `\(`) stands before it: it does not multiply what came before.
         value: of a number.
-        decimals: digits that a number shows behind its point; None for a fraction of a character (½).
+        decimals: digits that a number shows behind its point; -1 for a fraction in one character (½).
     """
 
     kind: str
@@ -68,7 +68,7 @@ _GREEK = words(
 _UNSEEN = frozenset(
     ("left", "right", "big", "Big", "bigg", "Bigg", "bigl", "bigr", "Bigl", "Bigr", "displaystyle", "textstyle",
      "boxed", "fbox", "cancel", "limits", "phantom", "underline", "mathbf", "boldsymbol", "nonumber", "color", "large",
-     "Large", "tag", "label", "dfracs", "biggl", "biggr", "Biggl", "Biggr", "bf")
+     "Large", "tag", "label", "biggl", "biggr", "Biggl", "Biggr", "bf")
 )  # fmt: skip
 _VULGAR = {
     "½": "1/2", "⅓": "1/3", "⅔": "2/3", "¼": "1/4", "¾": "3/4", "⅕": "1/5", "⅖": "2/5", "⅗": "3/5", "⅘": "4/5",
