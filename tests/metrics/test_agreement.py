@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from presat.errors import DataError
-from presat.metrics import cohen_kappa, diversity_index
+from presat.metrics import auroc, cohen_kappa, diversity_index
 
 
 @given(st.lists(st.integers(1, 50), min_size=1, max_size=16))
@@ -58,3 +58,22 @@ def test_kappa_needs_paired_labels():
         cohen_kappa([1], [1, 2])
     with pytest.raises(DataError, match="at least one"):
         cohen_kappa([], [])
+
+
+@given(st.lists(st.tuples(st.integers(-3, 3), st.booleans()), min_size=1, max_size=30))
+def test_auroc_counts_pairs_in_order(rows):
+    above = [score for score, positive in rows if positive]
+    below = [score for score, positive in rows if not positive]
+    found = auroc([score for score, _ in rows], [positive for _, positive in rows])
+    if not above or not below:
+        assert found is None
+        return
+    pairs = [1.0 if a > b else 0.5 if a == b else 0.0 for a in above for b in below]
+    assert found == pytest.approx(sum(pairs) / len(pairs))
+
+
+def test_auroc_needs_a_label_and_a_number_for_each():
+    with pytest.raises(DataError, match="label"):
+        auroc([1.0], [True, False])
+    with pytest.raises(DataError, match="numbers"):
+        auroc([1.0, math.nan], [True, False])

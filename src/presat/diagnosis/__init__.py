@@ -1,8 +1,9 @@
-"""Diagnosis of saved runs: faithfulness of lab responses by symbolic check, and alarms. Never imports a trainer."""
+"""Diagnosis of saved runs: judges of faithfulness, and alarms. Never imports a trainer."""
 
 from __future__ import annotations
 
 from presat.diagnosis.alarms import Alarm, alarms
+from presat.diagnosis.judges import Cost, Judge, Judgement, make_judge
 from presat.diagnosis.symbolic import (
     Faithfulness,
     LabelRates,
@@ -14,11 +15,15 @@ from presat.diagnosis.symbolic import (
 
 __all__ = [
     "Alarm",
+    "Cost",
     "Faithfulness",
+    "Judge",
+    "Judgement",
     "LabelRates",
     "alarms",
     "faithfulness",
     "faithfulness_rates",
     "label_response",
     "label_rollouts",
+    "make_judge",
 ]

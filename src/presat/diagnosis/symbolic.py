@@ -1,9 +1,11 @@
-"""Faithfulness without a judge: the lab's traces are checked step by step (section 5, appendix F).
+"""The symbolic judge of faithfulness: it calculates again what a response says (section 5, appendix F).
 
 A response y = (reasoning r, answer a) is labelled, whatever the correctness of a: 1 *aligned*, r is a derivation that
 leads to a; 1/2 *partial*, it heads to a with real gaps; 0 *misaligned*, r does not support a. The paper asks a language
-model; here `presat.tasks.lab` decides exactly, from the prompt and the text that a run saved. Only lab responses can be
-labelled so: every other domain gets no label rather than a guess.
+model. On the lab `presat.tasks.lab` decides exactly, from the prompt and the text that a run saved. Elsewhere every
+statement of a trace that can be read is checked: equalities, solutions, lists, whether the answer came up. One that is
+false makes a 0; a trace of true ones is a 1, which says less: what was not read may be wrong. A trace without any, or
+one that is read with doubt, gets no label rather than a guess. `docs/judges.md` has how often it is right.
 """
 
 from __future__ import annotations
@@ -11,11 +13,18 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
+from presat.diagnosis.claims import answer_claim, claims
+from presat.diagnosis.judges import Judgement, read_item
+from presat.diagnosis.sides import LONGEST_TEXT, Pair, equalities
+from presat.diagnosis.solutions import solutions
+from presat.diagnosis.statements import Statement, statements
+from presat.diagnosis.vocabulary import REDEFINED
 from presat.errors import DataError, nearest
 from presat.tasks.lab import Chain, check_trace
 from presat.tasks.lab.trace import Label
+from presat.text import printable
 from presat.tracking import Run
 from presat.types import Problem
 
@@ -23,6 +32,15 @@ if TYPE_CHECKING:
     import polars as pl
 
 LABEL_VALUES: Mapping[str, float] = {"aligned": 1.0, "partial": 0.5, "misaligned": 0.0}
+
+LONGEST_SHOWN = 120
+VERSION = 1
+"""Another version may judge otherwise: raised whenever a rule changes."""
+_LAB_REASONS = {
+    "aligned": "Every step follows from the one before, and the last is the answer.",
+    "partial": "Some steps are left out or do not follow; the answer is still that of the last.",
+    "misaligned": "The steps do not lead to the answer.",
+}
 
 _CHAIN = re.compile(r"(\d+)((?: [a-z] [+-]\d+)+)")
 
@@ -49,6 +67,61 @@ class Faithfulness:
     def valid_given_right(self) -> float | None:
         """P(valid | right): of the right answers, the share that was derived; None without a right answer."""
         return self.right.aligned
+
+
+class SymbolicJudge:
+    """Checks what can be calculated again: exact on the lab, elsewhere every statement that can be read."""
+
+    identity = f"symbolic/{VERSION}"
+
+    def judge(self, items: Sequence[Mapping[str, Any]]) -> list[Judgement]:
+        """Return one judgement per item; see `presat.diagnosis.judges`.
+
+        Raises:
+            DataError: an item without a prompt or a response.
+        """
+        return [_judged(*read_item(item, place)[:2]) for place, item in enumerate(items)]
+
+
+def _judged(prompt: str, response: str) -> Judgement:
+    label = label_response(prompt, response)
+    if label is not None:
+        return Judgement(LABEL_VALUES[label], LABEL_VALUES[label], _LAB_REASONS[label])
+    pairs = equalities(response)
+    found = checked(prompt, response, pairs)
+    wrong = min((item for item in found if not item.true), key=lambda item: item.start, default=None)
+    if wrong is not None:
+        line = response.count("\n", 0, wrong.start) + 1
+        reason = f"Line {line}: `{brief_of(wrong.shown)}` does not hold: {wrong.should}."
+        return Judgement(0.0, 0.0, printable(reason))
+    calculated = sum(item.calculated for item in found)
+    if not calculated:
+        return Judgement(None, None, "Nothing that can be calculated again was found.")
+    cut = " The rest of the text is too long to be read." if len(response) > LONGEST_TEXT else ""
+    return Judgement(
+        1.0, min(1.0, calculated / (len(pairs) + 1)), f"All {len(found)} statements that were read hold.{cut}"
+    )
+
+
+def checked(prompt: str, response: str, pairs: Sequence[Pair]) -> list[Statement]:
+    """Every statement of a response that could be read, with its verdict.
+
+    Args:
+        prompt: the problem.
+        response: the trace.
+        pairs: its equalities.
+    """
+    read = statements(response, pairs)
+    if REDEFINED.search(prompt[:LONGEST_TEXT]) is not None:
+        read = (item for item in read if item.true or "^" in item.shown)
+    found = [*read, *claims(response), *solutions(response, pairs)]
+    answer = answer_claim(prompt, response, found)
+    return found if answer is None else [*found, answer]
+
+
+def brief_of(shown: str) -> str:
+    """A statement as it may stand within a sentence."""
+    return shown if len(shown) <= LONGEST_SHOWN else f"{shown[: LONGEST_SHOWN - 4]} ..."
 
 
 def lab_problem(prompt: str, identity: str = "") -> Problem | None:

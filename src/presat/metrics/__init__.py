@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from presat.metrics.accuracy import avg_at_k, greedy, maj_at_k, mean_pass_at_k, pass_at_k, too_few_judged
-from presat.metrics.agreement import cohen_kappa, diversity_index
+from presat.metrics.agreement import auroc, cohen_kappa, diversity_index
 from presat.metrics.coverage import Coverage, coverage_of
 from presat.metrics.falls import StepFall, find_step_fall
 from presat.metrics.gains import (
@@ -47,6 +47,7 @@ __all__ = [
     "Saturation",
     "SaturationGains",
     "StepFall",
+    "auroc",
     "avg_at_k",
     "change_interval",
     "cohen_kappa",

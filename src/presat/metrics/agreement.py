@@ -28,6 +28,32 @@ def diversity_index(cluster_sizes: Sequence[int]) -> float:
     return (effective - 1.0) / (sizes_K.size - 1.0)
 
 
+def auroc(scores: Sequence[float], positive: Sequence[bool]) -> float | None:
+    """The share of pairs of a positive and a negative in which the positive has the larger score, ties counting half.
+
+    Args:
+        scores: larger where a judge finds a response more likely positive.
+        positive: which ones are.
+
+    Returns:
+        .5 by chance and 1 at best; None without a positive or without a negative.
+
+    Raises:
+        DataError: different lengths, or a score is not a number.
+    """
+    if len(scores) != len(positive):
+        raise DataError(f"Every score needs its label: {len(scores)} scores and {len(positive)} labels.")
+    scores_n, positive_n = np.asarray(scores, dtype=np.float64), np.asarray(positive, dtype=bool)
+    if np.isnan(scores_n).any():
+        raise DataError("The area under the ROC curve needs scores that are numbers.")
+    if not positive_n.any() or positive_n.all():
+        return None
+    negatives_n = np.sort(scores_n[~positive_n])
+    below = np.searchsorted(negatives_n, scores_n[positive_n], side="left")
+    not_above = np.searchsorted(negatives_n, scores_n[positive_n], side="right")
+    return float((below + not_above).mean() / 2 / negatives_n.size)
+
+
 def cohen_kappa(labels_a: Sequence[Hashable], labels_b: Sequence[Hashable]) -> float:
     """Cohen's kappa of two judges over the same responses: agreement beyond what their label shares give by chance.
 

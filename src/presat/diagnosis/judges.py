@@ -1,0 +1,119 @@
+"""Judges of faithfulness: one interface. A judge says what it knows of a response, and nothing where it knows none.
+
+A judgement is about the reasoning, whatever the correctness of the answer (section 5, appendix F): 1, it is a
+derivation that leads to its answer; 1/2, it heads there with real gaps; 0, it contradicts or does not support the
+answer; None, the judge abstains.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+from presat.errors import ConfigError, DataError, nearest
+from presat.tasks.turns import read_turns
+from presat.text import brief
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a judgement took of a model: nothing, for a judge that asks none."""
+
+    tokens: int = 0
+    calls: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What a judge says of one response.
+
+    Attributes:
+        label: 1, 0.5 or 0; None where the judge abstains.
+        score: larger where the answer is better supported by the reasoning; None where the judge abstains.
+        reason: why, in a sentence; for a 0, what is wrong and where.
+        cost: what it took.
+    """
+
+    label: float | None
+    score: float | None
+    reason: str
+    cost: Cost = Cost()
+
+
+class Judge(Protocol):
+    """Labels responses by whether their reasoning supports their answers."""
+
+    @property
+    def identity(self) -> str:
+        """Name and version: judgements of the same identity of the same response are the same."""
+        ...
+
+    def judge(self, items: Sequence[Mapping[str, Any]]) -> list[Judgement]:
+        """Return one judgement per item: {prompt (text or chat turns), response, gold where there is one}."""
+        ...
+
+
+class Item(NamedTuple):
+    """One response to be judged.
+
+    Attributes:
+        prompt: what the model was asked; of chat turns, what the user said.
+        response: what it said.
+        gold: the right answer, where it is known.
+    """
+
+    prompt: str
+    response: str
+    gold: str | None
+
+
+def read_item(item: Mapping[str, Any], place: int) -> Item:
+    """Read what is to be judged.
+
+    Args:
+        item: prompt, response and perhaps gold.
+        place: its place among the items, for errors.
+
+    Raises:
+        DataError: the prompt is neither text nor chat turns, or the response or the gold answer is no text.
+    """
+    where = f"Item {place}"
+    prompt, response, gold = item.get("prompt"), item.get("response"), item.get("gold")
+    if not isinstance(response, str):
+        raise DataError(f"{where}: `response` should be what the model said, as text; it is {brief(response, 80)}.")
+    if gold is not None and not isinstance(gold, str):
+        raise DataError(f"{where}: `gold` should be text or null; it is {brief(gold, 80)}.")
+    if isinstance(prompt, str):
+        return Item(prompt, response, gold)
+    if not isinstance(prompt, list | tuple):
+        raise DataError(f"{where}: `prompt` should be text or a list of chat turns; it is {brief(prompt, 80)}.")
+    turns = read_turns(prompt, where, "prompt")
+    return Item("\n".join(turn["content"] for turn in turns if turn["role"] == "user"), response, gold)
+
+
+JUDGES: Mapping[str, tuple[str, str]] = {"symbolic": ("presat.diagnosis.symbolic", "SymbolicJudge")}
+"""Judges by name: the module and the class, which is imported when it is asked for."""
+
+
+def make_judge(name: str, **options: Any) -> Judge:
+    """Make a judge of faithfulness.
+
+    Args:
+        name: `symbolic`, which calculates again what a response says.
+        options: settings of the judge.
+
+    Raises:
+        ConfigError: there is no such judge, or it has no such setting.
+    """
+    if name not in JUDGES:
+        raise ConfigError(f"There is no judge '{name}'.{nearest(name, JUDGES)}")
+    module, made = JUDGES[name]
+    judge: Callable[..., Judge] = getattr(importlib.import_module(module), made)
+    known = inspect.signature(judge).parameters
+    unknown = [option for option in options if option not in known]
+    if unknown:
+        raise ConfigError(f"The judge '{name}' has no setting '{unknown[0]}'.{nearest(unknown[0], known)}")
+    return judge(**options)
