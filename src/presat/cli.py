@@ -23,7 +23,14 @@ from typing import TYPE_CHECKING, Any
 from presat import __version__
 from presat.config import schema
 from presat.errors import ConfigError, PresatError, UnfinishedError, nearest
-from presat.processes import Terminated, ended_by_signals, exit_code, how_it_ended, say_last_words
+from presat.processes import (
+    Terminated,
+    end_with_parent_if_told,
+    ended_by_signals,
+    exit_code,
+    how_it_ended,
+    say_last_words,
+)
 from presat.text import brief, masked, printable
 
 if TYPE_CHECKING:
@@ -49,6 +56,7 @@ class Verb:
         call: what is behind it.
         again: what to do after it was interrupted.
         preset: the preset it starts from.
+        dry: what `--dry-run` shows in place of the resolved configuration.
     """
 
     question: str
@@ -56,6 +64,7 @@ class Verb:
     call: Callable[[Any, Console], Result]
     again: str = AGAIN
     preset: str | None = None
+    dry: Callable[[Any, Console], Result] | None = None
 
 
 @dataclass
@@ -203,6 +212,15 @@ def _report(config: schema.ReportConfig, out: Console) -> Result:
     return report(config, out)
 
 
+def _study(name: str) -> Callable[[Any, Console], Result]:
+    def call(config: Any, out: Console) -> Result:
+        from presat.report import study
+
+        return getattr(study, name)(config, out)
+
+    return call
+
+
 VERBS: dict[str, Verb] = {
     "demo": Verb(
         "Show me: the whole idea on a tiny model, on a CPU, in minutes.", schema.DemoConfig, _demo, FROM_THERE, "demo"
@@ -217,6 +235,14 @@ VERBS: dict[str, Verb] = {
     "sft": Verb("Fine-tune on worked solutions, thinking or not.", schema.SftConfig, _stage("sft"), RESUME),
     "train": Verb("Train with GRPO under the supervision I have.", schema.TrainConfig, _stage("train"), RESUME),
     "eval": Verb("How good is this model: avg@k, pass@k, maj@k, greedy.", schema.EvalConfig, _eval, FROM_THERE),
+    "study run": Verb(
+        "A grid of runs from one file: run it, or go on with it.",
+        schema.StudyRunConfig,
+        _study("run"),
+        FROM_THERE,
+        dry=_study("foresee"),
+    ),
+    "study status": Verb("How does it stand with a study?", schema.StudyStatusConfig, _study("status")),
     "watch": Verb("What is this run doing now; has it saturated?", schema.WatchConfig, _watch),
     "report": Verb("One page (and tables) for one run or many.", schema.ReportConfig, _report),
 }
@@ -233,6 +259,7 @@ def main(argv: list[str] | None = None) -> None:
     """Entry point of the `presat` command."""
     arguments = sys.argv[1:] if argv is None else argv
     logging.setLogRecordFactory(_Said)
+    end_with_parent_if_told()
     # Large tensors in pages of 2 MB: handing out small ones took a fifth of a real model's step. The demo's tensors are
     # small, and clearing large pages for them took half of its time. torch reads this when it is imported.
     # Nor is the demo for a GPU, which takes longer over such tensors and rounds otherwise.
@@ -307,12 +334,13 @@ def _reader_is_gone() -> bool:
 def _execute(verb: Verb, config: schema.Settings, flags: Flags) -> int:
     from presat.console import make_console
 
-    if flags.dry_run:
+    if flags.dry_run and verb.dry is None:
         from presat.config import dump_config
 
         print(json.dumps(config.model_dump(mode="json")) if flags.json else dump_config(config), end="")
         return 0
-    result = verb.call(config, make_console(stderr=flags.json))
+    call = verb.dry if flags.dry_run and verb.dry is not None else verb.call
+    result = call(config, make_console(stderr=flags.json))
     if flags.json:
         print(json.dumps(_strict(result), default=str, allow_nan=False))
     return 0
