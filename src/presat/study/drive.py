@@ -35,10 +35,15 @@ _THERE = "there"
 
 
 class Workers(Protocol):
-    """Where cells run."""
+    """Where cells run.
 
+    Attributes:
+        count: how many run side by side.
+        threads: CPU threads of each.
+    """
+
+    count: int
     threads: int
-    """CPU threads of each cell."""
 
     @property
     def free(self) -> int:
@@ -68,6 +73,7 @@ def run_study(
     retry: bool = False,
     on_tick: Callable[[Known], None] = lambda _: None,
     tick_s: float = 0.25,
+    workers: Workers | None = None,
 ) -> Known:
     """Run all cells of a study that are not done; return how every cell ended up, by name.
 
@@ -76,6 +82,7 @@ def run_study(
         retry: run cells again that failed before.
         on_tick: called with what is known of the cells, again and again.
         tick_s: seconds between two looks at the processes.
+        workers: where cells run; processes of this machine when None.
 
     Raises:
         ConfigError: as `make_plan`.
@@ -86,7 +93,7 @@ def run_study(
     plan = make_plan(study, folder, contents)
     with alone_in(folder.path):
         folder.claim()
-        workers = LocalWorkers(study.workers)
+        workers = workers or LocalWorkers(study.workers)
         file = study_file(plan, folder, workers.count)
         folder.write(file)
         write_atomically(folder.study, dump_config(study))
@@ -285,6 +292,8 @@ class _Driver:
 
     def _output(self, cell: Cell) -> str:
         """The content of what a cell made."""
+        if not self._path(cell).exists():
+            return ABSENT
         if cell.stage in MODELS:
             return self._contents.of_model(str(self._folder.run(cell.name)))
         if cell.stage in FILES:

@@ -146,7 +146,7 @@ def _nested(changes: Mapping[str, Any], axis: str) -> Blocks:
             )
         for part in reversed(below):
             value = {part: value}
-        if found.get(block, value) is None or (value is None and block in found):
+        if block in found and (value is None or found[block] is None):
             raise ConfigError(f"The axis `{axis}` both leaves out `{block}` and changes it in one value.")
         merge(found, {block: value})
     return found
