@@ -15,6 +15,7 @@ from presat.config.yamls import read_yaml_file
 from presat.errors import RunError
 from presat.files import remove
 from presat.study import Folder, Watcher, run_study
+from presat.study.folder import Record
 from presat.study.local import Ended
 from presat.study.standing import Known
 from presat.tracking.lock import RunLock
@@ -169,8 +170,11 @@ def test_what_was_deleted_is_made_anew_and_what_follows_only_if_it_comes_out_oth
     (name,) = [name for name in first.started if name.startswith("filter")]
     file = tmp_path / "s" / "data" / f"{name}.parquet"
     file.unlink()
+    samples = tmp_path / "s" / "runs" / name / "samples"
+    samples.touch()
     again, _ = drive(tmp_path)
     assert again.started == [name]
+    assert samples.exists()  # its verb goes on with what it drew
     file.unlink()
     other = Quick()
     other._ends = lambda *_: Ended(0, "")
@@ -266,5 +270,37 @@ def test_readers_find_every_points_cells(tmp_path: Path) -> None:
     assert [point.axes for point in file.points] == [{"steps": "5"}, {"steps": "9"}]
     for point in file.points:
         assert list(point.cells) == ["filter", "train", "eval"]
-        assert Path(file.cells[point.cells["train"]].path).is_dir()
+        assert (tmp_path / "s" / file.cells[point.cells["train"]].path).is_dir()
     assert build(StudyConfig, read_yaml_file(tmp_path / "s" / "study.yaml")).study == "s"
+
+
+def test_a_full_disk_is_no_end_of_a_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    note = Folder.note
+
+    def full(folder: Folder, name: str, record: Record) -> None:
+        if name.startswith("train-steps9") or record.state == "done":
+            raise RunError("Cannot write it: No space left on device.")
+        note(folder, name, record)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Folder, "note", full)
+        _, known = drive(tmp_path)
+    assert states(known) == DONE | {"train-steps9": "interrupted", "eval-steps9": "waiting"}
+    again, known = drive(tmp_path)
+    assert states(known) == DONE
+    assert len(again.started) == 5  # none has a record that it is done; each goes on and finds that nothing is left
+
+
+def test_the_driver_records_what_it_ends_when_it_is_ended(tmp_path: Path) -> None:
+    workers = Quick(count=2)
+
+    def stop(_: Known) -> None:
+        raise KeyboardInterrupt
+
+    config = build(StudyConfig, {"study": "s", "out": str(tmp_path / "s"), "base": BASE, "axes": AXES})
+    workers._ends = lambda *_: Ended(143, "Interrupted: ended by SIGTERM.")
+    with pytest.raises(KeyboardInterrupt):
+        run_study(config, on_tick=stop, tick_s=0, workers=workers)
+    record = Folder(tmp_path / "s").record(workers.started[0])
+    assert record is not None
+    assert record.state == "interrupted"

@@ -110,7 +110,7 @@ def study_file(plan: Plan, folder: Folder, workers: int) -> StudyFile:
             stage=cell.stage,
             key=cell.key,
             after=[plan.cells[key].name for key in cell.sources],
-            path=str(folder.data(cell.name) if cell.stage in FILES else folder.run(cell.name)),
+            path=_made(cell, folder).relative_to(folder.path).as_posix(),
             work=costs[cell.key].work,
             steps=costs[cell.key].steps,
         )
@@ -123,6 +123,11 @@ def study_file(plan: Plan, folder: Folder, workers: int) -> StudyFile:
     points = [PointPart(axes=point.labels, cells=of_point[number]) for number, point in enumerate(plan.points)]
     axes = {axis.name: list(axis.values) for axis in plan.axes}
     return StudyFile(kind=KIND, study=plan.study.study, workers=workers, axes=axes, cells=cells, points=points)
+
+
+def _made(cell: Cell, folder: Folder) -> Path:
+    """Where what a cell makes lies."""
+    return folder.data(cell.name) if cell.stage in FILES else folder.run(cell.name)
 
 
 class _Driver:
@@ -184,11 +189,12 @@ class _Driver:
             return False
         if record.state == "done":
             lacking = record.dropped and any(self._is_open(other) for other in self._plan.readers(cell))
-            if record.inputs == inputs and not lacking and self._path(cell).exists():
+            if lacking:
+                self._clear(cell)
+            elif record.inputs == inputs and self._path(cell).exists():
                 self._accept(cell, record)
                 return False
-            self._clear(cell)
-        elif record.inputs != inputs:
+        if record.inputs != inputs:
             self._clear(cell)
         return True
 
@@ -301,7 +307,7 @@ class _Driver:
         return _THERE
 
     def _path(self, cell: Cell) -> Path:
-        return Path(self._file.cells[cell.name].path)
+        return _made(cell, self._folder)
 
     def _clear(self, cell: Cell) -> None:
         """Remove what a cell made of other inputs."""

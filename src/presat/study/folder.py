@@ -60,7 +60,7 @@ class CellPart(BaseModel):
         stage: which.
         key: its key.
         after: names of the cells it needs.
-        path: its run directory, or the file it writes.
+        path: its run directory, or the file it writes, within the study's folder.
         work: the tokens it handles, roughly.
         steps: its steps, where known beforehand.
     """

@@ -54,6 +54,8 @@ FILES: tuple[StageName, ...] = ("filter", "subset", "corrupt")
 _OWN = {"run": "where cells lie", "out": "where cells lie", "resume": "whether a cell is gone on with"}
 """What no block may set: the study knows."""
 _EARLIER = "of an earlier stage"
+_NOTHING = DECIDES_NOTHING | {"report_to"}
+"""Settings under which the same run or file is made."""
 _KEY = 8
 """Characters of the key in a name."""
 
@@ -203,7 +205,7 @@ def _taken(block: dict[str, Any], name: str, where: str) -> dict[str, Any]:
 def _key(stage: str, config: Settings, inputs: Mapping[str, str], model_of: str, data_of: str) -> str:
     """Hash what decides a cell: settings at their defaults ask for nothing, and names of files decide nothing."""
     said = flat(config.model_dump(mode="json", exclude_defaults=True))
-    settings = {name: value for name, value in said if name not in DECIDES_NOTHING}
+    settings = {name: value for name, value in said if name not in _NOTHING}
     for what, name in (("model", "model.name"), ("data", "data.source")):
         if what in inputs:
             settings.pop(name, None)

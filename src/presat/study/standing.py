@@ -110,7 +110,8 @@ class Watcher:
         for name, part in self.file.cells.items():
             state, reason = states[name]
             record = records[name]
-            cell = CellStanding(name, part.stage, state, reason, steps=part.steps, path=part.path)
+            cell = CellStanding(name, part.stage, state, reason, steps=part.steps)
+            cell.path = str(self.folder.path / part.path)
             cell.seconds = record.seconds if record else 0.0
             if state == "running" and record:
                 cell.seconds += max(0.0, time.time() - record.started)
