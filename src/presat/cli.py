@@ -404,6 +404,8 @@ def _parse(name: str, verb: Verb, argv: list[str], flags: Flags) -> schema.Setti
     except ConfigError as error:
         fits = [other for other, its in VERBS.items() if _reads(its.config, given)]
         hint = f"\n  It is a configuration of `presat {'` or `presat '.join(fits)}`." if fits else ""
+        if _reads(schema.StudyConfig, given):
+            hint = f"\n  It is a study: `presat study run {source}`."
         raise ConfigError(f"{error}{hint}") from error
     common = "Also: --config FILE|PRESET, --json, --debug, --dry-run (print the resolved configuration)."
 

@@ -62,6 +62,8 @@ def test_what_is_not_there_is_said_beforehand(tmp_path: Path, capsys: pytest.Cap
         (["study", "status", "nosuch"], 2, "no configuration file or preset 'nosuch'"),
         (["study"], 2, "`presat study` needs one more word: study run, study status."),
         (["study", "status", "FILE"], 1, "No study was run in"),
+        (["study", "run", "--config", "FILE"], 2, "It is a study: `presat study run "),
+        (["train", "--config", "FILE"], 2, "It is a study: `presat study run "),
     ],
 )
 def test_wrong_calls(words: list[str], code: int, said: str, file: Path, capsys: pytest.CaptureFixture[str]) -> None:

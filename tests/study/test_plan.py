@@ -189,3 +189,12 @@ def test_the_lab_example_is_a_study(tmp_path: Path) -> None:
     config = build(StudyConfig, read_yaml(str(EXAMPLES / "lab.yaml")) | {"out": str(tmp_path)})
     found = make_plan(config, Folder(tmp_path), Contents(tmp_path / "hashes.json"))
     assert stages(found) == {"cpt": 1, "sft": 2, "filter": 2, "subset": 2, "corrupt": 2, "train": 8}
+
+
+def test_the_file_that_the_page_explains_is_a_study(tmp_path: Path) -> None:
+    page = (EXAMPLES.parents[1] / "docs" / "study.md").read_text(encoding="utf-8")
+    (tmp_path / "study.yaml").write_text(page.partition("```yaml\n")[2].partition("```")[0])
+    config = build(StudyConfig, read_yaml(str(tmp_path / "study.yaml")) | {"out": str(tmp_path / "out")})
+    found = make_plan(config, Folder(tmp_path / "out"), Contents(tmp_path / "hashes.json"))
+    assert len(found.points) == 4 * 3
+    assert stages(found) == {"cpt": 1, "sft": 2, "filter": 3, "subset": 3, "train": 12}
