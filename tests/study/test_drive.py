@@ -262,6 +262,19 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "s" / "thesis.tex").write_text("")
     with pytest.raises(RunError, match=r"holds files \(thesis\.tex\), and no study made that folder"):
         drive(tmp_path)
+    assert [path.name for path in (tmp_path / "s").iterdir()] == ["thesis.tex"]
+
+
+@pytest.mark.parametrize("killed_at", ["mkdir", "draft"])
+def test_a_driver_that_was_killed_at_its_first_step_has_left_nothing_in_the_way(tmp_path: Path, killed_at: str) -> None:
+    folder = Folder(tmp_path / "s")
+    folder.path.mkdir()
+    if killed_at == "mkdir":
+        folder.claim()
+        (folder.path / "data").rmdir()
+    else:
+        (folder.path / ".study.json.00000000-1.part").touch()
+    assert states(drive(tmp_path)[1]) == DONE
 
 
 def test_readers_find_every_points_cells(tmp_path: Path) -> None:

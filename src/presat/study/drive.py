@@ -91,6 +91,7 @@ def run_study(
     folder = folder_of(study)
     contents = Contents(folder.hashes)
     plan = make_plan(study, folder, contents)
+    folder.refuse_foreign()
     with alone_in(folder.path):
         folder.claim()
         workers = workers or LocalWorkers(study.workers)

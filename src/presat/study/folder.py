@@ -21,7 +21,6 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from presat.errors import RunError
 from presat.files import read_json, write_atomically
-from presat.tracking.lock import HOLDER_NAME, LOCK_NAME
 
 KIND = "presat study"
 State = Literal["running", "done", "failed", "interrupted"]
@@ -133,22 +132,33 @@ class Folder:
         found = sorted(self.path.glob(f"configs/{glob.escape(stage)}-*{glob.escape(key)}.yaml"))
         return found[0].stem if found else None
 
+    def refuse_foreign(self) -> None:
+        """Refuse a folder with files that no study made.
+
+        Raises:
+            RunError: it is one, or cannot be read.
+        """
+        if not self.path.is_dir() or self.read().kind == KIND:
+            return
+        try:
+            there = next((item.name for item in self.path.iterdir() if not item.name.startswith(".")), None)
+        except OSError as error:
+            raise RunError(f"Cannot read {self.path}: {error.strerror}.") from error
+        if there is not None:
+            raise RunError(
+                f"{self.path} holds files ({there}), and no study made that folder, so nothing is written there. "
+                "Choose another one: `out` in the study's file."
+            )
+
     def claim(self) -> None:
         """Make the folder the study's own; its lock must be held.
 
         Raises:
-            RunError: it holds what no study made, or cannot be written to.
+            RunError: as `refuse_foreign`, or it cannot be written to.
         """
+        self.refuse_foreign()
         if self.read().kind != KIND:
-            try:
-                there = next((p for p in self.path.iterdir() if p.name not in (LOCK_NAME, HOLDER_NAME)), None)
-            except OSError as error:
-                raise RunError(f"Cannot read {self.path}: {error.strerror}.") from error
-            if there is not None:
-                raise RunError(
-                    f"{self.path} holds files ({there.name}), and no study made that folder, so nothing is written "
-                    "there. Choose another one: `out` in the study's file."
-                )
+            self.write(StudyFile(kind=KIND))  # the mark comes first, so that a kill leaves no folder without it
         for name in ("cells", "configs", "logs", "runs", "data"):
             try:
                 (self.path / name).mkdir(exist_ok=True)

@@ -8,6 +8,7 @@ it has changed. Its name also says which values of the axes it stands for.
 from __future__ import annotations
 
 import copy
+import functools
 import hashlib
 import json
 import re
@@ -113,9 +114,17 @@ class Plan:
     cells: dict[str, Cell]
     absent: list[str]
 
+    @functools.cached_property
+    def _readers(self) -> dict[str, list[Cell]]:
+        found: dict[str, list[Cell]] = {key: [] for key in self.cells}
+        for cell in self.cells.values():
+            for key in cell.sources:
+                found[key].append(cell)
+        return found
+
     def readers(self, cell: Cell) -> list[Cell]:
         """The cells that need a cell."""
-        return [other for other in self.cells.values() if cell.key in other.sources]
+        return self._readers[cell.key]
 
 
 def make_plan(study: StudyConfig, folder: Folder, contents: Contents) -> Plan:
