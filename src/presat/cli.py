@@ -25,7 +25,14 @@ from presat import __version__
 from presat.config import schema
 from presat.config.load import preset_names, read_yaml
 from presat.errors import ConfigError, PresatError, UnfinishedError, nearest
-from presat.processes import Terminated, ended_by_signals, exit_code, how_it_ended, say_last_words
+from presat.processes import (
+    Terminated,
+    end_with_parent_if_told,
+    ended_by_signals,
+    exit_code,
+    how_it_ended,
+    say_last_words,
+)
 from presat.text import brief, masked, printable
 
 if TYPE_CHECKING:
@@ -57,6 +64,7 @@ class Verb:
         preset: the preset it starts from.
         words: what may stand before its options, as its help writes it.
         first: puts those words into its settings, where they are no settings of their own.
+        dry: what `--dry-run` shows in place of the resolved configuration.
     """
 
     question: str
@@ -66,6 +74,7 @@ class Verb:
     preset: str | None = None
     words: str = ""
     first: Callable[[list[str], Result], Result] | None = None
+    dry: Callable[[Any, Console], Result] | None = None
 
 
 @dataclass
@@ -253,6 +262,15 @@ def _report(config: schema.ReportConfig, out: Console) -> Result:
     return report(config, out)
 
 
+def _study(name: str) -> Callable[[Any, Console], Result]:
+    def call(config: Any, out: Console) -> Result:
+        from presat.report import study
+
+        return getattr(study, name)(config, out)
+
+    return call
+
+
 VERBS: dict[str, Verb] = {
     "demo": Verb(
         "Show me: the whole idea on a tiny model, on a CPU, in minutes.", schema.DemoConfig, _demo, FROM_THERE, "demo"
@@ -278,6 +296,15 @@ VERBS: dict[str, Verb] = {
         words="[MODEL [FILE ...]]",
         first=_eval_words,
     ),
+    "study run": Verb(
+        "A grid of runs from one file: run it, or go on with it.",
+        schema.StudyRunConfig,
+        _study("run"),
+        FROM_THERE,
+        dry=_study("foresee"),
+        words="STUDY.yaml",
+    ),
+    "study status": Verb("How does it stand with a study?", schema.StudyStatusConfig, _study("status"), words="STUDY"),
     "watch": Verb("What is this run doing now; has it saturated?", schema.WatchConfig, _watch, words="RUN"),
     "report": Verb("One page (and tables) for one run or many.", schema.ReportConfig, _report, words="RUN ..."),
 }
@@ -294,6 +321,7 @@ def main(argv: list[str] | None = None) -> None:
     """Entry point of the `presat` command."""
     arguments = sys.argv[1:] if argv is None else argv
     logging.setLogRecordFactory(_Said)
+    end_with_parent_if_told()
     # Large tensors in pages of 2 MB: handing out small ones took a fifth of a real model's step. The demo's tensors are
     # small, and clearing large pages for them took half of its time. torch reads this when it is imported.
     # Nor is the demo for a GPU, which takes longer over such tensors and rounds otherwise.
@@ -372,12 +400,13 @@ def _reader_is_gone() -> bool:
 def _execute(verb: Verb, config: schema.Settings, flags: Flags) -> int:
     from presat.console import make_console
 
-    if flags.dry_run:
+    if flags.dry_run and verb.dry is None:
         from presat.config import dump_config
 
         print(json.dumps(config.model_dump(mode="json")) if flags.json else dump_config(config), end="")
         return 0
-    result = verb.call(config, make_console(stderr=flags.json))
+    call = verb.dry if flags.dry_run and verb.dry is not None else verb.call
+    result = call(config, make_console(stderr=flags.json))
     if flags.json:
         print(json.dumps(_strict(result), default=str, allow_nan=False))
     return 0
@@ -446,6 +475,8 @@ def _parse(name: str, verb: Verb, argv: list[str], flags: Flags) -> schema.Setti
     except ConfigError as error:
         fits = [other for other, its in VERBS.items() if _reads(its.config, given)]
         hint = f"\n  It is a configuration of `presat {'` or `presat '.join(fits)}`." if fits else ""
+        if _reads(schema.StudyConfig, given):
+            hint = f"\n  It is a study: `presat study run {source}`."
         raise ConfigError(f"{error}{hint}") from error
     if HELP & set(argv):
         print(help_text(name, verb.words, verb.question, default, FLAGS))

@@ -39,7 +39,7 @@ MADE_WITH = b"presat.made_with"
 """Key of a parquet file's metadata that holds the settings it was made with, as a flat JSON object."""
 _OTHER_DATA = ("data.source", "model.name")
 """Settings of which a file is another selection: hours of sampling may be in the one that is there."""
-_DECIDES_NOTHING = {"out", "run", "resume", "threads", "onednn", "rows", "chunk", "verify.workers", "verify.timeout_s"}
+DECIDES_NOTHING = {"out", "run", "resume", "threads", "onednn", "rows", "chunk", "verify.workers", "verify.timeout_s"}
 """Settings under which the same file is made."""
 _SHOWN = 60
 """Most characters that are shown of a setting."""
@@ -66,7 +66,7 @@ class Maker:
 
     def using(self, settings: Mapping[str, Any]) -> Maker:
         """Return the maker of files made with `settings`, as a configuration's `model_dump(mode="json")` has them."""
-        known = {name: value for name, value in _flat(settings) if name not in _DECIDES_NOTHING}
+        known = {name: value for name, value in flat(settings) if name not in DECIDES_NOTHING}
         return replace(self, settings=known)
 
     @property
@@ -209,11 +209,11 @@ def _metadata(path: Path) -> Mapping[bytes, bytes]:
     return (found.metadata if found else None) or {}
 
 
-def _flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Yield settings by their dotted names."""
     for name, value in settings.items():
         if isinstance(value, Mapping) and value:
-            yield from _flat(value, f"{prefix}{name}.")
+            yield from flat(value, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", value
 

@@ -20,6 +20,8 @@ from typing import NoReturn
 
 ENDING: tuple[signal.Signals, ...] = (signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if os.name == "posix" else []))
 """Signals that ask a program to end."""
+ENDS_WITH = "PRESAT_ENDS_WITH"
+"""Environment variable by which a process that starts the command line says that it must not outlive it: its id."""
 LOOK_S = 1.0
 """Seconds between two looks whether the parent is still there."""
 
@@ -110,6 +112,13 @@ def say_last_words(how: str) -> None:
         if say := known():
             with contextlib.suppress(Exception):  # there is no later moment, and the others have theirs to say
                 say(how)
+
+
+def end_with_parent_if_told() -> None:
+    """Have this process end with the one that started it, where that one said so by `ENDS_WITH`; its own do not."""
+    parent = os.environ.pop(ENDS_WITH, "")
+    if parent.isdecimal():
+        end_with_parent(int(parent))
 
 
 def end_with_parent(parent: int) -> None:

@@ -10,7 +10,7 @@ from pydantic.fields import FieldInfo
 
 from presat.cli import VERBS
 from presat.config.load import holds_models, preset_names
-from presat.config.schema import TaskConfig
+from presat.config.schema import StudyConfig, TaskConfig
 from presat.config.yamls import dump_inline
 
 INTRO = """# Command reference
@@ -22,6 +22,8 @@ verifiable`, `--reward verifiable`. All verbs also take `--config FILE|PRESET`, 
 `--debug` (tracebacks) and `--dry-run` (print the resolved configuration). They exit 0, 1 when something failed, 2 on
 wrong usage, 130 when interrupted, 129 when the terminal was closed (SIGHUP) and 143 after SIGTERM.
 """
+_STUDY = "[study.md](study.md) explains it; its keys are no options of the command line"
+_HEAD, _RULE = "| setting | default | meaning |", "|---|---|---|"
 
 
 def reference() -> str:
@@ -30,7 +32,9 @@ def reference() -> str:
     for name, verb in VERBS.items():
         lines += ["", f"## presat {name}", "", verb.question]
         if verb.config.model_fields:
-            lines += ["", "| setting | default | meaning |", "|---|---|---|", *rows(verb.config)]
+            lines += ["", _HEAD, _RULE, *rows(verb.config)]
+    lines += ["", "## A study's file", "", f"What `presat study` reads ({_STUDY}).", "", _HEAD, _RULE]
+    lines += rows(StudyConfig)
     return "\n".join(lines) + "\n"
 
 
@@ -58,6 +62,8 @@ def _keys_of(field: FieldInfo) -> str:
 
 def _shown(field: FieldInfo) -> str:
     """The default as one would write it in YAML."""
+    if field.is_required():
+        return "must be given"
     value = field.get_default(call_default_factory=True)
     if value in (None, ""):
         return ""

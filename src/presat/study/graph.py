@@ -91,7 +91,7 @@ def run_graph(
     """
     order = _checked(stages)
     keys = _keys(order)
-    with _alone_in(folder):
+    with alone_in(folder):
         if prepare is not None:
             prepare()
         kept = _read_stamps(folder, keys)
@@ -99,7 +99,12 @@ def run_graph(
 
 
 @contextlib.contextmanager
-def _alone_in(folder: Path) -> Iterator[None]:
+def alone_in(folder: Path) -> Iterator[None]:
+    """Make a folder, and keep every other driver out of it within the block.
+
+    Raises:
+        RunError: it cannot be made, or another one is in it.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

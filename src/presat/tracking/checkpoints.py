@@ -131,6 +131,22 @@ def complete_checkpoint(folder: Path, step: int, keep: int, keep_weights: bool) 
     return target
 
 
+def keep_last_model(folder: Path) -> None:
+    """Of a finished run's checkpoints keep the last, and of it the model alone.
+
+    Raises:
+        RunError: something cannot be removed.
+    """
+    found = list_checkpoints(folder)
+    try:
+        for old in found[:-1]:
+            _drop(old)
+        for last in found[-1:]:
+            _drop_state(last)
+    except OSError as error:
+        raise RunError(f"Cannot remove checkpoints in {folder}: {error.strerror}. Check your rights.") from error
+
+
 def discard_partial(folder: Path) -> None:
     """Remove what a killed run left half-written.
 

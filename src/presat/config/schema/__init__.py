@@ -25,6 +25,14 @@ from presat.config.schema.data import (
     TracesConfig,
 )
 from presat.config.schema.kinds import Settings, YamlMapping
+from presat.config.schema.study import (
+    STAGES,
+    StageName,
+    StudyBase,
+    StudyConfig,
+    StudyRunConfig,
+    StudyStatusConfig,
+)
 from presat.config.schema.tools import (
     DemoConfig,
     EvalConfig,
@@ -52,6 +60,7 @@ from presat.config.schema.training import (
 )
 
 __all__ = [
+    "STAGES",
     "VOTES",
     "CorpusConfig",
     "CorruptConfig",
@@ -78,7 +87,12 @@ __all__ = [
     "ServerConfig",
     "Settings",
     "SftConfig",
+    "StageName",
     "StopConfig",
+    "StudyBase",
+    "StudyConfig",
+    "StudyRunConfig",
+    "StudyStatusConfig",
     "SubsetConfig",
     "SupervisedConfig",
     "SupervisedOptimConfig",

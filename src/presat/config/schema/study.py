@@ -1,0 +1,91 @@
+"""Settings of `study`: what its YAML file holds, and what its verbs take."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field
+from tyro.conf import Positional
+
+from presat.config.schema.kinds import AnyPath, Seed, Settings, Word, Workers, YamlMapping
+
+StageName = Literal["cpt", "sft", "filter", "subset", "corrupt", "train", "eval"]
+STAGES: tuple[StageName, ...] = ("cpt", "sft", "filter", "subset", "corrupt", "train", "eval")
+"""Every stage a study may have, in the order in which they run."""
+
+
+class StudyBase(Settings):
+    """What all cells have in common.
+
+    A stage's block holds settings of its verb, and may start from a file or preset (`config: paper-math-n8`). A stage
+    without a block is not run.
+    """
+
+    model: YamlMapping = Field(default_factory=dict)
+    """The model that the first stage starts from, as a verb's `model`; stages after `cpt`, `sft` and `train` get what
+    those made."""
+    data: YamlMapping = Field(default_factory=dict)
+    """The problems that the first of `filter`, `subset`, `corrupt` and `train` reads, as a verb's `data`; the others
+    get the file that was written before them."""
+    cpt: YamlMapping | None = None
+    """Settings of `presat cpt`; `{}` for its defaults."""
+    sft: YamlMapping | None = None
+    """Settings of `presat sft`."""
+    filter: YamlMapping | None = None
+    """Settings of `presat data filter`."""
+    subset: YamlMapping | None = None
+    """Settings of `presat data subset`."""
+    corrupt: YamlMapping | None = None
+    """Settings of `presat data corrupt`."""
+    train: YamlMapping | None = None
+    """Settings of `presat train`."""
+    eval: YamlMapping | None = None
+    """Settings of `presat eval`."""
+
+
+class StudyConfig(Settings):
+    """A grid of runs, as its YAML file holds it."""
+
+    study: Word
+    """What the study is called."""
+    out: AnyPath | None = None
+    """Folder for everything the study makes; `runs/STUDY` when None."""
+    base: StudyBase = Field(default_factory=StudyBase)
+    """What all cells have in common."""
+    axes: YamlMapping = Field(default_factory=dict)
+    """What is varied. A list under a setting of `base` (`train.optim.lr: [1e-6, 1e-5]`), or under any name a mapping
+    of named values, each with the settings it changes and the stages it leaves out (`repair: {none: {sft: null}, sft:
+    {}}`). Every combination is a point of the grid."""
+    seeds: list[Seed] = Field(default_factory=list)
+    """Every point is run with each of these seeds; when empty, once, each stage with its own seed."""
+    seeded: list[StageName] = Field(default_factory=lambda: list(STAGES))
+    """Stages that get the seed; the others keep their own, and are shared by all seeds unless they follow one that
+    gets it."""
+    only: list[dict[str, Any]] = Field(default_factory=list)
+    """Points to run, by the values of their axes (`{repair: none, n: [8, 64]}`); all when empty."""
+    exclude: list[dict[str, Any]] = Field(default_factory=list)
+    """Points to leave out, likewise."""
+    workers: Workers | None = None
+    """Cells side by side. None: one for every GPU, without any one for every core. Cores are divided among them, and
+    each has one GPU."""
+    keep: Literal["all", "last"] = "all"
+    """`last`: once every stage that reads a run is done, only the last of its checkpoints is kept, without what
+    resuming needs."""
+
+
+class StudyRunConfig(Settings):
+    """Run a study, or go on with it."""
+
+    saved: ClassVar[bool] = False
+    study: Positional[str] = ""
+    """The study's YAML file, or a preset."""
+    retry: Literal["nothing", "failed"] = "nothing"
+    """`failed`: run cells that failed before once more; otherwise they stay as they are."""
+
+
+class StudyStatusConfig(Settings):
+    """How it stands with a study, while it runs and after."""
+
+    saved: ClassVar[bool] = False
+    study: Positional[str] = ""
+    """The study's folder, or its YAML file."""

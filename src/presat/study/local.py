@@ -1,0 +1,165 @@
+"""Cells as processes of this machine: a verb each, with a share of the cores and one of the GPUs."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from presat.jsons import parse_json
+from presat.processes import ENDS_WITH
+from presat.study.graph import GRACE_S
+
+_INTERRUPTED = (128 + signal.SIGHUP, 128 + signal.SIGINT, 128 + signal.SIGTERM)
+
+
+class Ended(NamedTuple):
+    """How a process ended.
+
+    Attributes:
+        code: its exit code; below 0 the signal that killed it.
+        reason: why it did not succeed, in its own words where it had any.
+    """
+
+    code: int
+    reason: str
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether a signal ended it, so that it may go on."""
+        return self.code < 0 or self.code in _INTERRUPTED
+
+
+@dataclass
+class _Running:
+    process: subprocess.Popen[bytes]
+    slot: int
+    result: Path
+    log: Path
+
+
+class LocalWorkers:
+    """Runs verbs side by side.
+
+    Args:
+        count: how many; None: one for each GPU, without any one for each core.
+    """
+
+    def __init__(self, count: int | None) -> None:
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        self._gpus = gpus()
+        self.count = count or len(self._gpus) or cores
+        self.threads = max(1, cores // self.count)
+        self._running: dict[str, _Running] = {}
+
+    @property
+    def free(self) -> int:
+        """How many more can start."""
+        return self.count - len(self._running)
+
+    def start(self, name: str, verb: str, config: Path, log: Path) -> None:
+        """Start a verb with the settings in a file; all that it says goes to the end of `log`.
+
+        Raises:
+            OSError: it cannot be started.
+        """
+        taken = {running.slot for running in self._running.values()}
+        slot = next(slot for slot in range(self.count) if slot not in taken)
+        words = [sys.executable, "-m", "presat", *verb.split(), "--config", str(config), "--json"]
+        result = log.with_suffix(".out")
+        with log.open("ab") as said, result.open("wb") as out:
+            process = subprocess.Popen(  # noqa: S603 (our own verb)
+                words,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=said,
+                env={**os.environ, **self._environment(slot)},
+                process_group=0,  # a terminal's Ctrl-C is for the driver, which decides
+            )
+        self._running[name] = _Running(process, slot, result, log)
+
+    def ended(self) -> dict[str, Ended]:
+        """Return those that have ended since the last look."""
+        found = {}
+        for name, running in list(self._running.items()):
+            code = running.process.poll()
+            if code is not None:
+                del self._running[name]
+                found[name] = Ended(code, _reason(code, running))
+        return found
+
+    def close(self) -> dict[str, Ended]:
+        """Ask all that still run to end, kill those that take too long, and return how they ended."""
+        for running in self._running.values():
+            running.process.terminate()
+        deadline = time.monotonic() + GRACE_S
+        for running in self._running.values():
+            try:
+                running.process.wait(max(0.0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                running.process.kill()
+                running.process.wait()
+        return self.ended()
+
+    def _environment(self, slot: int) -> dict[str, str]:
+        environment = {
+            ENDS_WITH: str(os.getpid()),
+            "OMP_NUM_THREADS": str(self.threads),
+            "MKL_NUM_THREADS": str(self.threads),
+            "TOKENIZERS_PARALLELISM": "false",
+        }
+        if self._gpus:
+            environment["CUDA_VISIBLE_DEVICES"] = self._gpus[slot % len(self._gpus)]
+        return environment
+
+
+def gpus() -> Sequence[str]:
+    """Names of the GPUs that this process may use, as CUDA_VISIBLE_DEVICES has them."""
+    if (said := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
+        return [name for name in said.split(",") if name.strip() and name.strip() != "-1"]
+    program = shutil.which("nvidia-smi")
+    if program is None:
+        return []
+    try:
+        done = subprocess.run([program, "-L"], capture_output=True, text=True, timeout=30)  # noqa: S603
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    count = sum(line.startswith("GPU ") for line in done.stdout.splitlines()) if done.returncode == 0 else 0
+    return [str(number) for number in range(count)]
+
+
+def _reason(code: int, running: _Running) -> str:
+    if code == 0:
+        return ""
+    if error := _answer(running.result).get("error"):
+        return str(error)
+    if code < 0:
+        return f"its process was killed ({signal.Signals(-code).name})"
+    lines = [line.strip() for line in _end_of(running.log).splitlines() if line.strip()]
+    return lines[-1] if lines else f"its process ended with exit code {code}"
+
+
+def _answer(file: Path) -> Mapping[str, Any]:
+    """The JSON object that a verb ended with; empty where it did not come to that."""
+    try:
+        answer = parse_json(_end_of(file).strip().rpartition("\n")[2])
+    except (ValueError, json.JSONDecodeError):
+        return {}
+    return answer if isinstance(answer, dict) else {}
+
+
+def _end_of(file: Path, most: int = 20_000) -> str:
+    try:
+        with file.open("rb") as stream:
+            stream.seek(max(0, file.stat().st_size - most))
+            return stream.read().decode(errors="replace")
+    except OSError:
+        return ""
