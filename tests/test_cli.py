@@ -125,7 +125,8 @@ def test_a_shell_completes_verbs_options_and_choices(tmp_path, capsys) -> None:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split("\n")[:-1]
 
     assert {verb.split()[0] for verb in VERBS} <= set(completed(""))
-    assert {verb.split()[1] for verb in VERBS if " " in verb} <= set(completed("data", ""))
+    for group in ("data", "study"):
+        assert {verb.split()[1] for verb in VERBS if verb.startswith(f"{group} ")} <= set(completed(group, ""))
     assert completed("tra") == ["train"]
     assert completed("train", "--reward.") == ["--reward.source", "--reward.gate", "--reward.votes", "--reward.options"]
     assert completed("train", "--engine", "s") == ["small", "server"]

@@ -15,7 +15,7 @@ SOURCE = Path(presat.__file__).parent
 ORDER = (
     "types", "errors", "text", "answers", "console", "files", "jsons", "outputs", "processes", "config", "metrics",
     "tasks", "verify", "models", "rollouts", "rewards", "tracking", "evaluation", "diagnosis", "analysis", "training",
-    "study", "report", "demo", "cli", "__main__",
+    "study", "report", "demo", "verbs", "cli", "__main__",
 )  # fmt: skip
 ONLY = {
     "types": set(),
@@ -32,12 +32,12 @@ ONLY = {
 }
 NEVER = {room: {"training"} for room in ("study", "report")}
 EXCEPTIONS = {
-    ("config.reference", "cli"): "renders the command line's help into docs/reference.md; nothing imports it",
+    ("config.reference", "verbs"): "renders the command line's help into docs/reference.md; nothing imports it",
 }
 HEAVY = ("torch", "transformers", "trl", "datasets")
 LIGHT = (
     "types", "errors", "text", "answers", "files", "jsons", "outputs", "config", "metrics", "tasks", "verify",
-    "tracking", "evaluation", "diagnosis", "analysis", "report", "study", "cli",
+    "tracking", "evaluation", "diagnosis", "analysis", "report", "study", "verbs", "cli",
 )  # fmt: skip
 
 

@@ -9,10 +9,10 @@ from typing import Any, get_args
 import pytest
 from pydantic import BaseModel
 
-from presat.cli import VERBS
 from presat.config.load import build
 from presat.config.schema import EvalConfig, RewardConfig, RewardPart, ServerConfig, TaskConfig, TrainConfig
 from presat.errors import ConfigError
+from presat.verbs import VERBS
 
 ODD = [-1, 0, 10**18, float("nan"), float("inf"), -float("inf"), True, "", [], {}, None, "3", 3.5, "\ud800", "a\0b"]
 MOST = 2**31

@@ -65,7 +65,7 @@ def test_a_preset_does_not_stand_in_for_a_file_that_is_missing() -> None:
 
 
 def test_every_preset_is_valid() -> None:
-    from presat.cli import VERBS
+    from presat.verbs import VERBS
 
     models = [verb.config for verb in VERBS.values()]
     for name in preset_names():

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from presat.cli import VERBS
 from presat.config.load import settings_of
 from presat.config.reference import reference
+from presat.verbs import VERBS
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference.md"
 

@@ -8,10 +8,10 @@ from typing import get_args
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from presat.cli import VERBS
 from presat.config.load import holds_models, preset_names
 from presat.config.schema import StudyConfig, TaskConfig
 from presat.config.yamls import dump_inline
+from presat.verbs import VERBS
 
 INTRO = """# Command reference
 

@@ -78,7 +78,7 @@ class StudyRunConfig(Settings):
 
     saved: ClassVar[bool] = False
     study: Positional[str] = ""
-    """The study's YAML file, or a preset."""
+    """The study's YAML file."""
     retry: Literal["nothing", "failed"] = "nothing"
     """`failed`: run cells that failed before once more; otherwise they stay as they are."""
 
