@@ -78,7 +78,8 @@ def test_the_repair_from_a_base_model_without_chat_template(toy_model, traces, s
 
     # both sets need a template, which the base model has not; SFT saves the one it is given with its model
     capsys.readouterr()
-    sets = {"data": {"source": str(traces)}, "model": model, "out": str(tmp_path / "sets"), "max_length": 100}
+    source = {"source": str(traces), "options": {"system": ""}}  # the lab's prompts, which RL shows, have none
+    sets = {"data": source, "model": model, "out": str(tmp_path / "sets"), "max_length": 100}
     assert start("data sft", **sets) == 1
     assert "Set `model.chat_template`" in capsys.readouterr().err
     model["chat_template"] = str(toy_model)

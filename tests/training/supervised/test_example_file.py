@@ -179,7 +179,7 @@ def jsonl(path: Path, count: int) -> str:
 
 def test_a_source_that_changed_under_a_run_is_refused(tmp_path):
     source = jsonl(tmp_path / "a.jsonl", 5)
-    config = settings(tmp_path / "run", data=TaskConfig(source=source))
+    config = settings(tmp_path / "run", data=TaskConfig(source=source, options={"system": ""}))
     rows = written(config)
     jsonl(tmp_path / "a.jsonl", 6)
     with pytest.raises(DataError, match=r"a\.jsonl has changed since this run read it.*delete .*sft_examples to go on"):

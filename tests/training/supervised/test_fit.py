@@ -25,6 +25,7 @@ from presat.errors import ConfigError, DataError, RunError, UnfinishedError
 from presat.models import load_model_and_tokenizer
 from presat.models.examples import tokenised
 from presat.models.lab import VOCABULARY, lab_tokenizer
+from presat.tasks import load_problems
 from presat.tracking.checkpoints import list_checkpoints
 from presat.training import run_cpt, run_sft
 from presat.training.supervised.cpt import corpus_rows, packed
@@ -181,10 +182,13 @@ TURN, WORKED = {"role": "user", "content": "1 a +1"}, {"role": "assistant", "con
 
 def test_examples_from_columns(tmp_path):
     data = write_jsonl(tmp_path / "x.jsonl", {"q": "1+1", "trace": "one and one", "solution": "2"}, {"q": "no more"})
-    data.columns, data.count = {"question": "q"}, 1
+    data.columns, data.count, data.options = {"question": "q"}, 1, {"system": ""}
     (thinking,), (answer,) = read_examples(data, thinking=True), read_examples(data, thinking=False)
     assert thinking == ([{"role": "user", "content": "1+1"}], "<think>\none and one\n</think>\n\n2")
     assert answer == ([{"role": "user", "content": "1+1"}], "2")
+    data.options = {}
+    ((asked, _),) = read_examples(data, thinking=True)
+    assert asked == [dict(turn) for turn in load_problems([{"question": "1+1", "answer": "2"}])[0].messages]
 
 
 @pytest.mark.parametrize("kind", ["jsonl", "parquet"])
