@@ -20,6 +20,13 @@ CASES = [
     ("The final answer is: 3.14. I hope it helps.", "line", "3.14"),
     ("The answer is 41. Wait: the answer is 42.", "line", "42"),
     ("Answer:\n72", "line", "72"),
+    ("The answer is 72.\nLet me verify: the answer is right.", "line", "72"),
+    ("The answer is 72, because 3 times 24 is 72.", "line", "72"),
+    ("The answer is therefore 72", "line", "72"),
+    ("### Answer\n72", "line", "72"),
+    ("**Final Answer**\n\n72", "line", "72"),
+    ("The answers are 2 and 3.", "line", "2 and 3"),
+    ("The answer is 42. or 43 or 44", "line", "42. or 43 or 44"),
 ]
 
 
@@ -81,6 +88,7 @@ def test_auto_takes_the_first_format_there_is(text, answer):
         (r"\boxed{5} \boxed{5}", "5"),
         (r"\boxed{41} \boxed{42} \boxed{43}", "41, 42, 43"),
         (r"\boxed{} \boxed{5}", "5"),
+        (r"\boxed{5} \boxed{}", ""),
         ("none", None),
     ],
 )

@@ -52,6 +52,8 @@ def boxed_answer(text: str) -> str | None:
     last = answer_box(text)
     if last is None:
         return None
+    if not last.content:
+        return ""
     listed, start = [last.content], last.start
     for box in reversed(boxes(text)[:-1]):
         between = text[box.end : start]

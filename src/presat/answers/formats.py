@@ -22,10 +22,13 @@ Format = Literal["auto", "boxed", "tag", "hash", "line"]
 _TAG = re.compile(r"<(/?)answer>", re.IGNORECASE)
 _HASH = "####"
 _LINE = re.compile(
-    r"\banswer(?:[ \t]*[*_]{1,2})?[ \t]*(?:is(?![\w'])[ \t]*:?|:|=)(?:[ \t]*[*_]{2})?[ \t]*(?:\n[ \t]*)?",
-    re.IGNORECASE,
+    r"\banswers?(?:[ \t]*[*_]{1,2})?[ \t]*(?:(?:is|are)(?![\w'])[ \t]*:?|:|=)(?:[ \t]*[*_]{2})?[ \t]*(?:\n[ \t]*)?"
+    r"(?:(?:therefore|thus|simply|just|equal[ \t]to)[ \t]+)?|^[ \t#*_]*(?:final[ \t]+)?answer[ \t*_:]*\n\s*",
+    re.IGNORECASE | re.MULTILINE,
 )
-_SENTENCE_END = re.compile(r"[.!?](?:[ \t]+[^\W\d_]|$)")
+_SENTENCE_END = re.compile(r"[.!?](?:[ \t]+(?!(?:or|and)\b)[^\W\d_]|$)|,?[ \t](?:because|since|as)\b")
+_NO_ANSWER = re.compile(r"(?:right|correct|unique|wrong|incorrect)\b", re.IGNORECASE)
+"""What is said of an answer, and is none."""
 _THOUGHT = "</think>"
 _LONGEST_ALONE = 100
 _MOST_PIECES = 8
@@ -76,7 +79,7 @@ def _lined(text: str) -> str | None:
         line = said[mark.end() :].partition("\n")[0].strip()
         end = _SENTENCE_END.search(line)
         answer = (line[: end.start()] if end else line).strip("*_ \t")
-        if answer:
+        if answer and not _NO_ANSWER.match(answer):
             return _unboxed(answer)
     return None
 

@@ -15,7 +15,7 @@ from fractions import Fraction
 
 LONGEST = 2000
 """Answers of more characters are left as they are."""
-MOST_DIGITS = 50
+MOST_DIGITS = 15
 """Numbers with larger exponents keep their power of ten."""
 
 _SYMBOLS = str.maketrans(
@@ -25,6 +25,7 @@ _SYMBOLS = str.maketrans(
         "∞": r"\infty ", "π": r"\pi ", "°": r"^\circ ", "≤": r"\le ", "≥": r"\ge ", "≠": r"\ne ", "∈": r"\in ",
         "∪": r"\cup ", "∩": r"\cap ", "∅": r"\emptyset ", "α": r"\alpha ", "β": r"\beta ", "γ": r"\gamma ",
         "θ": r"\theta ", "λ": r"\lambda ", "μ": r"\mu ", "φ": r"\phi ", "ω": r"\omega ",
+        "’": "'", "⁄": "/", "€": "", "£": "",
         "\u00a0": " ", "\u2009": " ", "\u202f": " ", "\u2003": " ", "，": ",", "＝": "=", "％": "%",
     }
 )  # fmt: skip
@@ -38,10 +39,20 @@ _ROOT = re.compile(r"√\s*(?:\(([^()]*)\)|\{([^{}]*)\}|(\d+(?:\.\d+)?|[A-Za-z]|
 _DELIMITERS = (("$$", "$$"), ("$", "$"), (r"\(", r"\)"), (r"\[", r"\]"), ("**", "**"), ("`", "`"))
 _WRAPPED = re.compile(r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mathit|boldsymbol|bm|mbox)\s*\{([^{}]*)\}")
 _SIZES = re.compile(r"\\(?:left|right|big|Big|bigg|Bigg|displaystyle|textstyle)(?![A-Za-z])\s*")
-_SPACES = re.compile(r"\\[,;:!> ]|\\q?quad(?![A-Za-z])|(?<!\\)~")
+_SPACES = re.compile(r"(?<!\\)\\[,;:!> ]|\\q?quad(?![A-Za-z])|(?<!\\)~")
 _SCIENTIFIC = re.compile(r"(?<![\w.\\])([+-]?(?:\d+\.?\d*|\.\d+))[eE]([+-]?\d{1,6})(?![\w.])")
 _REPEATING = re.compile(r"(\d+)\.(\d*)(?:\\(?:overline|bar)\s*\{(\d+)\}|\((\d+)\))")
 _MIXED = re.compile(r"(-?)\s*(\d+)\s+(\d+)\s*/\s*(\d+)")
+_SCALES = {"thousand": 3, "million": 6, "billion": 9, "trillion": 12}
+_SCALE = re.compile(
+    r"(?<![\w.,])(\d[\d,]*(?:\.\d+)?)\s*(?:\\text\s*\{\s*)?(thousand|million|billion|trillion)s?(?![A-Za-z])\s*\}?",
+    re.IGNORECASE,
+)
+_OTHER_NAMES = (
+    ("**", "^"), ("+/-", r"\pm "), (r"\degree", r"^\circ"), (r"\varnothing", r"\emptyset"), (r"\lbrace", r"\{"),
+    (r"\rbrace", r"\}"), (r"\dfrac", r"\frac"), (r"\tfrac", r"\frac"), (r"\nicefrac", r"\frac"), (r"\sfrac", r"\frac"),
+)  # fmt: skip
+_BARE_POWER = re.compile(r"\^(-\d+)")
 _LEADING_ZEROS = re.compile(r"([+-]?)0+(?=\d)([\d.]*)")
 _PLAIN_ROOT = re.compile(r"(?<![\\A-Za-z])sqrt\s*(?:\(([^()]*)\)|\{([^{}]*)\})")
 _PLAIN_EXP = re.compile(r"(?<![A-Za-z])\\?exp\s*(?:\(([^()]*)\)|\{([^{}]*)\})")
@@ -49,7 +60,7 @@ _PLAIN_PI = re.compile(r"(?<![\\A-Za-z])pi(?![A-Za-z])", re.IGNORECASE)
 _PLAIN_INFINITY = re.compile(r"(?<![\\A-Za-z])(?:infinity|inf|oo)(?![A-Za-z])", re.IGNORECASE)
 _ARTICLE = re.compile(r"(?:the|a|an)\s+(?=[a-z])", re.IGNORECASE)
 _WORDS = re.compile(r"[A-Za-z][a-z]+(?:[ '-][A-Za-z][a-z]*)*")
-_GROUP = re.compile(r"\{((?:[^{}]|\{[^{}]*\})*)(?<!\\)\}")
+_GROUP = re.compile(r"\{(?![^{}]*\\choose)((?:[^{}]|\{[^{}]*\})*)(?<!\\)\}")
 """A group of LaTeX around all of an answer: its braces are not printed."""
 
 
@@ -59,7 +70,7 @@ def normal_form(answer: str) -> str:
     if len(text) > LONGEST:
         return text
     text = " ".join(text.split())  # runs of spaces would make the patterns slow, and mean nothing
-    text = unwrapped(_symbols(text))
+    text = unwrapped(_plain(_symbols(text)))
     text = _SPACES.sub(" ", _SIZES.sub("", text)).strip()
     text = _ended(text)
     if _WORDS.fullmatch(text):
@@ -98,6 +109,13 @@ def _symbols(text: str) -> str:
     return text.translate(_SYMBOLS)
 
 
+def _plain(text: str) -> str:
+    """LaTeX in place of what keyboards have for it, and of its own other names."""
+    for theirs, ours in _OTHER_NAMES:
+        text = text.replace(theirs, ours)
+    return _BARE_POWER.sub(r"^{\1}", text)
+
+
 def _vulgar(found: re.Match[str]) -> str:
     value = Fraction(unicodedata.normalize("NFKC", found[2]).replace("⁄", "/")) + int(found[1] or 0)
     return rf"\frac{{{value.numerator}}}{{{value.denominator}}}"
@@ -111,7 +129,8 @@ def _functions(text: str) -> str:
 
 
 def _numbers(text: str) -> str:
-    """Numbers as Math-Verify reads them: without exponents, repetends, mixed numbers and leading zeros."""
+    """Numbers as Math-Verify reads them: without exponents, scales, repetends, mixed numbers and leading zeros."""
+    text = _SCALE.sub(_scaled, text)
     text = _SCIENTIFIC.sub(_plain_power, text)
     text = _REPEATING.sub(_as_fraction, text)
     if mixed := _MIXED.fullmatch(text):
@@ -122,6 +141,11 @@ def _numbers(text: str) -> str:
     if zeros := _LEADING_ZEROS.fullmatch(text):
         return zeros[1].replace("+", "") + zeros[2]
     return text
+
+
+def _scaled(found: re.Match[str]) -> str:
+    value = Decimal(found[1].replace(",", "")).scaleb(_SCALES[found[2].lower()])
+    return f"{value:f}" if len(found[1]) <= MOST_DIGITS else found[0]
 
 
 def _plain_power(found: re.Match[str]) -> str:

@@ -43,6 +43,15 @@ _TAIL = re.compile(
 )
 _LISTED = re.compile(r",(?!\d{3}(?!\d))\s*")
 _GROUPED = re.compile(r"[(\[]|\{[^{}]*,")
+_NUMBER = re.compile(
+    r"\(?[+-]?(?:\d[\d.,]*(?:\s*/\s*\d+)?|\\frac\s*\{?\d+\}?\s*\{?\d+\}?|\d*\s*\\sqrt\s*\{?\d+\}?|\d*\s*\\pi|\d+\s*\\frac\s*\{\d+\}\{\d+\})\s*\)?"
+)
+"""A number that a unit in plain words may follow: after a letter a word is a factor."""
+_SYMBOL = re.compile(r"[A-Za-z]{1,4}(?:/[A-Za-z]{1,4})?(?:\^?\d)?")
+_SAME_UNIT = {"sec": "s", "secs": "s", "hr": "h", "hrs": "h", "mins": "min", "kph": "km/h", "kmph": "km/h", "kg.": "kg"}
+_LETTER_UNITS = frozenset("JNWVKCFHA")
+_MONEY = re.compile(r"\\?\$\s*(\d[\d,]*(?:\.\d+)?)")
+_DEGREES = re.compile(r"\^\s*\{?\s*\\circ\s*\}?")
 _FUNCTIONS = frozenset(("and", "or", "not", "if", "mod", "in", "to", "choose", "is"))
 
 
@@ -56,7 +65,12 @@ class Quantity(NamedTuple):
 
 def quantity(answer: str) -> Quantity | None:
     """Read an answer that is numbers with units we know, one after another, and nothing else; None where it is not."""
-    text = _TEXT.sub(r" \1 ", answer).replace(" ^", "^").strip()
+    text = _MONEY.fullmatch(answer.strip())
+    text = (
+        f"{text[1]} dollars"
+        if text
+        else _DEGREES.sub(" degrees ", _TEXT.sub(r" \1 ", answer)).replace(" ^", "^").strip()
+    )
     at, kind, power, size = 0, "", "", Fraction(0)
     while at < len(text):
         part = _PART.match(text, at)
@@ -77,9 +91,28 @@ def bare(answer: str) -> str:
     if not found or found["percent"]:
         return text
     words = (found["words"] or found["text"] or "").strip()
+    if found["words"] and not _is_unit(words, found["value"]):
+        return text
     if words and (not re.fullmatch(r"[A-Za-z./ ^0-9-]*", words) or set(words.lower().split()) & _FUNCTIONS):
         return text
     return found["value"].strip()
+
+
+def unit_symbol(answer: str) -> str | None:
+    """Return the symbol of the unit at an answer's end (`km/h`), None where there is none."""
+    found = _TAIL.fullmatch(answer.strip())
+    words = ((found["words"] or found["text"] or "") + (found["power"] or "")) if found else ""
+    words = re.sub(r"[\s{}.]|\^(?=\d)", "", words)
+    if not _SYMBOL.fullmatch(words):
+        return None
+    return "/".join(_SAME_UNIT.get(part, part) for part in _SAME_UNIT.get(words, words).split("/"))
+
+
+def _is_unit(words: str, value: str) -> bool:
+    """Whether plain words after a value are its unit: after a number, and no letters that are factors."""
+    parts = re.split(r"[^A-Za-z]+", words)
+    long = any(len(word) > 1 for word in parts) or all(part in UNITS or part in _LETTER_UNITS for part in parts if part)
+    return long and bool(_NUMBER.fullmatch(value.strip()))
 
 
 def _known(word: str) -> tuple[str, Fraction] | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from presat.answers.units import quantity
+from presat.answers.units import quantity, unit_symbol
 
 OTHER_QUANTITY = "another quantity"
 OTHER_BASE = "another base"
@@ -16,31 +16,133 @@ OTHER_ORDER = "another order"
 OTHER_SIZE = "numbers of another size"
 FALSE_EQUATION = "an equation that does not hold"
 DENIED = "the answer is denied"
+NOT_SOLVED = "an equation that is not solved"
+OTHER_RELATION = "another relation"
+OPEN_LIST = "a list that is left open"
+BOX_WITHIN = "a box within the answer"
+OVERGROWN = "no answer is so long"
+
+LONG, DEEP = 300, 40
+"""Characters and brackets within brackets beyond which an answer is none, unless its gold one is as long."""
 
 RELATIVE = 1e-5
 """Numbers that differ by more than this share of the larger one are not equal, however small they are."""
 
-_BASE = re.compile(r"([0-9A-Fa-f]+)_\{?(\d+)\}?")
+_BASE = re.compile(r"\(?([0-9A-Fa-f]+)\)?_\{?\(?(?:\\text\{)?(\w+?)\}?\)?\}?")
+_WORDS = {
+    "two": "2",
+    "three": "3",
+    "four": "4",
+    "five": "5",
+    "six": "6",
+    "seven": "7",
+    "eight": "8",
+    "nine": "9",
+    "ten": "10",
+}
 _LETTERS = re.compile(r"[A-Z]{2,}")
 _LIST = re.compile(r"[A-Z](?:\s*[,<>]\s*[A-Z])+")
-_DENIAL = re.compile(r"\b(?:not|isn't|never|cannot|no longer)\b", re.IGNORECASE)
+_DENIAL = re.compile(r"\b(?:not|isn't|never|cannot|no longer)\b|\\(?:neq?|not)(?![A-Za-z])", re.IGNORECASE)
+_ELLIPSIS = re.compile(r"\\[lc]?dots(?![A-Za-z])|\.\.\.|…")
+_RELATION = re.compile(r"[<>~]|\\(?:[lg]eq?|[lg]t|ll|gg|subset(?:eq)?|in|propto|neg)(?![A-Za-z])")
+_QUALIFIERS = {
+    "plus", "minus", "times", "squared", "cubed", "factorial", "inverse", "reciprocal", "half", "halves", "third",
+    "thirds", "tenth", "tenths", "hundredth", "hundredths", "dozen", "hundred", "negative", "below", "wrong", "false",
+    "otherwise", "i", "pi",
+}  # fmt: skip
+"""Words beside a number that make another of it; Math-Verify drops them as it drops units."""
+_TEXT = re.compile(r"\\(?:text|mathrm|textrm|mbox)\s*\{([^{}]*)\}")
+_CLOCK = re.compile(r"(\d?\d:\d\d)\s*(?:\\text\s*\{)?\s*([ap])?\.?\s*m?\.?\s*\}?", re.IGNORECASE)
+_RATIO = re.compile(r"\d+(?:\s*:\s*\d+)+")
+_UNSOLVED = re.compile(r"\s*(?:[+-]?\d|-)|.*\^|.*/|\s*\\(?:frac|sqrt|log|ln|sin|cos|tan)(?![A-Za-z])", re.DOTALL)
+_PLAIN = re.compile(r"[+-]?\d+(?:\.\d+)?")
+
+
+def refuse_size(gold: str, answer: str) -> str | None:
+    """Return why an answer is too long or too deep to be one, before anything reads it for seconds."""
+    depth = deepest = 0
+    for character in answer:
+        depth += (character in "([{") - (character in ")]}")
+        deepest = max(deepest, depth)
+    long = len(answer) > LONG and len(answer) > 10 * len(gold)
+    return OVERGROWN if deepest > DEEP or long else None
 
 
 def refuse_text(gold: str, answer: str) -> str | None:
     """Return why two answers in normal form differ by their text alone, None where that says nothing."""
-    if _DENIAL.search(answer) and not _DENIAL.search(gold):
-        return DENIED
-    bases = [_BASE.fullmatch(text.replace(" ", "")) for text in (gold, answer)]
-    if all(bases) and len({found.groups() for found in bases if found}) > 1:
-        return OTHER_BASE
-    if all(_LETTERS.fullmatch(text) for text in (gold, answer)) and gold != answer:
+    if "\\boxed" in answer:
+        return BOX_WITHIN
+    for mark, reason in ((_DENIAL, DENIED), (_ELLIPSIS, OPEN_LIST)):
+        if mark.search(answer) and not mark.search(gold):
+            return reason
+    if _RELATION.match(answer) and not (_RELATION.search(gold) or gold[:1] in "(["):
+        return OTHER_RELATION
+    if _letters_differ(gold, answer):
         return OTHER_ORDER
-    if all(_LIST.fullmatch(text) for text in (gold, answer)):
-        ours, theirs = (re.findall(r"[A-Z]", text) for text in (gold, answer))
-        if ours != theirs and (ours != sorted(ours) or "<" in gold or ">" in gold):
-            return OTHER_ORDER
+    if _qualifiers(gold) != _qualifiers(answer):
+        return OTHER_QUANTITY
+    return _of_numbers(gold, answer) or _unsolved(gold, answer)
+
+
+def _letters_differ(gold: str, answer: str) -> bool:
+    """Whether letters that stand for points or people, and mean something in their order, stand in another one."""
+    if all(_LETTERS.fullmatch(text.replace(" ", "")) for text in (gold, answer)) and _LETTERS.fullmatch(gold):
+        return gold != answer
+    if not all(_LIST.fullmatch(text) for text in (gold, answer)):
+        return False
+    ours, theirs = (re.findall(r"[A-Z]", text) for text in (gold, answer))
+    return ours != theirs and (ours != sorted(ours) or "<" in gold or ">" in gold)
+
+
+def _qualifiers(text: str) -> tuple[set[str], bool]:
+    """Words that change a number, and whether there are digits in a text command."""
+    words = {word.lower() for part in _TEXT.findall(text) for word in re.findall(r"[A-Za-z]+", part)}
+    plain = _TEXT.sub(" ", text)
+    words |= {word.lower() for word in re.findall(r"(?<![\\A-Za-z])[A-Za-z]{3,}", plain)}
+    return words & _QUALIFIERS, any(re.search(r"\d", part) for part in _TEXT.findall(text))
+
+
+def _of_numbers(gold: str, answer: str) -> str | None:
+    """Another base or another quantity."""
+    bases = [_BASE.fullmatch(text.replace(" ", "")) for text in (gold, answer)]
+    named = [(found[1], _WORDS.get(found[2], found[2])) if found else None for found in bases]
+    if named[1] and named[0] != named[1] and (named[0] or named[1][1] != "10") and (named[0] or gold.isalnum()):
+        return OTHER_BASE
     sizes = [quantity(text) for text in (gold, answer)]
-    return OTHER_QUANTITY if all(sizes) and sizes[0] != sizes[1] else None
+    if all(sizes):
+        return OTHER_QUANTITY if sizes[0] != sizes[1] else None
+    symbols = [unit_symbol(text) for text in (gold, answer)]
+    return OTHER_QUANTITY if all(symbols) and symbols[0] != symbols[1] else None
+
+
+def same_clock_or_ratio(gold: str, answer: str) -> bool | None:
+    """Whether a time of day or a ratio of three numbers is the same; None where the gold answer is neither."""
+    if ours := _clock(gold):
+        theirs = _clock(answer)
+        return theirs is not None and ours[0] == theirs[0] and (ours[1] == theirs[1] or "" in (ours[1], theirs[1]))
+    if not any(_RATIO.fullmatch(text) and text.count(":") > 1 for text in (gold, answer)):
+        return None
+    if not all(_RATIO.fullmatch(text) for text in (gold, answer)):
+        return False
+    first, second = ([int(part) for part in text.split(":")] for text in (gold, answer))
+    return len(first) == len(second) and all(a * second[0] == b * first[0] for a, b in zip(first, second, strict=True))
+
+
+def _clock(text: str) -> tuple[str, str] | None:
+    """A time of day: the time, and `a` or `p` where it is said."""
+    found = _CLOCK.fullmatch(text)
+    return (found[1].lstrip("0"), (found[2] or "").lower()) if found else None
+
+
+def _unsolved(gold: str, answer: str) -> str | None:
+    """An equation for the answer that gives something else than it, or gives it two values."""
+    if "=" in gold or "=" not in answer:
+        return None
+    left, *rest = answer.split("=")
+    numbers = [part.strip() for part in (left, *rest) if _PLAIN.fullmatch(part.strip())]
+    if len({float(number) for number in numbers}) > 1:
+        return FALSE_EQUATION
+    return NOT_SOLVED if re.search(r"[A-Za-z]", re.sub(r"\\[A-Za-z]+", "", left)) and _UNSOLVED.match(left) else None
 
 
 def refuse_values(golds: list[Any], answers: list[Any]) -> str | None:
