@@ -42,6 +42,15 @@ def test_the_file_is_ready_for_train_and_says_what_was_found(problems, capsys) -
     assert run(["train", "--config", "mine.yaml", "--dry-run"]) == 0
 
 
+def test_held_out_problems_that_are_trained_on_are_said(problems, capsys) -> None:
+    Path("both.jsonl").write_text('{"question": " 1+1", "answer": "2"}\n{"question": "9+9", "answer": "18"}\n')
+    for held_out, said in (("both.jsonl", "1 of 2 questions is in both: give other problems"), ("held.jsonl", "")):
+        assert run(["init", "m", "q.jsonl", "--held-out", held_out, "--out", f"{held_out}.yaml"]) == 0
+        screen, text = capsys.readouterr().out, Path(f"{held_out}.yaml").read_text()
+        assert (f"{held_out} against q.jsonl: {said}." in screen, "in both" in screen) == (bool(said), bool(said))
+        assert (f"source: {held_out}}} # {said}\n" in text, "in both" in text) == (bool(said), bool(said))
+
+
 def test_every_line_behind_a_comment_sign_is_a_setting(problems) -> None:
     for more in ([], ["--held-out", "held.jsonl"]):
         assert run(["init", "m-7B", "q.jsonl", *more, "--out", f"{len(more)}.yaml"]) == 0
