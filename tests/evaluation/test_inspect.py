@@ -133,6 +133,13 @@ def test_whether_a_right_answer_as_the_prompts_ask_for_it_would_score(
     assert ("Ask for a format" if form == "none" else f"Set --verify.extraction {form}, or auto.") in said
 
 
+def test_no_field_is_counted_twice(tmp_path: Path) -> None:
+    turns = [{"role": "user", "content": "1+1?"}, {"role": "assistant", "content": "So 2."}]
+    row = {"problem": "1+1?", "solution": "So it is \\boxed{2}.", "messages": turns, "a.b": 1, "a": {"b": 1}}
+    found = inspect_source(write(tmp_path / "a.jsonl", [row]))
+    assert found.fields == dict.fromkeys(("messages", "gold", "solution", "a.b", "a"), 1.0)
+
+
 def test_prompts_are_shown_with_their_golds(tmp_path: Path) -> None:
     rows = [{"question": f"{n} \x1b[2J?", "solution": f"First {n},\nthen {n}"} for n in range(5)]
     found = inspect_source(write(tmp_path / "a.jsonl", [*rows, {"question": "x" * 2000, "answer": "5"}]))

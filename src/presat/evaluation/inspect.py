@@ -292,14 +292,14 @@ def _fields(problems: Sequence[Problem]) -> dict[str, float]:
     """Share of problems with a value, by field; nested mappings as `outer.inner`."""
     found: Counter[str] = Counter()
     for problem in problems:
-        found["messages"] += 1
-        found["gold"] += problem.gold is not None
+        holds = {"messages": True, "gold": problem.gold is not None}  # a column of these names is no second one
         for name, value in problem.metadata.items():
             if name == "repeats":  # ours, not the source's
                 continue
             inner = value if isinstance(value, Mapping) else {}
-            found[name] += value is not None
-            found.update({f"{name}.{key}": int(item is not None) for key, item in inner.items()})
+            for key, item in ((name, value), *((f"{name}.{key}", item) for key, item in inner.items())):
+                holds[key] = holds.get(key, False) or item is not None
+        found.update({name: int(held) for name, held in holds.items()})
     return {name: count / len(problems) for name, count in found.items()}
 
 
