@@ -66,7 +66,24 @@ def test_without_gold_answers_the_reward_needs_none(problems, capsys) -> None:
     Path("bare.jsonl").write_text('{"question": "1+1"}\n{"question": "1+2"}\n')
     assert run(["init", "m", "bare.jsonl"]) == 0
     assert load_config(TrainConfig, "train.yaml").reward.source == "majority_vote"
-    assert "2 problems, 0 with a gold answer" in capsys.readouterr().out
+    screen = capsys.readouterr().out
+    assert "2 problems, 0 with a gold answer" in screen
+    assert "No gold answers were found in bare.jsonl, so the reward is majority_vote, which needs none.\n" in screen
+
+
+def test_where_gold_answers_may_be_is_said(problems, capsys, caplog) -> None:
+    Path("pairs.jsonl").write_text('{"prompt": "1+1", "chosen": "2", "rejected": "3"}\n')
+    Path("squad.jsonl").write_text('{"question": "who?", "context": "a"}\n{"question": "who?", "context": "b"}\n')
+    Path("odd.jsonl").write_text('{"question": "1?", "answer": "proof"}\n{"question": "2?", "answer": "2"}\n')
+    said = []
+    for name in ("pairs", "squad", "odd"):
+        assert run(["init", "m", f"{name}.jsonl", "--out", f"{name}.yaml"]) == 0
+        said.append(" ".join(capsys.readouterr().out.split()))
+    assert "columns `chosen` and `rejected` look like preference data" in said[0]
+    assert "squad.jsonl: 1 problems (of 2 rows), 0 with a gold answer" in said[1]
+    assert "in one of its other columns" in said[1]
+    assert "beside the question: `context` 2 times" in caplog.text
+    assert "odd.jsonl: 1 of 2 gold answers is no answer (`proof` 1)" in said[2]
 
 
 def test_a_file_that_is_there_is_left_as_it_is(problems, capsys) -> None:

@@ -20,7 +20,10 @@ from presat.errors import ConfigError
 from presat.evaluation.inspect import MOST_WORKERS, inspect_problems
 from presat.outputs import Maker
 from presat.tasks import load_problems
+from presat.tasks.cells import field_names
+from presat.tasks.doubts import doubts_of
 from presat.tasks.inputs import inputs_of
+from presat.tasks.rows import repeats_of
 from presat.tasks.shared import count_shared
 from presat.text import printable
 from presat.types import Problem
@@ -86,6 +89,10 @@ def run_init(config: InitConfig) -> FirstConfig:
     overlap = _overlap(held_out[0].problems, data.problems) if held_out else ""
     INIT.write_text(config.out, first_config(config, data.sentence, data.labelled, overlap), inputs)
     said = [f"{source}: {found.sentence}." for source, found in zip(sources, [data, *held_out], strict=True)]
+    for source, found in zip(sources, [data, *held_out], strict=True):
+        said += [f"{source}: {sentence}" for sentence in doubts_of(found.problems).sentences]
+    if not data.labelled:
+        said.append(_unlabelled(config.data, data.problems))
     if overlap:
         said.append(f"{config.held_out} against {config.data}: {overlap}.")
     if not held_out:
@@ -100,7 +107,19 @@ def _look(source: str) -> _Data:
         found = inspect_problems(problems[:LOOKED_AT], verifier, source)
     first = f", of the first {found.problems}" if len(problems) > found.problems else ","
     golds = f"{found.with_gold} with a gold answer, {found.gold_right} of which verify against themselves"
-    return _Data(problems, f"{len(problems)} problems{first} {golds}", bool(found.with_gold))
+    rows = sum(map(repeats_of, problems))
+    of = f" (of {rows} rows)" if rows > len(problems) else ""
+    return _Data(problems, f"{len(problems)} problems{of}{first} {golds}", bool(found.with_gold))
+
+
+def _unlabelled(source: str, problems: list[Problem]) -> str:
+    """Say that the reward needs no gold answers since there are none, and where they may be."""
+    names = dict.fromkeys(name for problem in problems for name in problem.metadata if name != "repeats")
+    said = f"No gold answers were found in {source}, so the reward is majority_vote, which needs none."
+    if {"chosen", "rejected"} <= names.keys():
+        return f"{said} Its columns `chosen` and `rejected` look like preference data, which nothing here trains on."
+    where = f" Are they in one of its other columns ({field_names(names)})? Name it in `data.columns`."
+    return said + where if names else said
 
 
 def _overlap(held_out: list[Problem], trained: list[Problem]) -> str:
