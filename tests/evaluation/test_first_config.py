@@ -42,6 +42,15 @@ def test_the_file_is_ready_for_train_and_says_what_was_found(problems, capsys) -
     assert run(["train", "--config", "mine.yaml", "--dry-run"]) == 0
 
 
+def test_held_out_problems_that_are_trained_on_are_said(problems, capsys) -> None:
+    Path("both.jsonl").write_text('{"question": " 1+1", "answer": "2"}\n{"question": "9+9", "answer": "18"}\n')
+    for held_out, said in (("both.jsonl", "1 of 2 questions is in both: give other problems"), ("held.jsonl", "")):
+        assert run(["init", "m", "q.jsonl", "--held-out", held_out, "--out", f"{held_out}.yaml"]) == 0
+        screen, text = capsys.readouterr().out, Path(f"{held_out}.yaml").read_text()
+        assert (f"{held_out} against q.jsonl: {said}." in screen, "in both" in screen) == (bool(said), bool(said))
+        assert (f"source: {held_out}}} # {said}\n" in text, "in both" in text) == (bool(said), bool(said))
+
+
 def test_every_line_behind_a_comment_sign_is_a_setting(problems) -> None:
     for more in ([], ["--held-out", "held.jsonl"]):
         assert run(["init", "m-7B", "q.jsonl", *more, "--out", f"{len(more)}.yaml"]) == 0
@@ -57,7 +66,24 @@ def test_without_gold_answers_the_reward_needs_none(problems, capsys) -> None:
     Path("bare.jsonl").write_text('{"question": "1+1"}\n{"question": "1+2"}\n')
     assert run(["init", "m", "bare.jsonl"]) == 0
     assert load_config(TrainConfig, "train.yaml").reward.source == "majority_vote"
-    assert "2 problems, 0 with a gold answer" in capsys.readouterr().out
+    screen = capsys.readouterr().out
+    assert "2 problems, 0 with a gold answer" in screen
+    assert "No gold answers were found in bare.jsonl, so the reward is majority_vote, which needs none.\n" in screen
+
+
+def test_where_gold_answers_may_be_is_said(problems, capsys, caplog) -> None:
+    Path("pairs.jsonl").write_text('{"prompt": "1+1", "chosen": "2", "rejected": "3"}\n')
+    Path("squad.jsonl").write_text('{"question": "who?", "context": "a"}\n{"question": "who?", "context": "b"}\n')
+    Path("odd.jsonl").write_text('{"question": "1?", "answer": "proof"}\n{"question": "2?", "answer": "2"}\n')
+    said = []
+    for name in ("pairs", "squad", "odd"):
+        assert run(["init", "m", f"{name}.jsonl", "--out", f"{name}.yaml"]) == 0
+        said.append(" ".join(capsys.readouterr().out.split()))
+    assert "columns `chosen` and `rejected` look like preference data" in said[0]
+    assert "squad.jsonl: 1 problems (of 2 rows), 0 with a gold answer" in said[1]
+    assert "in one of its other columns" in said[1]
+    assert "beside the question: `context` 2 times" in caplog.text
+    assert "odd.jsonl: 1 of 2 gold answers is no answer (`proof` 1)" in said[2]
 
 
 def test_a_file_that_is_there_is_left_as_it_is(problems, capsys) -> None:

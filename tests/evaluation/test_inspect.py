@@ -133,7 +133,14 @@ def test_whether_a_right_answer_as_the_prompts_ask_for_it_would_score(
     assert ("Ask for a format" if form == "none" else f"Set --verify.extraction {form}, or auto.") in said
 
 
-def test_prompts_are_shown_with_their_golds_and_worked_golds_are_counted(tmp_path: Path) -> None:
+def test_no_field_is_counted_twice(tmp_path: Path) -> None:
+    turns = [{"role": "user", "content": "1+1?"}, {"role": "assistant", "content": "So 2."}]
+    row = {"problem": "1+1?", "solution": "So it is \\boxed{2}.", "messages": turns, "a.b": 1, "a": {"b": 1}}
+    found = inspect_source(write(tmp_path / "a.jsonl", [row]))
+    assert found.fields == dict.fromkeys(("messages", "gold", "solution", "a.b", "a"), 1.0)
+
+
+def test_prompts_are_shown_with_their_golds(tmp_path: Path) -> None:
     rows = [{"question": f"{n} \x1b[2J?", "solution": f"First {n},\nthen {n}"} for n in range(5)]
     found = inspect_source(write(tmp_path / "a.jsonl", [*rows, {"question": "x" * 2000, "answer": "5"}]))
     assert [sample.gold for sample in found.samples] == [f"First {n},\nthen {n}" for n in range(3)]
@@ -141,7 +148,21 @@ def test_prompts_are_shown_with_their_golds_and_worked_golds_are_counted(tmp_pat
     text = shown(found)
     assert "[system] You are a careful problem solver." in text
     assert "[user] 0 \\x1b[2J? gold: 'First 0,\\nthen 0' prompt 2" in text
-    assert "worked golds 5 gold answers are worked solutions" in text
+    assert "5 of 6 gold answers are worked solutions or sentences, which no response repeats: filter" in text
+
+
+def test_golds_that_are_no_answers_and_questions_with_several_are_said(tmp_path: Path) -> None:
+    golds = ["proof", r"\text{Not found}.", "N/A", "Thus we prove it.", "x=3", "Evelyn", "3.", "p - q", "proof"]
+    rows = [{"question": f"{n}?", "answer": gold} for n, gold in enumerate(golds)]
+    twice = [{"question": f"again {' ' * n}now?", "answer": gold} for n, gold in enumerate(["1/2", "7"])]
+    same = [{"question": f"same {' ' * n}now?", "answer": gold} for n, gold in enumerate(["5", "$5$"])]
+    found = inspect_source(write(tmp_path / "a.jsonl", [*rows, *twice, *same]))
+    assert sum(found.doubts.placeholders.values()) == 4
+    text = shown(found)
+    assert "4 of 13 gold answers are no answer (`proof` 2," in text
+    assert "1 of 13 gold answers is a worked solution or a whole sentence, which no response repeats" in text
+    assert "1 question has several different answers, of which one alone can be right" in text
+    assert json.loads(json.dumps(found.to_json()))["doubts"]["contradicted"] == 1
 
 
 def test_questions_shared_with_another_source_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

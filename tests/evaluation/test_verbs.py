@@ -12,7 +12,8 @@ from tests.toy import toy
 
 from presat import load_problems
 from presat.cli import run
-from presat.config.schema import TaskConfig, VerifyConfig
+from presat.config.schema import EvalConfig, ModelConfig, TaskConfig, VerifyConfig
+from presat.evaluation import evaluate_model
 from presat.evaluation.problems import warn_of_other_extraction
 from presat.tasks import save_problems
 from presat.tasks.noise import with_noise_note
@@ -141,6 +142,23 @@ def test_what_was_read_in_another_mode_is_warned_of_once(problems, said, caplog)
     warn_of_other_extraction(problems, "any")
     assert len(caplog.messages) == len(said)
     assert all(re.search(pattern, message) for pattern, message in zip(said, caplog.messages, strict=True))
+
+
+def test_train_and_eval_warn_of_golds_that_are_no_answers(toy_model, tmp_path, caplog):
+    rows = [{"question": f"1+{n}?", "answer": gold} for n, gold in enumerate(["proof", "1"])]
+    (path := tmp_path / "odd.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    made = toy(toy_model, tmp_path / "run")
+    sets = made.eval.model_copy(update={"sets": [TaskConfig(source=str(path), name="held")]})
+    config = made.model_copy(update={"data": TaskConfig(source=str(path)), "steps": 1, "eval": sets})
+    with caplog.at_level(logging.WARNING, "presat"):
+        run_train(config, quiet=True)
+    for what in (str(path), "The evaluation set held"):
+        said = f"{what}: 1 of 2 gold answers is no answer (`proof` 1), and a response that says the same is paid"
+        assert sum(text.startswith(said) for text in caplog.messages) == 1
+    model = ModelConfig(name=str(toy_model))
+    config = EvalConfig(model=model, sets=sets.sets, run=tmp_path / "eval", samples=1, max_new_tokens=2)
+    notes = evaluate_model(config, quiet=True).notes
+    assert any(note.startswith("held: 1 of 2 gold answers is no answer (`proof` 1)") for note in notes)
 
 
 @pytest.mark.parametrize(("extraction", "times"), [("boxed", 0), ("any", 1)])

@@ -381,6 +381,13 @@ def test_malformed_rows_are_named_with_row_and_field(row: dict[str, Any], messag
         ("a.jsonl", b"", r"a\.jsonl holds no rows"),
         ("a.csv", b"question,answer\n1+1?,2\n2+2?\n", r"a\.csv, row 3: has not the 2 fields"),
         ("a.csv", b"question,answer\n1+1?,2,3\n", r"a\.csv, row 2: has not the 2 fields"),
+        (
+            "a.csv",
+            b"Frage;Antwort\n3/2?;1,5\n",
+            r"a\.csv, row 1: .*separator seems to be `;`, and that of CSV",
+        ),
+        ("a.csv", b"question\tanswer\n3/2?\t1\n", r"a\.csv, row 1: .*separator seems to be a tab"),
+        ("a.tsv", b"question,answer\n3/2?,1\n", r"a\.tsv, row 1: .*separator seems to be a comma"),
         ("a.csv", b"question,answer\n", r"a\.csv holds no rows"),
         ("a.parquet", b"PAR1 but not really", r"a\.parquet is not a parquet file"),
         (

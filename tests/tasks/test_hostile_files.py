@@ -214,7 +214,7 @@ def test_what_turns_hold_beside_text_is_said_with_counts(tmp_path: Path, caplog:
     named = turns({**ASKED, "name": "Ann", "weight": None}) + turns(ASKED, {**ASKED, "name": "Bob"})
     (tmp_path / "a.jsonl").write_text(named + row(images=[], tools="[{}]"))
     load_problems(tmp_path / "a.jsonl")
-    assert caplog.messages[0].endswith("what its rows hold beside text: `name` 2 times, `tools` 1 times.")
+    assert caplog.messages[0].endswith("what its rows hold beside the question: `name` 2 times, `tools` 1 times.")
     assert len(caplog.messages) == 1
 
 

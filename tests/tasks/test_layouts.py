@@ -136,7 +136,19 @@ def test_responses_left_out_are_counted_and_stay_in_the_metadata(tmp_path: Path,
 
 def test_options_without_a_named_right_one_are_counted(tmp_path: Path, caplog: Any) -> None:
     load_problems(write(tmp_path / "a.jsonl", {"question": "Which?", "gold": "4", "choices": ["a", "b"]}))
-    assert caplog.messages[0].endswith("what its rows hold beside text: `choices` 1 times.")
+    assert caplog.messages[0].endswith("what its rows hold beside the question: `choices` 1 times.")
+
+
+def test_texts_that_are_asked_about_and_not_shown_are_counted(tmp_path: Path, caplog: Any) -> None:
+    rows = [
+        {"question": "Who?", "context": "Ann was here.", "answer": "Ann"},
+        {"question": "Who? Bob was here.", "context": "Bob was here.", "answer": "Bob"},
+        {"instruction": "Add.", "input": "1 and 2", "answer": "3"},
+    ]
+    for row in rows:
+        load_problems([row])
+    said = [message.partition("beside the question: ")[2] for message in caplog.messages]
+    assert said == ["`context` 1 times.", "`input` 1 times."]
 
 
 @pytest.mark.parametrize(

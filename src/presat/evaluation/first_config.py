@@ -20,8 +20,13 @@ from presat.errors import ConfigError
 from presat.evaluation.inspect import MOST_WORKERS, inspect_problems
 from presat.outputs import Maker
 from presat.tasks import load_problems
+from presat.tasks.cells import field_names
+from presat.tasks.doubts import doubts_of
 from presat.tasks.inputs import inputs_of
+from presat.tasks.rows import repeats_of
+from presat.tasks.shared import count_shared
 from presat.text import printable
+from presat.types import Problem
 from presat.verify import Verifier
 
 INIT = Maker("presat init")
@@ -58,8 +63,9 @@ class FirstConfig:
 
 @dataclass(frozen=True)
 class _Data:
-    """What a source of problems holds: the sentence about it, and whether any of it has a gold answer."""
+    """What a source of problems holds: the problems, the sentence about them, and whether any has a gold answer."""
 
+    problems: list[Problem]
     sentence: str
     labelled: bool
 
@@ -80,8 +86,15 @@ def run_init(config: InitConfig) -> FirstConfig:
         raise ConfigError(f"{printable(str(config.out))} is there, and is left as it is: give another `--out`.")
     INIT.check([config.out], inputs)
     data, *held_out = [_look(source) for source in sources]
-    INIT.write_text(config.out, first_config(config, data.sentence, data.labelled), inputs)
+    overlap = _overlap(held_out[0].problems, data.problems) if held_out else ""
+    INIT.write_text(config.out, first_config(config, data.sentence, data.labelled, overlap), inputs)
     said = [f"{source}: {found.sentence}." for source, found in zip(sources, [data, *held_out], strict=True)]
+    for source, found in zip(sources, [data, *held_out], strict=True):
+        said += [f"{source}: {sentence}" for sentence in doubts_of(found.problems).sentences]
+    if not data.labelled:
+        said.append(_unlabelled(config.data, data.problems))
+    if overlap:
+        said.append(f"{config.held_out} against {config.data}: {overlap}.")
     if not held_out:
         said.append("No held-out problems: without them there is no verdict. Fill in `eval`, or start with --held-out.")
     return FirstConfig(config.out, [*said, f"Written to {config.out}. Next: presat train --config {config.out}"])
@@ -94,16 +107,36 @@ def _look(source: str) -> _Data:
         found = inspect_problems(problems[:LOOKED_AT], verifier, source)
     first = f", of the first {found.problems}" if len(problems) > found.problems else ","
     golds = f"{found.with_gold} with a gold answer, {found.gold_right} of which verify against themselves"
-    return _Data(f"{len(problems)} problems{first} {golds}", bool(found.with_gold))
+    rows = sum(map(repeats_of, problems))
+    of = f" (of {rows} rows)" if rows > len(problems) else ""
+    return _Data(problems, f"{len(problems)} problems{of}{first} {golds}", bool(found.with_gold))
 
 
-def first_config(config: InitConfig, said: str, labelled: bool) -> str:
+def _unlabelled(source: str, problems: list[Problem]) -> str:
+    """Say that the reward needs no gold answers since there are none, and where they may be."""
+    names = dict.fromkeys(name for problem in problems for name in problem.metadata if name != "repeats")
+    said = f"No gold answers were found in {source}, so the reward is majority_vote, which needs none."
+    if {"chosen", "rejected"} <= names.keys():
+        return f"{said} Its columns `chosen` and `rejected` look like preference data, which nothing here trains on."
+    where = f" Are they in one of its other columns ({field_names(names)})? Name it in `data.columns`."
+    return said + where if names else said
+
+
+def _overlap(held_out: list[Problem], trained: list[Problem]) -> str:
+    """Say how many held-out problems are trained on; empty where none is."""
+    shared = count_shared(held_out, trained)
+    said = f"{shared} of {len(held_out)} questions {'is' if shared == 1 else 'are'} in both: give other problems"
+    return said if shared else ""
+
+
+def first_config(config: InitConfig, said: str, labelled: bool, overlap: str = "") -> str:
     """Return the text of the file.
 
     Args:
         config: the model, the data and where the file will be.
         said: what is to be said of the data.
         labelled: whether it has gold answers.
+        overlap: what is to be said of held-out problems that are trained on.
     """
     small = (size := size_of(config.model)) is not None and size < SMALL
     source = "verifiable" if labelled else "majority_vote"
@@ -127,7 +160,7 @@ def first_config(config: InitConfig, said: str, labelled: bool) -> str:
         "reward:",
         f"  source: {source} # {why}",
         "  # gate: think # what fails the format earns 0",
-        *_evaluation(config),
+        *_evaluation(config, overlap),
         "optim:",
         f"  lr: {'1.0e-5 # for a small model; the' if small else '1.0e-6 # the'} paper's 1e-6 is for 1.5B to 8B",
         "# lora: {rank: 16, alpha: 32} # adapters in place of all weights; takes a higher lr, 5.0e-5 for instance",
@@ -136,13 +169,13 @@ def first_config(config: InitConfig, said: str, labelled: bool) -> str:
     return "\n".join([*lines, *map(_offered, _OFFERED), ""])
 
 
-def _evaluation(config: InitConfig) -> list[str]:
+def _evaluation(config: InitConfig, overlap: str) -> list[str]:
     if not config.held_out:
         return ["# eval: {every: 25, samples: 16, sets: [HELD_OUT_FILE]} # a verdict needs problems not trained on"]
     return [
         "eval:",
         "  sets: # problems not trained on; benchmark/math500 and the like too",
-        f"    - {{name: held_out, source: {_value(config.held_out)}}}",
+        f"    - {{name: held_out, source: {_value(config.held_out)}}}{f' # {overlap}' if overlap else ''}",
         "  # every: 25 # and at step 0 and at the end",
         "  # samples: 16 # responses per problem: avg@16, pass@16",
     ]

@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from presat.evaluation.earnable import Earnable, advice, earnable, first_gold, stated
+from presat.tasks.doubts import Doubts, doubts_of
 from presat.tasks.golds import accepted
 from presat.tasks.load import load_problems
 from presat.tasks.rows import is_labelled, original_gold, repeats_of
@@ -38,8 +39,6 @@ SAMPLES = 3
 """Prompts that are shown with their gold answers."""
 LONGEST_PROMPT = 1000
 """Characters of a prompt that the terminal shows."""
-WORKED = 300
-"""Gold answers of more characters, or of several lines, are worked solutions: no response repeats one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +103,9 @@ class Inspection:
         unlabelled: problems that have none and need one: no response to them can be judged.
         gold_right: of these, how many verify against themselves.
         gold_failures: the others.
-        worked: gold answers that are worked solutions, which no response repeats.
+        doubts: gold answers that are none, and questions with several.
         formats: the answer formats that the prompts ask for, and whether right answers in them would score.
-        advice: what to do where they would not.
+        advice: what to do where they would not, and about the doubts.
         samples: the first prompts with their gold answers.
         against: None where there was no other source to hold it against.
         noise: None when the source gives no true answers beside the labels.
@@ -126,7 +125,7 @@ class Inspection:
     unlabelled: int
     gold_right: int
     gold_failures: tuple[GoldFailure, ...]
-    worked: int
+    doubts: Doubts
     formats: tuple[Earnable, ...]
     advice: tuple[str, ...]
     samples: tuple[Sample, ...]
@@ -176,7 +175,7 @@ def inspect_problems(problems: Sequence[Problem], verifier: Verifier, source: st
     scores = verifier.score_many([(problem, stated(first_gold(problem), verifier.mode)) for _, problem in golds])
     lengths = [sum(len(turn["content"]) for turn in problem.messages) for problem in problems]
     distinct = {(tuple((turn["role"], turn["content"]) for turn in p.messages), p.gold) for p in problems}
-    formats = earnable(problems, verifier)
+    formats, doubts = earnable(problems, verifier), doubts_of(problems)
     return Inspection(
         source=source,
         rows=sum(repeats_of(problem) for problem in problems),
@@ -191,9 +190,9 @@ def inspect_problems(problems: Sequence[Problem], verifier: Verifier, source: st
         unlabelled=sum(not is_labelled(problem) for problem in problems),
         gold_right=sum(score.value == 1.0 for score in scores),
         gold_failures=_failures(golds, scores),
-        worked=sum(problem.verifier == "math" and _is_worked(first_gold(problem)) for _, problem in golds),
+        doubts=doubts,
         formats=tuple(formats),
-        advice=tuple(advice(formats, verifier.mode)),
+        advice=(*advice(formats, verifier.mode), *doubts.sentences),
         samples=tuple(Sample(p.id, _rendered(p), p.gold) for p in problems[:SAMPLES]),
         against=None,
         noise=_noise(problems, verifier),
@@ -254,8 +253,6 @@ def _lines(found: Inspection) -> list[tuple[str, str]]:
         ),
     ]
     lines += [("answer format" if index == 0 else "", item.sentence) for index, item in enumerate(found.formats)]
-    if found.worked:
-        lines.append(("worked golds", f"{found.worked} gold answers are worked solutions, which no response repeats"))
     if found.against is not None:
         other = found.against
         lines.append(
@@ -271,10 +268,6 @@ def _lines(found: Inspection) -> list[tuple[str, str]]:
             said += f", {noise.undecided} undecided"
         lines.append(("label noise", said))
     return lines
-
-
-def _is_worked(gold: str) -> bool:
-    return len(gold) > WORKED or "\n" in gold.strip()
 
 
 def _failures(golds: Sequence[tuple[int, Problem]], scores: Sequence[Score]) -> tuple[GoldFailure, ...]:
@@ -299,14 +292,14 @@ def _fields(problems: Sequence[Problem]) -> dict[str, float]:
     """Share of problems with a value, by field; nested mappings as `outer.inner`."""
     found: Counter[str] = Counter()
     for problem in problems:
-        found["messages"] += 1
-        found["gold"] += problem.gold is not None
+        holds = {"messages": True, "gold": problem.gold is not None}  # a column of these names is no second one
         for name, value in problem.metadata.items():
             if name == "repeats":  # ours, not the source's
                 continue
             inner = value if isinstance(value, Mapping) else {}
-            found[name] += value is not None
-            found.update({f"{name}.{key}": int(item is not None) for key, item in inner.items()})
+            for key, item in ((name, value), *((f"{name}.{key}", item) for key, item in inner.items())):
+                holds[key] = holds.get(key, False) or item is not None
+        found.update({name: int(held) for name, held in holds.items()})
     return {name: count / len(problems) for name, count in found.items()}
 
 

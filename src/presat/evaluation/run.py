@@ -32,6 +32,7 @@ from presat.rollouts import seed_for
 from presat.rollouts.batching import BatchEngine
 from presat.rollouts.opening import open_engine
 from presat.tasks.benchmarks import benchmark_names, size_note
+from presat.tasks.doubts import doubts_of
 from presat.text import printable
 from presat.tracking import RunWriter
 from presat.tracking.checkpoints import checkpoint_step, list_checkpoints
@@ -395,6 +396,8 @@ def _problems(config: EvalConfig, notes: list[str]) -> dict[str, list[Problem]]:
     tasks = {name: TaskConfig(source=f"benchmark/{name}", prompt=config.prompt, options=options) for name in names}
     asked, left_out = load_sets([*config.sets, *tasks.values()], config.skip_missing)
     notes += [f"Left out: {reason}" for reason in left_out.values()]
+    for name in filter(asked.__contains__, own):
+        notes += [f"{printable(name)}: {said}" for said in doubts_of(asked[name]).sentences]
     for name in (name for name in names if name in asked):
         problems = asked[name]
         notes += filter(None, [size_note(name, len(problems), config.folder)])

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from presat.config.schema import TaskConfig
 from presat.tasks import load_task
 from presat.tasks.benchmarks import MissingBenchmarkError
+from presat.tasks.doubts import warn_of_doubts
 from presat.tasks.rows import is_labelled
 from presat.tasks.shared import count_shared
 from presat.text import printable
@@ -53,8 +54,9 @@ def warn_of_left_out(left_out: dict[str, str]) -> None:
 
 
 def warn_of_unlabelled(sets: Mapping[str, Sequence[Problem]]) -> None:
-    """Say once for each set how many of its problems have no gold answer, so that its scores are not over them."""
+    """Say once for each set how many of its problems have no gold answer, and what is doubtful about the others."""
     for name, problems in sets.items():
+        warn_of_doubts(problems, f"The evaluation set {name}")
         if bare := sum(not is_labelled(problem) for problem in problems):
             what = "its scores are over the others" if bare < len(problems) else "it has no score"
             LOG.warning(

@@ -31,6 +31,7 @@ from presat.rollouts.batching import BatchEngine
 from presat.rollouts.opening import open_engine
 from presat.tasks import load_task
 from presat.tasks.cells import sound_problems
+from presat.tasks.doubts import warn_of_doubts
 from presat.tasks.rows import content_id
 from presat.tracking import RunWriter
 from presat.tracking.identity import refuse_other
@@ -152,6 +153,7 @@ def open_sampler(config: SampleConfig, command: str, quiet: bool = False) -> Ite
     refuse_unused(config)
     problems = load_task(config.data)  # quick to refuse, so before the model
     refuse_unlabelled(problems, *UNLABELLED)
+    warn_of_doubts(problems, config.data.source)
     use_cpu(config.threads, config.onednn)
     verify = config.verify
     with (

@@ -17,7 +17,7 @@ from presat.tasks.choices import is_choices, is_shuffled, problem_of_choices
 from presat.tasks.hub import hub_error
 from presat.tasks.readers import KINDS, SUFFIXES, kind_of, path_of, read_dataset, read_file, refuse_special
 from presat.tasks.rows import Row, is_verl, problem_of_plain, problem_of_verl
-from presat.tasks.turns import count_unshown, warn_of_left_out
+from presat.tasks.turns import count_unshown, count_unshown_text, warn_of_left_out
 from presat.tasks.unfit import refuse_unfit, unfit
 from presat.text import brief, printable
 from presat.types import Problem
@@ -88,6 +88,8 @@ def load_file_problems(
             problems.append(problem_of_plain(row, where, columns or {}, domain, system, left_out, as_shown))
             used.add("system")
             count_unshown(row, left_out, ("options", "choices", "opa"))
+        if not is_verl(row):
+            count_unshown_text(row, problems[-1].messages, left_out)
         count_unshown(row, left_out, ("tools",))
         sound({"gold": problems[-1].gold}, where)  # it may have been JSON within text
     refuse_unfit(source_name(source), refused, len(problems) + refused.total(), first)

@@ -14,7 +14,7 @@ import gzip
 import json
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,8 @@ SUFFIXES = (".parquet", ".jsonl", ".jsonl.gz", ".csv", ".tsv")
 """Kinds of files that a folder of rows may hold."""
 KINDS = (*SUFFIXES, ".json")
 """Kinds that are read: a `.json` in a folder may be anything, and is read where it is named."""
+_SEPARATORS = {",": "a comma", ";": "`;`", "\t": "a tab", "|": "`|`"}
+"""What may stand between the fields of a table, and what each is called in messages."""
 
 
 def kind_of(path: Path) -> str:
@@ -169,6 +171,7 @@ def _read_table(path: Path, kind: str, delimiter: str) -> Iterator[tuple[int, Ro
         try:
             header = next(filter(None, reader), [])
             _refuse_twice(header, path)
+            _refuse_other_separator(header, delimiter, kind, f"{name}, row {number}")
             number = reader.line_num + 1
             for cells in reader:
                 if cells and len(cells) != len(header):
@@ -181,6 +184,16 @@ def _read_table(path: Path, kind: str, delimiter: str) -> Iterator[tuple[int, Ro
         except csv.Error as error:
             hint = " A quotation mark may not be closed." if "end of data" in str(error) else ""
             raise DataError(f"{name}, row {number}: is not {kind} ({error}).{hint}") from error
+
+
+def _refuse_other_separator(header: Sequence[str], delimiter: str, kind: str, where: str) -> None:
+    """Refuse a header of one field that holds what separates fields elsewhere: `Frage;Antwort`."""
+    other = next((sign for sign in _SEPARATORS if sign != delimiter and len(header) == 1 and sign in header[0]), None)
+    if other:
+        raise DataError(
+            f"{where}: the header is one field, {brief(header[0], 60)}; its separator seems to be {_SEPARATORS[other]}"
+            f", and that of {kind} files is {_SEPARATORS[delimiter]}. Write the file anew with that."
+        )
 
 
 def _refuse_twice(names: Iterable[str], path: Path) -> None:

@@ -22,6 +22,7 @@ LOG = logging.getLogger("presat")
 ROLES = ("system", "user", "assistant")
 _SHAREGPT = {"human": "user", "gpt": "assistant"}
 _CALLS = ("tool_calls", "function_call")
+_ASKED_ABOUT = ("context", "contexts", "passage", "passages", "article")
 OPENED = "<think>"
 """A last turn of the assistant that is this alone is how the response is to begin, and stays."""
 RESPONSES = "last turns of the assistant"
@@ -129,6 +130,14 @@ def count_unshown(row: Mapping[str, Any], left_out: Counter[str], names: Sequenc
     left_out.update(name for name in names if holds(row.get(name)))
 
 
+def count_unshown_text(row: Mapping[str, Any], messages: Sequence[Message], left_out: Counter[str]) -> None:
+    """Count those columns of text that a question is usually asked about, and that its prompt does not show."""
+    names = (*_ASKED_ABOUT, "input") if "instruction" in row else _ASKED_ABOUT  # Alpaca has both
+    asked = "\n".join(turn["content"] for turn in messages if turn["role"] == "user")
+    hidden = [name for name in names if not (isinstance(text := row.get(name), str) and text.strip() in asked)]
+    count_unshown(row, left_out, hidden)
+
+
 def holds(value: Any) -> bool:
     """Whether a field holds anything; arrays of tables count by their length."""
     return value is not None and not (isinstance(value, str | list | tuple | Mapping) and (not value or value == "[]"))
@@ -145,4 +154,4 @@ def warn_of_left_out(source: str, left_out: Mapping[str, int]) -> None:
         )  # fmt: skip
     if rest:
         counts = ", ".join(f"`{printable(name)[:60]}` {count} times" for name, count in rest.items())
-        LOG.warning("%s: the prompts leave out what its rows hold beside text: %s.", printable(source), counts)
+        LOG.warning("%s: the prompts leave out what its rows hold beside the question: %s.", printable(source), counts)

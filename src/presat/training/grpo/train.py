@@ -42,6 +42,7 @@ from presat.rewards.policy import PolicyScorer
 from presat.rollouts.batching import BatchEngine
 from presat.rollouts.opening import live_engine
 from presat.tasks import load_task
+from presat.tasks.doubts import warn_of_doubts
 from presat.tracking import hash_problems, open_run
 from presat.tracking.evaluated import comparable_scores
 from presat.tracking.questions import note_questions
@@ -143,6 +144,7 @@ def _train(config: TrainConfig, batches: Batches, reward: Reward, run: Session, 
         refuse_unlabelled(asked)
     if run.writer is not None:
         warn_of_other_extraction(asked, config.verify.extraction)
+        warn_of_doubts(asked, config.data.source)
     model, tokenizer = open_model(config.model)
     if config.beta and not config.lora.rank:
         check_reference(model)

@@ -1,0 +1,114 @@
+"""Gold answers that are none, and questions with several: what a verifier judges without a word, and pays wrongly.
+
+Data sets write `proof` or `notfound` where there is no answer, or keep a worked solution that states none. A response
+that says "proof" is then right, and one that repeats no whole solution never is. What is found is said, not left out.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from presat.answers.normal import normal_form
+from presat.tasks.golds import accepted
+from presat.tasks.shared import question_of
+from presat.text import listed, printable
+from presat.types import Problem
+
+LOG = logging.getLogger("presat")
+
+WORKED = 300
+"""Gold answers of more characters, or of several lines, are worked solutions: no response repeats one."""
+WORDS = 4
+"""So is a sentence of so many words."""
+_PLACEHOLDERS = {
+    "proof", "notfound", "none", "null", "nan", "n/a", "noanswer", "noanswerprovided",
+    "notavailable", "notapplicable", "seesolution", "seeexplanation", "seeproof", "tbd", "-", "--", "?", "..", "...",
+}  # fmt: skip
+"""What stands for an absent answer, in small letters and without white space, `_` and marks of LaTeX text."""
+_DRESS = re.compile(r"\\(?:text|textbf|mathrm)\b|[\s_{}$*]|\.$")
+_WORD = re.compile(r"(?<![\\\w])[^\W\d_]{2,}")
+
+
+@dataclass(frozen=True, slots=True)
+class Doubts:
+    """What is doubtful about the gold answers of some problems, those of other scorers than Math-Verify aside.
+
+    Attributes:
+        golds: how many gold answers there are.
+        placeholders: how many of them stand for an absent answer, by their text.
+        worked: how many are worked solutions or whole sentences.
+        contradicted: questions that have several different gold answers.
+    """
+
+    golds: int
+    placeholders: dict[str, int]
+    worked: int
+    contradicted: int
+
+    @property
+    def sentences(self) -> list[str]:
+        """What was found and what to do about it, a sentence each."""
+        said = []
+        if count := sum(self.placeholders.values()):
+            texts = listed([f"`{printable(text)}` {times}" for text, times in self.placeholders.items()], 6)
+            said.append(
+                f"{count} of {self.golds} gold answers {_be(count)} no answer ({texts}), and a response that says the "
+                "same is paid as right: filter these rows out."
+            )
+        if self.worked:
+            are = (
+                "is a worked solution or a whole sentence" if self.worked == 1 else "are worked solutions or sentences"
+            )
+            said.append(
+                f"{self.worked} of {self.golds} gold answers {are}, which no response repeats: filter these rows out, "
+                "or name the column of the final answers."
+            )
+        if self.contradicted:
+            have = "question has" if self.contradicted == 1 else "questions have"
+            said.append(
+                f"{self.contradicted} {have} several different answers, of which one alone can be right: filter them "
+                "out."
+            )
+        return said
+
+
+def doubts_of(problems: Sequence[Problem]) -> Doubts:
+    """Look through the gold answers of problems; nothing is judged."""
+    golds = [(problem, problem.gold) for problem in problems if problem.gold is not None and problem.verifier == "math"]
+    placeholders = Counter(gold.strip() for _, gold in golds if is_placeholder(gold))
+    answers: defaultdict[str, set[str]] = defaultdict(set)
+    for problem, gold in golds:
+        answers[question_of(problem)].add(normal_form(gold))
+    return Doubts(
+        golds=len(golds),
+        placeholders=dict(placeholders.most_common()),
+        worked=sum(is_worked(accepted(gold)[0]) for _, gold in golds),
+        contradicted=sum(len(found) > 1 for found in answers.values()),
+    )
+
+
+def is_placeholder(gold: str) -> bool:
+    """Whether a gold answer is what data sets write where there is none."""
+    plain = _DRESS.sub("", gold.strip()).casefold()
+    return plain in _PLACEHOLDERS or gold.strip() == "NA"
+
+
+def is_worked(gold: str) -> bool:
+    """Whether a gold answer is a worked solution or a whole sentence, which no response repeats."""
+    text = gold.strip()
+    sentence = text.endswith((".", "!", "■", "□")) and len(_WORD.findall(text)) >= WORDS
+    return len(text) > WORKED or "\n" in text or sentence
+
+
+def warn_of_doubts(problems: Sequence[Problem], what: str) -> None:
+    """Say what is doubtful about the gold answers of `what`, a sentence each."""
+    for sentence in doubts_of(problems).sentences:
+        LOG.warning("%s: %s", printable(what), sentence)
+
+
+def _be(count: int) -> str:
+    return "is" if count == 1 else "are"
