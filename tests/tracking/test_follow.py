@@ -227,3 +227,26 @@ def test_runs_without_a_reward(tmp_path):
     text = shown(open_run(tmp_path / "eval.csv"))
     assert "none logged yet" in text
     assert "saturation" not in text
+
+
+def logged(tmp_path, rewards, *scores):
+    """A growing console log of a trainer that leaves no status."""
+    lines = [f"step:{step} - critic/score/mean:{reward}" for step, reward in enumerate(rewards, start=1)]
+    held_out = [f"step:{step} - val-core/math/acc/mean@1:{score}" for step, score in scores]
+    path = tmp_path / "verl.log"
+    path.write_text("\n".join([*held_out, *lines]) + "\n")
+    return " ".join(shown(open_run(path), width=140).replace("│", " ").split())
+
+
+def test_a_reward_that_fell_back_has_not_saturated(tmp_path):
+    words = logged(tmp_path, [0.5, 0.6, 0.7, 0.8, *[0.9] * 50, *[0.5] * 40])
+    assert "saturation none: the train reward fell from .90 at step 54 to .50, from step 55 on" in words
+    assert "saturated at" not in words
+    words = logged(tmp_path, [0.5, 0.6, 0.7, 0.8, *[0.9] * 50, *[0.02] * 40])
+    assert words.index("collapsed The train reward fell from 0.90 at step 54") < words.index("progress")
+
+
+def test_a_score_that_was_measured_once_has_no_best(tmp_path):
+    words = logged(tmp_path, [0.3, 0.5, *[0.9] * 58], (0, 0.3))
+    assert "the held-out score was measured once, at step 0" in words
+    assert "best at step" not in words

@@ -33,7 +33,7 @@ _MEANING: dict[str, tuple[Tone, str]] = {
     "memorised": ("bad", "the reward rose, the held-out score did not"),
     "hacked its reward": ("bad", "the reward rose, the true accuracy did not"),
     "did not train": ("bad", "the reward did not rise"),
-    "collapsed": ("bad", "at least half of what the model could do, or of its answers, is gone"),
+    "collapsed": ("bad", "at least half of what the model could do, of its answers or of its reward, is gone"),
     "got worse": ("bad", "the model can clearly do less than before training"),
     "nothing to learn": ("open", "it was solved from the start"),
     "lost breadth": ("bad", "the reward rose, and fewer problems are solved by any of several samples"),

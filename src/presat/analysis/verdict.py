@@ -26,9 +26,10 @@ change must be at least `MIN_CHANGE_BARE`. A *share* is a series that stays with
    score did, fewer problems are solved by any of several samples; else **unclear**.
 
 What has clearly fallen since the first step (`presat.analysis.collapse`) is said before all of this, with what to do
-about it. Where it is the main set's score, the true accuracy or the answer rate, and the verdict is no good news: at
-least half of it gone is **collapsed**, whatever else was found; less is **got worse**, where the rules found neither
-memorising nor hacking. Under a reward that rose, a true accuracy that fell is hacking (rule 2) however it moved later.
+about it. Where it is the main set's score, the true accuracy, the train reward or the answer rate, and the verdict is
+no good news: at least half of it gone is **collapsed**, whatever else was found; less is **got worse**, where the rules
+found neither memorising nor hacking.
+Under a reward that rose, a true accuracy that fell is hacking (rule 2) however it moved later.
 
 Where the best evaluation in between was clearly above the last one, a sentence says so, whatever the verdict (see
 `presat.analysis.peak`).
