@@ -120,9 +120,12 @@ def test_answers_that_are_lost_are_a_fall(make_run):
     )
 
 
-def test_another_set_that_fell_is_said_and_does_not_name_a_run_that_learned(make_run):
+def test_another_set_that_fell_is_in_the_label_of_a_run_that_learned(make_run):
     summary = summarise(open_run(make_run(held_out=(0.3, 0.8), ood=(0.6, 0.1))))
     assert summary.verdict.label.startswith("learned")
+    assert summary.verdict.label.endswith(", and collapsed on ood")
+    assert summary.verdict.tone == "bad"
+    assert summary.verdict.meaning
     assert summary.verdict.sentence.startswith("Held-out avg@8 on ood fell from 0.6")
     assert [fall.kind for fall in summary.falls] == ["other"]
 

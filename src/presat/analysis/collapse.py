@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -66,6 +66,7 @@ class Fall:
         first: the step of the first value.
         step: the first step from which on it was clearly lower.
         basis: what the interval rests on, or what counts as clear without one.
+        name: the set whose score it is; empty where it is no score.
     """
 
     kind: Kind
@@ -74,6 +75,7 @@ class Fall:
     first: int
     step: int
     basis: str
+    name: str = ""
 
     @property
     def halved(self) -> bool:
@@ -150,7 +152,8 @@ def _score_fall(run: Run, name: str, kind: Kind) -> Fall | None:
         rows = [_judged(run, name, step) for step in ends] if saved else []
         return _compared(float(scores_E[0]), float(scores_E[at]), rows, _problems(run, name, ends))
 
-    return _fall(kind, f"held-out {metric} on {name}", steps.tolist(), lambda at: float(scores_E[at]), change)
+    found = _fall(kind, f"held-out {metric} on {name}", steps.tolist(), lambda at: float(scores_E[at]), change)
+    return found and replace(found, name=name)
 
 
 def _answer_fall(run: Run, name: str) -> Fall | None:
