@@ -79,7 +79,10 @@ CASES = {
     "fell by less": ("got worse", summary((0.3, 0.31), [scores(DOWN)], falls=[fall(0.3)])),
     "fell by less under a reward": ("memorised", summary(sets=[scores(DOWN)], falls=[fall(0.3)])),
     "fell elsewhere": ("did not train", summary((0.3, 0.31), [scores(FLAT)], falls=[fall(0.1, "other")])),
-    "fell elsewhere, learned": ("improved, and collapsed on other", summary(sets=[scores(UP)], falls=[fall(0.1, "other")])),
+    "fell elsewhere, learned": (
+        "improved, and collapsed on other",
+        summary(sets=[scores(UP)], falls=[fall(0.1, "other")]),
+    ),
     "3: no set": ("trained, not evaluated", summary()),
     "3: one evaluation": ("trained, not evaluated", summary(sets=[scores(UP, last=0)])),
     "3: percentages": ("no verdict", summary(sets=[scores(change(30.0, 70.0))])),

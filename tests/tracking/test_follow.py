@@ -250,3 +250,12 @@ def test_a_score_that_was_measured_once_has_no_best(tmp_path):
     words = logged(tmp_path, [0.3, 0.5, *[0.9] * 58], (0, 0.3))
     assert "the held-out score was measured once, at step 0" in words
     assert "best at step" not in words
+
+
+def test_a_reward_that_is_no_number_any_more_is_said_and_not_saturated(tmp_path):
+    words = logged(tmp_path, [0.3, 0.5, *[0.9] * 20, *["nan"] * 30])
+    assert "saturation not judged: the reward is not a number (NaN) from step 23 on" in words
+    assert "note: The reward is not a number (NaN) from step 23 on" in words
+    assert "saturated at" not in words
+    gap = logged(tmp_path, [0.3, 0.5, *[0.9] * 50, "nan"])
+    assert "not a number" not in gap

@@ -252,6 +252,8 @@ def _saturation_lines(run: Run, rewards_T: np.ndarray, given: Settings) -> list[
         return []
     if run.status in ENDED:
         return [("saturation", _final_saturation(run, rewards_T, int(given.get("window", WINDOW))))]
+    if (broken := run.not_a_number_from("reward")) is not None:
+        return [("saturation", f"not judged: the reward is not a number (NaN) from step {broken} on")]
     if (drop := find_drop(rewards_T)) is not None:
         moved = f"{short(drop.before)} at step {drop.first} to {short(drop.after)}, from step {drop.step} on"
         return [("saturation", f"none: the train reward fell from {moved}")]
