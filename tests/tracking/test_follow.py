@@ -259,3 +259,11 @@ def test_a_reward_that_is_no_number_any_more_is_said_and_not_saturated(tmp_path)
     assert "saturated at" not in words
     gap = logged(tmp_path, [0.3, 0.5, *[0.9] * 50, "nan"])
     assert "not a number" not in gap
+
+
+@pytest.mark.parametrize(("lowest", "said"), [(0.0, "0"), (-1.0, "-1")])
+def test_a_log_in_which_nothing_was_earned_says_where_to_look(tmp_path, lowest, said):
+    words = logged(tmp_path, [lowest] * 10)
+    assert f"alarm Every one of 10 logged rewards is exactly {said}: the grader or the answer format" in words
+    assert "`presat data inspect`" in words
+    assert "alarm" not in logged(tmp_path, [lowest] * 9 + [0.5])
