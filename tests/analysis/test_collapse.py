@@ -120,9 +120,12 @@ def test_answers_that_are_lost_are_a_fall(make_run):
     )
 
 
-def test_another_set_that_fell_is_said_and_does_not_name_a_run_that_learned(make_run):
+def test_another_set_that_fell_is_in_the_label_of_a_run_that_learned(make_run):
     summary = summarise(open_run(make_run(held_out=(0.3, 0.8), ood=(0.6, 0.1))))
     assert summary.verdict.label.startswith("learned")
+    assert summary.verdict.label.endswith(", and collapsed on ood")
+    assert summary.verdict.tone == "bad"
+    assert summary.verdict.meaning
     assert summary.verdict.sentence.startswith("Held-out avg@8 on ood fell from 0.6")
     assert [fall.kind for fall in summary.falls] == ["other"]
 
@@ -149,3 +152,22 @@ def test_no_alarm_says_another_thing_than_the_verdict():
     assert left("hacked its reward") == ["rapid_saturation", "reward_hacking", "constant_answer"]
     assert left("collapsed", fallen=True) == ["reward_hacking", "constant_answer"]
     assert left("memorised", fallen=True) == ["constant_answer"]  # the fall is said with what to do about it
+
+
+def rewarded(*levels):
+    """A run that logged nothing but these rewards."""
+    return Run(Path("nowhere"), "verl", {"reward": dict(enumerate(map(float, levels), start=1))}, {})
+
+
+def test_a_train_reward_that_fell_to_nothing_is_said_first():
+    run = rewarded(*np.linspace(0.6, 0.75, 49), *[0.02] * 51)
+    summary = summarise(run)
+    assert summary.verdict.label == "collapsed"
+    assert summary.verdict.sentence.startswith(
+        "The train reward fell from 0.75 at step 49 to 0.02, from step 50 on (-0.73;"
+    )
+    assert summarise(rewarded(*[0.6] * 20, *[0.35] * 20)).verdict.label == "got worse"
+    noisy = 0.5 + 0.1 * np.random.default_rng(0).standard_normal(100)
+    assert find_falls(rewarded(*noisy)) == []
+    assert find_falls(rewarded(*[0.3] * 20, *[0.9] * 20, *[0.5] * 20)) == []  # not below its start
+    assert find_falls(rewarded(*[9.0] * 20, *[0.0] * 20)) == []  # no share

@@ -76,7 +76,8 @@ def test_patience_is_counted_from_the_last_score_that_does_not_compare():
     assert state.stop_reason() is None
     state.note_otherwise(20)
     assert state.stop_reason().endswith(
-        "the held-out score was best at step 0, those up to step 20 that were measured with other settings left out."
+        "the held-out score was measured once, at step 0, those up to step 20 that were measured with other settings "
+        "left out."
     )
     unscored = OnlineSaturation.replay([0.8] * 30, patience=10)
     unscored.note_otherwise(21)

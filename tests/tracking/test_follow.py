@@ -227,3 +227,43 @@ def test_runs_without_a_reward(tmp_path):
     text = shown(open_run(tmp_path / "eval.csv"))
     assert "none logged yet" in text
     assert "saturation" not in text
+
+
+def logged(tmp_path, rewards, *scores):
+    """A growing console log of a trainer that leaves no status."""
+    lines = [f"step:{step} - critic/score/mean:{reward}" for step, reward in enumerate(rewards, start=1)]
+    held_out = [f"step:{step} - val-core/math/acc/mean@1:{score}" for step, score in scores]
+    path = tmp_path / "verl.log"
+    path.write_text("\n".join([*held_out, *lines]) + "\n")
+    return " ".join(shown(open_run(path), width=140).replace("│", " ").split())
+
+
+def test_a_reward_that_fell_back_has_not_saturated(tmp_path):
+    words = logged(tmp_path, [0.5, 0.6, 0.7, 0.8, *[0.9] * 50, *[0.5] * 40])
+    assert "saturation none: the train reward fell from .90 at step 54 to .50, from step 55 on" in words
+    assert "saturated at" not in words
+    words = logged(tmp_path, [0.5, 0.6, 0.7, 0.8, *[0.9] * 50, *[0.02] * 40])
+    assert words.index("collapsed The train reward fell from 0.90 at step 54") < words.index("progress")
+
+
+def test_a_score_that_was_measured_once_has_no_best(tmp_path):
+    words = logged(tmp_path, [0.3, 0.5, *[0.9] * 58], (0, 0.3))
+    assert "the held-out score was measured once, at step 0" in words
+    assert "best at step" not in words
+
+
+def test_a_reward_that_is_no_number_any_more_is_said_and_not_saturated(tmp_path):
+    words = logged(tmp_path, [0.3, 0.5, *[0.9] * 20, *["nan"] * 30])
+    assert "saturation not judged: the reward is not a number (NaN) from step 23 on" in words
+    assert "note: The reward is not a number (NaN) from step 23 on" in words
+    assert "saturated at" not in words
+    gap = logged(tmp_path, [0.3, 0.5, *[0.9] * 50, "nan"])
+    assert "not a number" not in gap
+
+
+@pytest.mark.parametrize(("lowest", "said"), [(0.0, "0"), (-1.0, "-1")])
+def test_a_log_in_which_nothing_was_earned_says_where_to_look(tmp_path, lowest, said):
+    words = logged(tmp_path, [lowest] * 10)
+    assert f"alarm Every one of 10 logged rewards is exactly {said}: the grader or the answer format" in words
+    assert "`presat data inspect`" in words
+    assert "alarm" not in logged(tmp_path, [lowest] * 9 + [0.5])

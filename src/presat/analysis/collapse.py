@@ -1,4 +1,4 @@
-"""What a run has lost: a held-out score, the true accuracy or the share of answered responses that clearly fell.
+"""What a run has lost: a held-out score, true accuracy, the train reward or the share of answers that clearly fell.
 
 It is said before everything else, whatever the reward did. A score or an answer rate is compared with its first
 evaluation, and a fall is clear
@@ -9,14 +9,15 @@ evaluation, and a fall is clear
 - else when it is `BARE` or more.
 
 It fell *from step s on*: s is the first evaluation from which on all are clearly below the first one. The true accuracy
-of the training responses is compared with that of the first step (`presat.metrics.falls`).
+of the training responses is compared with that of the first step, and a train reward that is a share must have fallen
+from its best to clearly below its first steps (`presat.metrics.falls`).
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -31,7 +32,7 @@ from presat.analysis.estimates import (
     paired_change,
     proportion_change,
 )
-from presat.metrics import find_step_fall, is_share
+from presat.metrics import find_drop, find_step_fall, is_share
 from presat.metrics.falls import BARE as STEP_BARE
 from presat.tracking.evaluated import read_recorded
 from presat.tracking.identity import differences
@@ -51,7 +52,7 @@ ADVICE = (
 BoolArray = npt.NDArray[np.bool_]
 Rows = dict[str, list[float]]
 """Values of each problem's samples, by its id."""
-Kind = Literal["main", "gold", "answers", "other"]
+Kind = Literal["main", "gold", "reward", "answers", "other"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +60,13 @@ class Fall:
     """Something that has clearly fallen since the first step or evaluation.
 
     Attributes:
-        kind: the main set's score, the true accuracy, the answer rate, or the score of another set.
+        kind: the main set's score, the true accuracy, the train reward, the answer rate, or the score of another set.
         what: what fell, in words.
         change: from first to last, with the interval it is clear by.
         first: the step of the first value.
         step: the first step from which on it was clearly lower.
         basis: what the interval rests on, or what counts as clear without one.
+        name: the set whose score it is; empty where it is no score.
     """
 
     kind: Kind
@@ -73,6 +75,7 @@ class Fall:
     first: int
     step: int
     basis: str
+    name: str = ""
 
     @property
     def halved(self) -> bool:
@@ -99,7 +102,7 @@ class Fall:
 
 
 def find_falls(run: Run) -> list[Fall]:
-    """Everything a run has clearly lost: the main set's score, true accuracy, answers, then other sets' scores.
+    """Everything a run has clearly lost: the main set's score, true accuracy, reward, answers, then other sets' scores.
 
     Raises:
         RunError: its saved responses, or the record of its evaluations, cannot be read.
@@ -107,7 +110,8 @@ def find_falls(run: Run) -> list[Fall]:
     main = run.held_out()
     own = [] if main is None else [_score_fall(run, main[0], "main"), _answer_fall(run, main[0])]
     others = [name for name in run.held_out_sets() if main is None or name != main[0]]
-    found = [*own[:1], gold_fall(run), *own[1:], *(_score_fall(run, name, "other") for name in others)]
+    trained = gold_fall(run) or reward_fall(run)  # the reward may be that accuracy
+    found = [*own[:1], trained, *own[1:], *(_score_fall(run, name, "other") for name in others)]
     return [fall for fall in found if fall is not None]
 
 
@@ -125,6 +129,15 @@ def gold_fall(run: Run) -> Fall | None:
     return Fall("gold", "the true accuracy of the training responses", change, found.first, found.step, basis)
 
 
+def reward_fall(run: Run) -> Fall | None:
+    """The train reward, if it is a share and has fallen clearly below where it began."""
+    drop = find_drop(run.train_rewards())
+    if drop is None or not drop.below_start:
+        return None
+    basis = f"no interval: a fall of {STEP_BARE:.2f} below the first steps counts"
+    return Fall("reward", "the train reward", Change(drop.before, drop.after), drop.first, drop.step, basis)
+
+
 def _score_fall(run: Run, name: str, kind: Kind) -> Fall | None:
     found = run.scores(name)
     if found is None or not is_share(found[2]):
@@ -139,7 +152,8 @@ def _score_fall(run: Run, name: str, kind: Kind) -> Fall | None:
         rows = [_judged(run, name, step) for step in ends] if saved else []
         return _compared(float(scores_E[0]), float(scores_E[at]), rows, _problems(run, name, ends))
 
-    return _fall(kind, f"held-out {metric} on {name}", steps.tolist(), lambda at: float(scores_E[at]), change)
+    found = _fall(kind, f"held-out {metric} on {name}", steps.tolist(), lambda at: float(scores_E[at]), change)
+    return found and replace(found, name=name)
 
 
 def _answer_fall(run: Run, name: str) -> Fall | None:

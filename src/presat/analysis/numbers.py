@@ -33,12 +33,15 @@ _MEANING: dict[str, tuple[Tone, str]] = {
     "memorised": ("bad", "the reward rose, the held-out score did not"),
     "hacked its reward": ("bad", "the reward rose, the true accuracy did not"),
     "did not train": ("bad", "the reward did not rise"),
-    "collapsed": ("bad", "at least half of what the model could do, or of its answers, is gone"),
+    "collapsed": ("bad", "at least half of what the model could do, of its answers or of its reward, is gone"),
     "got worse": ("bad", "the model can clearly do less than before training"),
     "nothing to learn": ("open", "it was solved from the start"),
     "lost breadth": ("bad", "the reward rose, and fewer problems are solved by any of several samples"),
     "unclear": ("open", "the evaluation is too small to tell"),
 }
+
+BUT = ", and "
+"""Joins a label that is good news and the set that was lost meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +49,7 @@ class Verdict:
     """What a run did.
 
     Attributes:
-        label: one of the module docstring's bold words.
+        label: one of the bold words of `presat.analysis.verdict`.
         sentence: the numbers it rests on.
     """
 
@@ -56,11 +59,13 @@ class Verdict:
     @property
     def tone(self) -> Tone:
         """Good news, partly good, bad, or open: not known."""
-        return _MEANING.get(self.label, ("open", ""))[0]
+        return "bad" if BUT in self.label else _MEANING.get(self.label, ("open", ""))[0]
 
     @property
     def meaning(self) -> str:
         """The label in a few words; empty where the sentence says it all."""
+        if BUT in self.label:
+            return "the main held-out score rose, and another clearly fell"
         return _MEANING.get(self.label, ("open", ""))[1]
 
 

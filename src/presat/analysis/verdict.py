@@ -26,9 +26,13 @@ change must be at least `MIN_CHANGE_BARE`. A *share* is a series that stays with
    score did, fewer problems are solved by any of several samples; else **unclear**.
 
 What has clearly fallen since the first step (`presat.analysis.collapse`) is said before all of this, with what to do
-about it. Where it is the main set's score, the true accuracy or the answer rate, and the verdict is no good news: at
-least half of it gone is **collapsed**, whatever else was found; less is **got worse**, where the rules found neither
-memorising nor hacking. Under a reward that rose, a true accuracy that fell is hacking (rule 2) however it moved later.
+about it. Where it is the main set's score, the true accuracy, the train reward or the answer rate, and the verdict is
+no good news: at least half of it gone is **collapsed**, whatever else was found; less is **got worse**, where the rules
+found neither memorising nor hacking. Under a reward that rose, a true accuracy that fell is hacking (rule 2) however it
+moved later.
+
+Where only other sets fell and the verdict is good news, the label has both: **improved, and collapsed on aime24**,
+which is bad news.
 
 Where the best evaluation in between was clearly above the last one, a sentence says so, whatever the verdict (see
 `presat.analysis.peak`).
@@ -41,7 +45,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from presat.analysis.estimates import MIN_CHANGE, MIN_CHANGE_BARE, Change, direction
-from presat.analysis.numbers import MIN_REWARD_RISE, RunSummary, SetSummary, Verdict
+from presat.analysis.numbers import BUT, MIN_REWARD_RISE, RunSummary, SetSummary, Verdict
 from presat.analysis.peak import Peak
 from presat.metrics import is_share
 
@@ -96,6 +100,9 @@ def _fallen_first(verdict: Verdict, falls: Sequence[Fall], trained: bool) -> Ver
             label = "collapsed"
         elif label not in _SAY_WHY:
             label = "got worse"
+    elif not deciding and verdict.tone in ("good", "partly"):
+        worst = max(falls, key=lambda fall: fall.halved)
+        label += f"{BUT}{'collapsed' if worst.halved else 'got worse'} on {worst.name}"
     said = [fall.sentence for fall in falls]
     if trained:
         said.append(min(falls, key=lambda fall: fall.step).advice)

@@ -89,9 +89,9 @@ def constant_answer(run: Run) -> str | None:
 
 
 def nothing_earned(run: Run) -> str | None:
-    """Next to no response of the last saved steps earned a reward; says why."""
+    """Next to no response of the last saved steps earned a reward, or no step of a foreign log; says why."""
     if run.kind != "presat":  # what others' logs call an answer, and a length limit, is not known
-        return None
+        return _all_lowest(run.train_rewards())
     steps = run.rollout_steps("train")[-EARNED_STEPS:]
     columns = ("step", "problem_id", "seed", "reward", "score", "extracted", "finished", "text")
     last = run.rollouts("train", steps=steps, columns=columns) if steps else None
@@ -109,6 +109,18 @@ def nothing_earned(run: Run) -> str | None:
     )
     shown = f"step {steps[-1]}" if len(steps) == 1 else f"steps {steps[0]} to {steps[-1]}"
     return f"Next to nothing was earned at {shown}: {found.sentence()}"
+
+
+def _all_lowest(rewards_T: npt.NDArray[np.float64]) -> str | None:
+    """Every logged reward is the same number, 0 or less: no right answer was seen."""
+    known = rewards_T[~np.isnan(rewards_T)]
+    if known.size < EARNED_STEPS or known.max() > 0 or known.min() < known.max():
+        return None
+    return (
+        f"Every one of {known.size} logged rewards is exactly {known[0] + 0.0:g}: the grader or the answer format is "
+        "wrong, or the problems are too hard for the model. Read some responses; `presat data inspect` looks at the "
+        "problems and `presat eval` scores the model on them."
+    )
 
 
 def held_out_flat(run: Run) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from presat.metrics.accuracy import avg_at_k, greedy, maj_at_k, mean_pass_at_k, pass_at_k, too_few_judged
 from presat.metrics.agreement import auroc, cohen_kappa, diversity_index
 from presat.metrics.coverage import Coverage, coverage_of
-from presat.metrics.falls import StepFall, find_step_fall
+from presat.metrics.falls import StepFall, find_drop, find_step_fall
 from presat.metrics.gains import (
     Grid,
     Reading,
@@ -54,6 +54,7 @@ __all__ = [
     "coverage_of",
     "default_tail",
     "diversity_index",
+    "find_drop",
     "find_saturation",
     "find_step_fall",
     "greedy",

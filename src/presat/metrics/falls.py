@@ -15,11 +15,14 @@ import numpy.typing as npt
 
 from presat.metrics.headline import is_share
 from presat.metrics.intervals import Interval, proportion_change_interval
+from presat.metrics.saturation import smooth
 
 BARE = 0.2
 """A fall of a step's share that is clear where nothing is known of how many problems a step has."""
 LEAST = 0.05
 """A smaller one is not, whatever its interval."""
+LEAST_AFTER = 3
+"""Steps that a drop of the reward must have lasted."""
 LAST = 5
 """Steps that its end is the mean of, at most."""
 
@@ -62,6 +65,54 @@ def find_step_fall(steps: npt.ArrayLike, values: npt.ArrayLike, problems: int | 
     if not clear:
         return None
     return StepFall(before, after, int(steps_S[0]), int(steps_S[_break(values_S)]), interval)
+
+
+class Drop(NamedTuple):
+    """A reward that has clearly fallen from its best, and is there still.
+
+    Attributes:
+        start: mean of the first steps.
+        before: at the step before the drop, or at the first where that was higher.
+        after: mean of the last steps.
+        first: the step of `before`.
+        step: the first step after the drop.
+    """
+
+    start: float
+    before: float
+    after: float
+    first: int
+    step: int
+
+    @property
+    def below_start(self) -> bool:
+        """Whether it has fallen clearly below where it began, too."""
+        return self.start - self.after >= BARE
+
+
+def find_drop(rewards_T: npt.ArrayLike) -> Drop | None:
+    """Return how a reward that is a share fell from its best: by `BARE`, and by twice what its steps scatter since.
+
+    Args:
+        rewards_T: the reward of steps 1..T, NaN where it is not known.
+    """
+    rewards_T = np.asarray(rewards_T, dtype=np.float64)
+    steps_S = np.flatnonzero(~np.isnan(rewards_T)) + 1
+    values_S = rewards_T[steps_S - 1]
+    if values_S.size <= LEAST_AFTER or not is_share(values_S):
+        return None
+    best = int(np.argmax(smooth(values_S, LAST)))
+    begin = max(0, best - LAST + 1)
+    if values_S.size - begin < 2:
+        return None
+    at = begin + _break(values_S[begin:])
+    after = float(values_S[max(at, values_S.size - LAST) :].mean())
+    fallen = float(values_S[max(begin, at - LAST) : at].mean()) - after
+    if values_S.size - at < LEAST_AFTER or fallen < max(BARE, 2 * float(values_S[at:].std())):
+        return None
+    start = float(values_S[: min(LAST, at)].mean())
+    first = at - 1 if values_S[at - 1] >= start else 0
+    return Drop(start, float(values_S[first]), after, int(steps_S[first]), int(steps_S[at]))
 
 
 def _break(values_S: npt.NDArray[np.float64]) -> int:

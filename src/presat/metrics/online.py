@@ -122,7 +122,12 @@ class OnlineSaturation:
         known = [step for step in (best, otherwise) if step is not None]
         if t_sat is None or (known and self.steps - max(known) < self.patience):
             return None
-        held_out = "no held-out score was measured" if best is None else f"the held-out score was best at step {best}"
+        if best is None:
+            held_out = "no held-out score was measured"
+        elif len(self._scores) == 1:
+            held_out = f"the held-out score was measured once, at step {best}"
+        else:
+            held_out = f"the held-out score was best at step {best}"
         if otherwise is not None:
             held_out += f", those up to step {otherwise} that were measured with other settings left out"
         return (

@@ -22,7 +22,16 @@ from presat.config.load import build
 from presat.config.schema import StopConfig
 from presat.diagnosis.alarms import constant_answer, nothing_earned, reward_hacking
 from presat.errors import ConfigError, RunError
-from presat.metrics import OnlineSaturation, coverage_of, default_tail, find_saturation, is_share, metric_of, smooth
+from presat.metrics import (
+    OnlineSaturation,
+    coverage_of,
+    default_tail,
+    find_drop,
+    find_saturation,
+    is_share,
+    metric_of,
+    smooth,
+)
 from presat.report.terminal import short, sparkline
 from presat.tracking import Run
 from presat.tracking.evaluated import scores_like_the_last
@@ -243,6 +252,11 @@ def _saturation_lines(run: Run, rewards_T: np.ndarray, given: Settings) -> list[
         return []
     if run.status in ENDED:
         return [("saturation", _final_saturation(run, rewards_T, int(given.get("window", WINDOW))))]
+    if (broken := run.not_a_number_from("reward")) is not None:
+        return [("saturation", f"not judged: the reward is not a number (NaN) from step {broken} on")]
+    if (drop := find_drop(rewards_T)) is not None:
+        moved = f"{short(drop.before)} at step {drop.first} to {short(drop.after)}, from step {drop.step} on"
+        return [("saturation", f"none: the train reward fell from {moved}")]
     own = _own_settings(run)
     tail = max(1, default_tail(planned_steps(run) or len(rewards_T)))
     settings = {"window": WINDOW, "patience": tail, **own, **given}

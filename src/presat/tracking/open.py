@@ -104,7 +104,7 @@ def open_runs(
             values = {name: dict(series) for name, series in run.values.items()}
             run.notes += as_shares(values, *reward_values) if reward_values else unknown_range(values)
             run.values = values
-        run.notes = [printable(note) for note in (*run.notes, *_reward_notes(run))]
+        run.notes = [printable(note) for note in (*run.notes, *_number_notes(run), *_reward_notes(run))]
     return runs
 
 
@@ -218,6 +218,17 @@ def _json_kind(path: Path) -> str:
     if all(name in first for name in dumps.NEEDED):
         return "dump"
     return "flat" if any(step_rank(name) is not None for name in first) else ""
+
+
+def _number_notes(run: Run) -> list[str]:
+    """Say from which step on what shows a broken run is logged, but no number."""
+    broken = [(name, run.not_a_number_from(name)) for name in ("reward", "loss", "grad_norm")]
+    return [
+        f"The {name} is not a number (NaN) from step {step} on: the run is broken from there. Whatever is said of it, "
+        "t_sat too, rests on the steps before."
+        for name, step in broken
+        if step is not None
+    ]
 
 
 def _reward_notes(run: Run) -> list[str]:

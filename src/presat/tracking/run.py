@@ -30,6 +30,10 @@ REWARD = "reward"
 EVAL_PREFIX = "eval/"
 
 
+LEAST_NAN = 3
+"""Steps without a number at the end of a metric from which on it is broken, and not a gap."""
+
+
 @dataclass
 class Run:
     """One training run, ours or another trainer's.
@@ -94,6 +98,13 @@ class Run:
         for step, value in points.items():
             rewards_T[step - 1] = value
         return rewards_T
+
+    def not_a_number_from(self, name: str) -> int | None:
+        """The step from which on a metric was logged as NaN up to its end, after numbers; None where it was not."""
+        points = sorted((step, value) for step, value in self.values.get(name, {}).items() if step >= 1)
+        known = [index for index, (_, value) in enumerate(points) if value == value]
+        after = points[known[-1] + 1 :] if known else []
+        return after[0][0] if len(after) >= LEAST_NAN else None
 
     def eval_metrics(self) -> dict[str, list[str]]:
         """Metrics of every evaluation set: `eval/SET/METRIC`; a set's name may hold slashes, a metric's may not."""
