@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import resource
+import signal
 import subprocess
 import sys
 import threading
@@ -206,6 +208,22 @@ def test_what_a_killed_or_failed_writer_leaves_is_no_harm(tmp_path):
         written(broken)
     assert sorted(path.name for path in tmp_path.iterdir()) == [EXAMPLES]
     assert example_rows(config, never(), lab_tokenizer(), writes=True) == rows
+
+
+def test_a_quota_that_ends_within_a_file_is_said_and_leaves_nothing(tmp_path):
+    """Arrays of a few bytes: where only the file's buffer meets the limit, numpy's own writing says nothing."""
+    config = settings(tmp_path / "run", data=TaskConfig(source="lab/chains", count=400, options={"operands": 2}))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2500, limits[1]))
+    try:
+        with pytest.raises(RunError, match=r"cannot be kept.*Make room"):
+            written(config)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, before)
+    assert not list((tmp_path / "run").iterdir())
+    assert len(written(config)) == 400
 
 
 def test_a_folder_of_the_users_is_left_alone(tmp_path):

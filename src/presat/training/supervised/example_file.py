@@ -173,17 +173,17 @@ def _tokenise(partial: Path, examples: Iterator[Example], tokenizer: Any, max_le
         tokens, starts, prompts = (
             stack.enter_context((partial / name).open("wb")) for name in (_TOKENS, _STARTS, _PROMPTS)
         )
-        np.array([0], dtype=np.int64).tofile(starts)
+        starts.write(np.array([0], dtype=np.int64).tobytes())
         while chunk := list(itertools.islice(examples, CHUNK)):
             rows = [tokenised(messages, response, tokenizer) for messages, response in chunk]
             kept = [item for item in rows if len(item.input_ids) <= max_length]
             counts.update(sizes(kept, len(rows) - len(kept)))
             for item in kept:
-                item.input_ids.astype(dtype).tofile(tokens)
+                tokens.write(item.input_ids.astype(dtype).tobytes())
             ends = begin + np.cumsum([len(item.input_ids) for item in kept], dtype=np.int64)
             begin = int(ends[-1]) if kept else begin
-            ends.tofile(starts)
-            np.array([_prompt_length(item) for item in kept], dtype=np.int64).tofile(prompts)
+            starts.write(ends.tobytes())
+            prompts.write(np.array([_prompt_length(item) for item in kept], dtype=np.int64).tobytes())
     if not counts["data/examples"]:
         raise DataError(
             f"None of the {counts['data/too_long']} examples fits max_length ({max_length} tokens): raise it."

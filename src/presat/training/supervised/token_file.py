@@ -192,7 +192,7 @@ def _tokenise(
             if number == 0:
                 progress.start(done // 10**6, total)
             ids = _ids(texts, tokenizer, dtype)
-            ids.tofile(file)
+            file.write(ids.tobytes())  # `tofile` says nothing of what a full disk does not take
             record["documents"] += len(texts)
             record["tokens"] += len(ids)
             progress.tell(done // 10**6, f"{record['tokens']:.2e} tokens")
