@@ -401,7 +401,7 @@ def test_malformed_rows_are_named_with_row_and_field(row: dict[str, Any], messag
         ("a.jsonl.gz", b'{"question": "?"}', r"a\.jsonl\.gz is no gzip file, or a damaged one"),
         (
             "a.jsonl.gz",
-            gzip.compress(b'{"question": "?"}' * 99)[:40],
+            gzip.compress(b'{"question": "?"}' * 99, mtime=0)[:40],
             r"a\.jsonl\.gz is no gzip file, or a damaged one",
         ),
         ("a.tsv", b"question\tanswer\n1+1?\n", r"a\.tsv, row 2: has not the 2 fields"),

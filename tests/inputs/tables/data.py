@@ -116,7 +116,7 @@ JSON_LINES = [
     rows("old-mac", GOOD.replace("\n", "\r") * 2),
     rows("noise", NOISE, "row 1"),
     rows("zeros", b"\0" * 5000, "row 1"),
-    rows("gzip", gzip.compress(GOOD.encode()), "row 1"),
+    rows("gzip", gzip.compress(GOOD.encode(), mtime=0), "row 1"),
     rows("pickle", trap_pickle(), "row 1"),
     rows("pretty", json.dumps({"question": "1+1", "answer": "2"}, indent=1), "row 1"),
     rows("array", "[" + GOOD + "]", "row 1"),
@@ -280,7 +280,7 @@ ENDINGS = [
     rows("trap", trap_torch, ending="pt"),
     rows("trap", TRAP, ending="py"),
     rows("any", NOISE, ending="npy"),
-    rows("any", gzip.compress(GOOD.encode())[:-9], ending="jsonl.gz"),
+    rows("any", gzip.compress(GOOD.encode(), mtime=0)[:-9], ending="jsonl.gz"),
     rows("any", b"SQLite format 3\0", ending="db"),
 ]
 CASES = [*JSON_LINES, *CSV, *PARQUET, *FOLDERS, *ENDINGS]
