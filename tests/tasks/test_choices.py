@@ -123,7 +123,10 @@ def test_every_way_to_name_the_second_option(answer):
     [
         ("A and B", "several options"), ("A, B", "several options"), ("(A, B)", "several options"),
         ("B or C", "several options"), ("B (not A)", "several options"), ("Option A or B", "several options"),
-        ("A) 3 m/s, B) 24 m/s", "several options"), ("B: 3 m/s", "letter and text of different options"),
+        ("A) 3 m/s, B) 24 m/s", "several options"), ("B: or c", "several options"), ("B) b, c, d", "several options"),
+        ("(B) (a)", "several options"), ("B: 24 m/s or 3 m/s", "several options"),
+        ("B) is wrong", "the option is denied"), ("B: not", "the option is denied"),
+        ("B: 3 m/s", "letter and text of different options"),
         ("Option B: 24 A", "letter and text of different options"), ("F", "no option has this letter"),
         ("f", "no option has this letter"), ("(F)", "no option has this letter"),
         ("Option F", "no option has this letter"), ("F) 9 m/s", "no option has this letter"),

@@ -199,7 +199,7 @@ def _by_held_out(item: SetSummary | None, reward: Change, trained: Change | None
     since = f" at step {item.first_step}" if item.first_step else ""
     held_out = f"{item.metric} on {item.name} went from {change.before:.2f}{since} to {change.after:.2f}"
     if not is_share(item.scores):
-        ending = "scores outside 0 to 1 are no shares of right answers (percentages: divide by 100)"
+        ending = "scores outside 0 to 1 are no shares of right answers (are they percentages, or sums of rewards?)"
         return Verdict("no verdict", f"{_capital(rose)} and {held_out}; {ending}.")
     numbers = f"{_capital(rose)} and {held_out} ({_interval(change)})"
     moved, due = direction(change), _due(change, trained)

@@ -15,6 +15,7 @@ NO_OPTION = "none of the options"
 NO_LETTER = "no option has this letter"
 SEVERAL = "several options"
 CONTRADICTION = "letter and text of different options"
+DENIED = "the option is denied"
 
 _PAIRS = {"{": "}", "(": ")", "[": "]", "*": "*", "_": "_", "`": "`", '"': '"', "'": "'"}
 _DEPTH = 8
@@ -25,6 +26,11 @@ _PREFIX = re.compile(
     r"(?:[*_]*(?:the\s+)?(?:(?:correct|right|best|final)\s+)?(?:answer|option|choice)(?:\s+is)?\b\s*:?[*_]*\s*){1,3}",
     re.IGNORECASE,
 )
+_DENIED = re.compile(r"(?:is\s+)?(?:not|wrong|false|incorrect)\b", re.IGNORECASE)
+_JOINED = re.compile(r"(?:or|and)\b", re.IGNORECASE)
+_LETTERS_ALONE = re.compile(r"[^\w]*[A-Za-z](?:[^\w]+[A-Za-z])*[^\w]*")
+_SHORT = 3
+"""Options of so few characters stand in other words' sentences by chance."""
 _NAMED = re.compile(r"(?<![\w\\])(?!A\s+(?!and\b|or\b)[a-z])[A-Z](?!\w)")
 """A capital letter that stands alone, but for the article in `A stone falls`."""
 
@@ -71,10 +77,22 @@ def _lettered(text: str, letters: Sequence[str], choices: Sequence[str]) -> tupl
         if _SURE.match(text):
             if same:
                 return None, CONTRADICTION
-            return (None, SEVERAL) if set(_NAMED.findall(rest)) & set(letters) - {letter} else (letter, None)
+            if _DENIED.match(rest):
+                return None, DENIED
+            return (None, SEVERAL) if _names_another(rest, letter, letters, choices) else (letter, None)
     if len(set(_NAMED.findall(text)) & set(letters)) > 1:
         return None, SEVERAL
     return None, NO_LETTER if _SURE.match(text) else NO_OPTION
+
+
+def _names_another(rest: str, letter: str, letters: Sequence[str], choices: Sequence[str]) -> bool:
+    """Whether what follows an option's letter names another option, by letter or by its text within a longer one."""
+    if set(_NAMED.findall(rest)) & set(letters) - {letter} or _JOINED.match(rest):
+        return True
+    if _LETTERS_ALONE.fullmatch(rest) and {one.upper() for one in re.findall("[A-Za-z]", rest)} != {letter}:
+        return True
+    said, options = f" {_bare(re.sub(r'[,;]', ' ', rest))} ", zip(letters, map(_bare, choices), strict=True)
+    return any(f" {option} " in said for other, option in options if other != letter and len(option) > _SHORT)
 
 
 def _options_of(text: str, choices: Sequence[str]) -> list[str]:

@@ -99,7 +99,7 @@ def unknown_note(path: Path, unknown: Sequence[str], metric_of: Callable[[str], 
     names = listed([metric_of(name) for name in unknown], MOST_NAMED)
     count = "1 column" if len(unknown) == 1 else f"{len(unknown)} columns"
     said = f"{count} of {path.name} that presat does not know, kept and never judged: {names}."
-    return [f"{said} Is one a held-out score? Say so: --columns SET COLUMN."]
+    return [f"{said} Is one a held-out score or the reward? Say so: --columns SET COLUMN, --columns reward COLUMN."]
 
 
 def _chosen(path: Path, metrics: Mapping[str, str], chosen: Mapping[str, str]) -> dict[str, str]:

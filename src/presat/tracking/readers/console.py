@@ -136,7 +136,7 @@ def _place(lines: list[_Line], source: str) -> list[str]:
         every = total // len(training) if ended and training and total and total % len(training) == 0 else 1
         steps = [every * count for count in range(1, len(training) + 1)]
         notes = [
-            f"The lines of {source} name no steps and no progress bar orders them: they count as every step"
+            f"The lines of {source} name no steps and no progress bar was redrawn after them: they count as every step"
             + (f" that is a multiple of {every}." if every > 1 else ".")
         ]
     at = 0
