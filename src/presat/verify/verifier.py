@@ -168,10 +168,12 @@ class Verifier:
 
     def _stated(self, problem: Problem, text: str) -> str | None:
         """The answer a response states in the verifier's format."""
-        form: Format = "boxed" if self.mode == "any" or problem.verifier == "lab" else self.mode
+        form: Format = "boxed" if self.mode == "any" else self.mode
+        if form == "auto" and problem.verifier == "lab":  # whose prompts ask for a box
+            form = "boxed"
         if problem.verifier in ONE_BOX and form in ("auto", "boxed") and (answer := extract_boxed(text)) is not None:
             return answer
-        return None if problem.verifier == "lab" else read_answer(text, form)
+        return read_answer(text, form)
 
     def _ask(self, requests: Sequence[_Request]) -> list[Score]:
         """Answer requests from the cache or by the workers, each different one once."""
