@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from presat.config.load import build, read_yaml
 from presat.config.schema import STAGES, StudyConfig, StudyRunConfig, StudyStatusConfig
@@ -17,6 +17,7 @@ from presat.study import Folder, Watcher, folder_of, run_study
 from presat.study.contents import Contents
 from presat.study.estimate import Cost, costs_of
 from presat.study.plan import Plan, make_plan
+from presat.study.standing import State
 from presat.tracking.pace import duration
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ LOOK_S = 2.0
 """Seconds between two looks at the runs' logs."""
 PLAIN_S = 60.0
 """Seconds between two lines where there is no terminal."""
-_ORDER = ("failed", "running", "interrupted", "waiting", "skipped", "done")
+_ORDER: tuple[str, ...] = get_args(State)
 
 
 def run(config: StudyRunConfig, out: Console) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from presat.study.folder import CellPart, Folder, Record, StudyFile
 from presat.tracking.follow import OurRun, planned_steps
 from presat.tracking.lock import is_locked
 
-State = Literal["waiting", "running", "done", "failed", "interrupted", "skipped"]
+State = Literal["failed", "running", "interrupted", "waiting", "skipped", "done"]
 GONE = "the process that ran it is gone"
 Known = Mapping[str, tuple[State, str]]
 """By a cell's name: its state, and why."""
