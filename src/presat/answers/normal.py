@@ -45,7 +45,8 @@ _REPEATING = re.compile(r"(\d+)\.(\d*)(?:\\(?:overline|bar)\s*\{(\d+)\}|\((\d+)\
 _MIXED = re.compile(r"(-?)\s*(\d+)\s+(\d+)\s*/\s*(\d+)")
 _SCALES = {"thousand": 3, "million": 6, "billion": 9, "trillion": 12}
 _SCALE = re.compile(
-    r"(?<![\w.,])(\d[\d,]*(?:\.\d+)?)\s*(?:\\text\s*\{\s*)?(thousand|million|billion|trillion)s?(?![A-Za-z])\s*\}?",
+    r"(?<![\w.,])(?P<digits>\d[\d,]*(?:\.\d+)?)\s*(?P<wrapped>\\text\s*\{\s*)?"
+    r"(?P<scale>thousand|million|billion|trillion)s?(?![A-Za-z])\s*(?(wrapped)\})",
     re.IGNORECASE,
 )
 _OTHER_NAMES = (
@@ -144,8 +145,8 @@ def _numbers(text: str) -> str:
 
 
 def _scaled(found: re.Match[str]) -> str:
-    value = Decimal(found[1].replace(",", "")).scaleb(_SCALES[found[2].lower()])
-    return f"{value:f}" if len(found[1]) <= MOST_DIGITS else found[0]
+    value = Decimal(found["digits"].replace(",", "")).scaleb(_SCALES[found["scale"].lower()])
+    return f"{value:f}" if len(found["digits"]) <= MOST_DIGITS else found[0]
 
 
 def _plain_power(found: re.Match[str]) -> str:

@@ -48,7 +48,7 @@ _NUMBER = re.compile(
 )
 """A number that a unit in plain words may follow: after a letter a word is a factor."""
 _SYMBOL = re.compile(r"[A-Za-z]{1,4}(?:/[A-Za-z]{1,4})?(?:\^?\d)?")
-_SAME_UNIT = {"sec": "s", "secs": "s", "hr": "h", "hrs": "h", "mins": "min", "kph": "km/h", "kmph": "km/h", "kg.": "kg"}
+_SAME_UNIT = {"sec": "s", "secs": "s", "hr": "h", "hrs": "h", "mins": "min", "kph": "km/h", "kmph": "km/h"}
 _LETTER_UNITS = frozenset("JNWVKCFHA")
 _MONEY = re.compile(r"\\?\$\s*(\d[\d,]*(?:\.\d+)?)")
 _DEGREES = re.compile(r"\^\s*\{?\s*\\circ\s*\}?")
