@@ -32,7 +32,7 @@ from presat.analysis.estimates import (
     paired_change,
     proportion_change,
 )
-from presat.metrics import find_drop, find_step_fall, is_share
+from presat.metrics import GOLD_ACCURACY, find_drop, find_step_fall, is_share
 from presat.metrics.falls import BARE as STEP_BARE
 from presat.tracking.evaluated import read_recorded
 from presat.tracking.identity import differences
@@ -42,7 +42,6 @@ if TYPE_CHECKING:
     from presat.tracking import Run
     from presat.tracking.run import IntArray
 
-GOLD = "labels/gold_accuracy"
 BARE = 0.1
 """A fall between two evaluations that is clear where nothing is known of their problems."""
 ADVICE = (
@@ -117,10 +116,10 @@ def find_falls(run: Run) -> list[Fall]:
 
 def gold_fall(run: Run) -> Fall | None:
     """The true accuracy of the training responses, if it has clearly fallen."""
-    if GOLD not in run.values:
+    if GOLD_ACCURACY not in run.values:
         return None
     problems = prompts_per_step(run.config)
-    found = find_step_fall(*run.series(GOLD), problems)
+    found = find_step_fall(*run.series(GOLD_ACCURACY), problems)
     if found is None:
         return None
     bound = found.interval is not None

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from presat.analysis.collapse import GOLD, find_falls
+from presat.analysis.collapse import find_falls
 from presat.analysis.estimates import (
     LEVEL,
     MEANS,
@@ -30,6 +30,7 @@ from presat.analysis.numbers import Choices, RunSummary, SetSummary
 from presat.analysis.peak import find_peak
 from presat.analysis.verdict import NOT_RISEN, did_not_train, judge, standing
 from presat.metrics import (
+    GOLD_ACCURACY,
     Coverage,
     Interval,
     SaturationGains,
@@ -86,9 +87,9 @@ def summarise(run: Run, choices: Choices | None = None, name: str | None = None)
         status_reason=run.status_reason,
         steps=len(rewards_T) or _last_step(run),
         rewards_T=[float(value) for value in rewards_T],
-        gold_T=_by_step(run, GOLD, len(rewards_T)),
+        gold_T=_by_step(run, GOLD_ACCURACY, len(rewards_T)),
         reward=ends(run, "reward", choices.window, noisy=not share),
-        gold=ends(run, GOLD, choices.window, noisy=not share),
+        gold=ends(run, GOLD_ACCURACY, choices.window, noisy=not share),
         loss=ends(run, "loss", choices.window),
         t_sat=saturation.step,
         t_sat_smoothed=smoothed.step,

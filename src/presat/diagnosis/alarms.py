@@ -7,18 +7,17 @@ steps compared; the fall of the true accuracy since the first step, as `presat.m
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from presat.evaluation.unearned import unearned, unread_format
-from presat.metrics import find_saturation, find_step_fall
+from presat.metrics import GOLD_ACCURACY, find_saturation, find_step_fall
 from presat.tracking import Run
 from presat.tracking.settings import prompts_per_step
 
-GOLD = "labels/gold_accuracy"
 MARGIN = 0.05
 """Smallest change of a rate that is worth saying."""
 MIN_STEPS = 20
@@ -93,12 +92,11 @@ def nothing_earned(run: Run) -> str | None:
     if run.kind != "presat":  # what others' logs call an answer, and a length limit, is not known
         return _all_lowest(run.train_rewards())
     steps = run.rollout_steps("train")[-EARNED_STEPS:]
-    columns = ("step", "problem_id", "seed", "reward", "score", "extracted", "finished", "text")
-    last = run.rollouts("train", steps=steps, columns=columns) if steps else None
-    if last is None or last["reward"].drop_nulls().is_empty():
+    if not steps or not _next_to_nothing(run, steps):  # texts are read only then: a live view asks at every look
         return None
-    rewards = last["reward"].drop_nulls().to_numpy()
-    if rewards.min() < 0 or rewards.mean() > EARNED:
+    columns = ("step", "problem_id", "seed", "score", "extracted", "finished", "text")
+    last = run.rollouts("train", steps=steps, columns=columns)
+    if last is None:
         return None
     groups = [part for _, part in last.group_by("step", "problem_id", "seed", maintain_order=True)]
     found = unearned(
@@ -109,6 +107,12 @@ def nothing_earned(run: Run) -> str | None:
     )
     shown = f"step {steps[-1]}" if len(steps) == 1 else f"steps {steps[0]} to {steps[-1]}"
     return f"Next to nothing was earned at {shown}: {found.sentence()}"
+
+
+def _next_to_nothing(run: Run, steps: Sequence[int]) -> bool:
+    saved = run.rollouts("train", steps=steps, columns=("reward",))
+    rewards = np.empty(0) if saved is None else saved["reward"].drop_nulls().to_numpy()
+    return rewards.size > 0 and not (rewards.min() < 0 or rewards.mean() > EARNED)
 
 
 def _all_lowest(rewards_T: npt.NDArray[np.float64]) -> str | None:
@@ -188,10 +192,10 @@ def _rise(run: Run) -> tuple[float, float] | None:
 
 def _gold_fall(run: Run) -> tuple[float, float] | None:
     """The true accuracy before and after, where it fell: since the first step, or from the first fifth to the last."""
-    found = _first_and_last(run, GOLD)
+    found = _first_and_last(run, GOLD_ACCURACY)
     if found is None:
         return None
-    fall = find_step_fall(*run.series(GOLD), prompts_per_step(run.config))
+    fall = find_step_fall(*run.series(GOLD_ACCURACY), prompts_per_step(run.config))
     if fall is not None:
         return fall.before, fall.after
     return (float(found[0].mean()), float(found[1].mean())) if _change(*found) < 0 else None

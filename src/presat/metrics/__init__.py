@@ -16,6 +16,7 @@ from presat.metrics.gains import (
     saturation_gains,
 )
 from presat.metrics.headline import (
+    GOLD_ACCURACY,
     headline_metric,
     is_out_of_distribution,
     is_score,
@@ -38,6 +39,7 @@ from presat.metrics.online import OnlineSaturation
 from presat.metrics.saturation import Saturation, default_tail, find_saturation, saturation_step, smooth
 
 __all__ = [
+    "GOLD_ACCURACY",
     "Coverage",
     "Grid",
     "Interval",

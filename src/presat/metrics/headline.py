@@ -14,6 +14,8 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+GOLD_ACCURACY = "labels/gold_accuracy"
+"""The true accuracy of a step's training responses, as the trainers log it: what the reward is a proxy of."""
 _KINDS = ("avg", "gold_accuracy", "score", "accuracy", "acc", "greedy", "maj", "best", "pass", "reward")
 """Of scores, the preferred first. A mean reward is the last: it is one where the reward is no proxy."""
 _K = re.compile(r"(\w+)@(\d+)")

@@ -23,6 +23,7 @@ from presat.config.schema import StopConfig
 from presat.diagnosis.alarms import constant_answer, nothing_earned, reward_hacking
 from presat.errors import ConfigError, RunError
 from presat.metrics import (
+    GOLD_ACCURACY,
     OnlineSaturation,
     coverage_of,
     default_tail,
@@ -198,8 +199,8 @@ def _reward_lines(run: Run, rewards_T: np.ndarray, window: int) -> list[tuple[st
     lines = [("train reward", f"{sparkline(rewards_T, WIDTH)}  {short(known[0])} → {short(float(recent.mean()))}")]
     if not share:
         lines.append(("", f"on a scale of its own, {short(float(known.min()))} to {short(float(known.max()))}"))
-    if "labels/gold_accuracy" in run.values:
-        _, gold = run.series("labels/gold_accuracy")
+    if GOLD_ACCURACY in run.values:
+        _, gold = run.series(GOLD_ACCURACY)
         gold = gold[~np.isnan(gold)]
         if gold.size and (gold.size != known.size or not np.allclose(gold, known)):  # else the reward is the truth
             last = float(gold[-window:].mean())

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from presat.metrics import GOLD_ACCURACY
 from presat.rewards import Outcome, label_is_right
 from presat.tasks.rows import original_gold
 from presat.types import Problem, RolloutGroup, Score
@@ -73,7 +74,7 @@ def label_metrics(totals: Totals) -> dict[str, float]:
     """Return the metrics of a step by name; NaN where nothing could be judged."""
     groups, judged = totals["groups"], totals["judged"]
     metrics = {
-        "labels/gold_accuracy": _ratio(totals["right"], judged),
+        GOLD_ACCURACY: _ratio(totals["right"], judged),
         "labels/missing": _ratio(totals["missing"], judged + totals["missing"]),
         **{
             f"labels/{kind}": _ratio(totals[kind], totals["judged_groups"])

@@ -20,7 +20,7 @@ from presat.errors import RunError
 from presat.jsons import Faults, json_lines
 from presat.tracking.open import open_run
 from presat.tracking.pace import Pace
-from presat.tracking.provenance import read_provenance
+from presat.tracking.provenance import PROVENANCE, read_provenance
 from presat.tracking.readers.rows import LARGEST, Rows
 from presat.tracking.run import Run
 from presat.tracking.settings import saved_settings
@@ -71,7 +71,7 @@ class OurRun:
         self.path = path
         self._rows, self._faults = Rows(METRICS), Faults()
         self._config: dict[str, Any] = {}
-        self._config_time = -1
+        self._times: dict[str, int] = {}
         self._pace, self._from_step = Pace(), -1
         self._offset, self._lines, self._inode = 0, 0, -1
 
@@ -98,6 +98,8 @@ class OurRun:
 
     def _read_session(self) -> None:
         """The step that the run was last resumed from: the pause before it is no step."""
+        if not self._is_new(PROVENANCE):
+            return
         with contextlib.suppress(RunError):  # like the configuration
             resumed = read_provenance(self.path).get("resumed")
             last = resumed[-1] if isinstance(resumed, list) and resumed else None
@@ -139,12 +141,19 @@ class OurRun:
             self._pace.note(step, float(at))
 
     def _read_config(self) -> None:
-        file = self.path / CONFIG
-        with contextlib.suppress(OSError, RunError):  # the configuration only adds detail to the view
-            changed = file.stat().st_mtime_ns
-            if changed != self._config_time:
-                self._config = saved_settings(file)
-                self._config_time = changed
+        if self._is_new(CONFIG):
+            with contextlib.suppress(RunError):  # the configuration only adds detail to the view
+                self._config = saved_settings(self.path / CONFIG)
+
+    def _is_new(self, name: str) -> bool:
+        """Whether a file of the run has changed since this was last asked."""
+        try:
+            time_ns = (self.path / name).stat().st_mtime_ns
+        except OSError:
+            return False
+        changed = time_ns != self._times.get(name)
+        self._times[name] = time_ns
+        return changed
 
 
 class OtherRun:

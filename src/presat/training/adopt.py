@@ -24,7 +24,7 @@ from presat.config.load import build
 from presat.config.schema import Gate, RewardConfig
 from presat.errors import ConfigError, DataError, RunError
 from presat.evaluation.evaluate import score_groups
-from presat.metrics import OnlineSaturation
+from presat.metrics import GOLD_ACCURACY, OnlineSaturation
 from presat.models.templates import opens_thinking
 from presat.rewards import (
     THINKING_IS_OPEN,
@@ -46,7 +46,7 @@ from presat.verify import Mode, Verifier
 LOG = logging.getLogger("presat")
 EVERYBODY = 2**16
 """Votes in a stock trainer, the most that `votes` takes: the responses that train are all there are, and all vote."""
-EVAL_GOLD, EVAL_REWARD = "eval_labels/gold_accuracy", "eval_reward"
+EVAL_GOLD, EVAL_REWARD = f"eval_{GOLD_ACCURACY}", "eval_reward"
 _ARGUMENTS = ("prompt", "completion", "completion_ids", "trainer_state", "log_extra", "log_metric", "environments")
 
 
@@ -335,8 +335,8 @@ class SaturationCallback(TrainerCallback, ExportableState):
     def _observe(self, step: int, line: dict[str, Any]) -> bool:
         """Note what a log line says; returns whether it is a training step's."""
         self._observe_score(step, line)
-        if line.get("labels/gold_accuracy") is not None:
-            self._gold[step] = line["labels/gold_accuracy"]
+        if line.get(GOLD_ACCURACY) is not None:
+            self._gold[step] = line[GOLD_ACCURACY]
         reward = line.get("reward")
         if reward is not None:
             self.saturation.observe(step, reward)

@@ -14,9 +14,10 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from presat.metrics import GOLD_ACCURACY
+
 SET = "eval"
 """What the evaluation set is called of a trainer that has one and no name for it."""
-GOLD = "labels/gold_accuracy"
 
 
 class Alias(NamedTuple):
@@ -87,7 +88,7 @@ _SAME = (
 )
 
 _PLAIN = frozenset(
-    ("reward", "loss", "kl", "entropy", "grad_norm", "learning_rate", "reward_std", "epoch", "num_tokens", GOLD)
+    f"reward loss kl entropy grad_norm learning_rate reward_std epoch num_tokens {GOLD_ACCURACY}".split()
 )
 """What is called the same here (TRL 1.16), behind `train/` in trackers."""
 

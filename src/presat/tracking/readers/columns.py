@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from presat.errors import RunError, nearest
-from presat.metrics import is_score
+from presat.metrics import GOLD_ACCURACY, is_score
 from presat.text import brief, listed
-from presat.tracking.readers.aliases import GOLD, is_counter, is_known, our_name, reward_rank, step_rank
+from presat.tracking.readers.aliases import is_counter, is_known, our_name, reward_rank, step_rank
 
 MOST_NAMED = 6
 """Unknown columns that a note names; there may be hundreds."""
@@ -117,7 +117,7 @@ def _chosen(path: Path, metrics: Mapping[str, str], chosen: Mapping[str, str]) -
 
 
 def _chosen_name(ours: str) -> str:
-    if ours in ("step", "reward", GOLD):
+    if ours in ("step", "reward", GOLD_ACCURACY):
         return ours
     name = ours.removeprefix("eval/")
     return f"eval/{name}" if "/" in name and is_score(name.rpartition("/")[2]) else f"eval/{name}/score"

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from presat.errors import RunError
 from presat.jsons import Faults, log_lines
+from presat.metrics import GOLD_ACCURACY
 from presat.text import brief, listed, printable
 from presat.tracking.readers.rows import LARGEST, whole_step
 from presat.tracking.readers.shares import as_shares, two_values
@@ -115,7 +116,7 @@ def _values(rows: list[dict[str, Any]], set_name: str, judged: float | None) -> 
         per_problem = len(group) // len({row["problem_id"] for row in group})
         verdicts = [verdict for row in group if (verdict := _verdict(row, judged)) is not None]
         names = (f"eval/{set_name}/score", f"eval/{set_name}/avg@{per_problem}")
-        reward, accuracy = names if set_name else ("reward", "labels/gold_accuracy")
+        reward, accuracy = names if set_name else ("reward", GOLD_ACCURACY)
         scores = [row["score"] for row in group if row["score"] is not None]
         values.setdefault(reward, {})[step] = sum(scores) / len(scores) if scores else math.nan
         if verdicts:

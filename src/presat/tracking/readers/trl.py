@@ -15,6 +15,7 @@ from pydantic import BaseModel
 
 from presat.errors import RunError
 from presat.jsons import read_json
+from presat.metrics import GOLD_ACCURACY
 from presat.tracking.readers.build import Log, run_of
 from presat.tracking.readers.completions import completion_files, read_completions
 from presat.tracking.run import Run
@@ -25,7 +26,7 @@ _RUNTIME = re.compile(r"eval[_/](.+)_runtime")
 _EVALUATION = re.compile(r"eval[_/](.+)")
 _PARTIAL_REWARD = re.compile(r"rewards/(.+)/mean")
 _CHECKPOINT = re.compile(r"checkpoint-(\d+)")
-_OURS = {"labels/gold_accuracy": "gold_accuracy"}
+_OURS = {GOLD_ACCURACY: "gold_accuracy"}
 
 
 class _State(BaseModel):
