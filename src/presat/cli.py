@@ -18,7 +18,7 @@ import select
 import sys
 import traceback
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from presat import __version__
 from presat.config import schema
@@ -34,9 +34,6 @@ from presat.processes import (
 )
 from presat.text import brief, masked, printable
 from presat.verbs import VERBS, Verb, reads
-
-if TYPE_CHECKING:
-    pass
 
 MOST_SAID = 1900
 """Most characters of a failure's message: a word of the command line may be of any length."""

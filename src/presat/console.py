@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
+from rich.measure import Measurement
 from rich.segment import Segment
 
 from presat.text import printable
@@ -16,6 +17,9 @@ from presat.text import printable
 if TYPE_CHECKING:
     from rich.console import ConsoleOptions, RenderableType
     from rich.text import Text
+
+WIDEST = 10_000
+"""Columns to measure in: more than any table needs."""
 
 
 class SafeConsole(Console):
@@ -29,6 +33,11 @@ class SafeConsole(Console):
     def render_str(self, text: str, **options: Any) -> Text:
         """Read a plain string as rich does; printable before a table measures it, so that nothing of it is cut off."""
         return super().render_str(printable(text), **options)
+
+
+def full_width(console: Console, options: ConsoleOptions, renderable: RenderableType) -> int:
+    """Columns of the terminal that it needs to stand whole, however wide the terminal is."""
+    return Measurement.get(console, options.update(max_width=WIDEST), renderable).maximum
 
 
 def make_console(stderr: bool = False) -> Console:

@@ -181,7 +181,6 @@ def json_lines(lines: Iterable[bytes], first: int = 1) -> Iterator[Line]:
     Args:
         lines: the lines with their ends, as a file opened for reading bytes gives them.
         first: the number of the first one.
-        distinct: whether an object that has a key twice is a fault; otherwise the last one counts.
     """
     for number, line in enumerate(lines, start=first):
         if line.strip():

@@ -317,14 +317,13 @@ class _Results:
         self.results = results
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        from rich.measure import Measurement
+        from presat.console import full_width
 
         names = list(dict.fromkeys(name for item in self.results for name in item.metrics if _is_accuracy(name)))
         parts: list[list[str]] = [[]]
         for name in names:
             wider = self._table([*parts[-1], name], NAME)  # longer names of sets are folded
-            room = Measurement.get(console, options.update(max_width=10_000), wider).maximum
-            if parts[-1] and room > options.max_width:
+            if parts[-1] and full_width(console, options, wider) > options.max_width:
                 parts.append([])
             parts[-1].append(name)
         for number, part in enumerate(parts):

@@ -136,10 +136,8 @@ def render(standing: Standing, cells: Iterable[CellStanding]) -> RenderableType:
 
 def summary(standing: Standing) -> str:
     """One line: how many cells are in which state, and how long it will take."""
-    counts = standing.counts
-    said = ", ".join(f"{counts[state]} {state}" for state in _ORDER if state in counts)
-    line = f"{standing.study}: {len(standing.cells)} cells: {said}"
-    if not {"running", "waiting", "interrupted"} & counts.keys():
+    line = f"{standing.study}: {len(standing.cells)} cells: {_counted(standing)}"
+    if not {"running", "waiting", "interrupted"} & standing.counts.keys():
         return f"{line}."
     if standing.left is not None:
         line += f"; about {duration(standing.left)} left"
@@ -197,13 +195,17 @@ def _done(plan: Plan, folder: Folder) -> set[str]:
 
 
 def _unfinished(standing: Standing) -> str:
-    counts = standing.counts
-    said = ", ".join(f"{counts[state]} {state}" for state in _ORDER if state in counts)
     advice = "Run the same command again to go on"
-    if "failed" in counts:
+    if "failed" in standing.counts:
         advice += "; cells that failed are only run again with `--retry failed`, and their logs are in "
         advice += str(Path(standing.folder) / "logs")
-    return f"Not all cells of {standing.study} are done: {said}. {advice}."
+    return f"Not all cells of {standing.study} are done: {_counted(standing)}. {advice}."
+
+
+def _counted(standing: Standing) -> str:
+    """How many cells are in which state."""
+    counts = standing.counts
+    return ", ".join(f"{counts[state]} {state}" for state in _ORDER if state in counts)
 
 
 def _state(cell: CellStanding) -> str:

@@ -147,10 +147,9 @@ class _Screen:
 
     def _width(self, console: Console, options: ConsoleOptions, columns: Sequence[_Column], named: bool = False) -> int:
         """Columns of the terminal that the table needs; with `named`, for each run's name on one line."""
-        from rich.measure import Measurement
+        from presat.console import full_width
 
-        table = self._table(columns, CELL, named)
-        return Measurement.get(console, options.update(max_width=10_000), table).maximum
+        return full_width(console, options, self._table(columns, CELL, named))
 
     def _table(self, columns: Sequence[_Column], width: int, named: bool = True) -> Table:
         from rich import box

@@ -22,8 +22,10 @@ from presat.tasks.unfit import refuse_unfit, unfit
 from presat.text import brief, printable
 from presat.types import Problem
 
-Source = str | Iterable[Row] | Mapping[str, Iterable[Row]]
-"""A path or id, or the rows themselves: a list, an opened dataset, or one by split."""
+Rows = Iterable[Row] | Mapping[str, Iterable[Row]]
+"""Rows themselves: a list, an opened dataset, or one by split."""
+Source = str | Rows
+"""A path or id, or rows."""
 
 _KNOWN = "a path here, lab/NAME, reasoning_gym/TASK or a Hugging Face dataset that can be loaded"
 _OTHER_SUFFIXES = (".txt", ".arrow", ".gz", ".zst", ".yaml")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from presat.errors import ConfigError, nearest
-from presat.tasks.files import load_file_problems, source_name
+from presat.tasks.files import Rows, Source, load_file_problems, source_files, source_name
 from presat.tasks.prompts import with_prompt
 from presat.tasks.readers import path_of
 from presat.tasks.subsets import cut, sampled
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 FAMILIES = ("lab", "reasoning_gym", "benchmark")
 """What `FAMILY/NAME` is, where no file is called so."""
-Rows = Iterable[Mapping[str, Any]] | Mapping[str, Iterable[Mapping[str, Any]]]
-"""Rows themselves: a list, an opened dataset, or one by split."""
 PROCEDURAL_COUNT = 100
 """How many problems are made when nothing says."""
 
@@ -60,7 +58,6 @@ def refuse_unknown_source(source: str) -> None:
         DataError: there is no such file.
     """
     from presat.tasks.benchmarks import named_file
-    from presat.tasks.files import source_files
     from presat.tasks.gym import refuse_unknown_task
     from presat.tasks.lab import refuse_unknown_lab
 
@@ -87,7 +84,7 @@ def _family(source: str) -> tuple[str, str]:
     return (family, task) if task and family in FAMILIES else ("", "")
 
 
-def _load(source: str | Rows, options: dict[str, Any]) -> list[Problem]:
+def _load(source: Source, options: dict[str, Any]) -> list[Problem]:
     name = source_name(source)
     family, task = _family(source) if isinstance(source, str) else ("", "")
     if options.get("count") is not None and options["count"] < 1:
