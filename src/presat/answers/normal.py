@@ -83,8 +83,7 @@ def normal_form(answer: str) -> str:
         return text
     text = " ".join(text.split())  # runs of spaces would make the patterns slow, and mean nothing
     text = unwrapped(_plain(_symbols(text)))
-    text = _SPACES.sub(" ", _SIZES.sub("", text)).strip()
-    text = _ended(text)
+    text = unwrapped(_SPACES.sub(" ", _SIZES.sub("", text)).strip())  # `\displaystyle \text{east}`
     if _NOTHING.fullmatch(text):
         return r"\emptyset"
     if _WORDS.fullmatch(text):
