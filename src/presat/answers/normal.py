@@ -29,9 +29,9 @@ _SYMBOLS = str.maketrans(
         "θ": r"\theta ", "λ": r"\lambda ", "μ": r"\mu ", "φ": r"\phi ", "ω": r"\omega ",
         "’": "'", "⁄": "/", "￥": "¥", "￡": "£", "。": ".", "、": ",",
         "\u00a0": " ", "\u2009": " ", "\u202f": " ", "\u2003": " ",
-        **{chr(ord(" ") + place + 0xFEE0): chr(ord(" ") + place) for place in range(1, 95)},  # full width
     }
 )  # fmt: skip
+_FULL_WIDTH = str.maketrans({chr(ord(" ") + place + 0xFEE0): chr(ord(" ") + place) for place in range(1, 95)})
 _SUPERSCRIPTS = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ", "0123456789+-n", strict=True))
 _SUBSCRIPTS = dict(zip("₀₁₂₃₄₅₆₇₈₉", "0123456789", strict=True))
 _SUPER = re.compile(f"[{''.join(_SUPERSCRIPTS)}]+")
@@ -119,7 +119,12 @@ def _symbols(text: str) -> str:
     text = _SUPER.sub(lambda found: "^{" + "".join(map(_SUPERSCRIPTS.__getitem__, found[0])) + "}", text)
     text = _SUB.sub(lambda found: "_{" + "".join(map(_SUBSCRIPTS.__getitem__, found[0])) + "}", text)
     text = _ROOT.sub(lambda found: rf"\sqrt{{{found[1] or found[2] or found[3] or ''}}}", text)
-    return text.translate(_SYMBOLS)
+    return of_usual_width(text).translate(_SYMBOLS)
+
+
+def of_usual_width(text: str) -> str:
+    """Return text with the Latin letters, digits and signs of full width in their usual width."""
+    return text.translate(_FULL_WIDTH)
 
 
 def _plain(text: str) -> str:

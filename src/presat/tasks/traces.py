@@ -176,8 +176,8 @@ def read_trace(
         # beside a chat, a column `solution` is the reference; other names are the response's, which would verify itself
         answer = names.get("answer") or columns.get("solution") or ("solution" if "solution" in row else None)
     else:
-        asked, trace, solution = _from_columns(row, names, where, thinking)
-        prompt = question_turns(asked, where, names["question"], domain, system)
+        question, trace, solution = _from_columns(row, names, where, thinking)
+        asked, prompt = question, question_turns(question, where, names["question"], domain, system)
         answer = names.get("answer")
     own_prompt = asked is None or prompt != chat(asked, domain, system)  # or it holds a whole chat
     return Trace(prompt, trace, solution, _gold(row, answer, where) if gold else None, own_prompt)
