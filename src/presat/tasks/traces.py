@@ -170,8 +170,8 @@ def read_trace(
     if "messages" in names:
         prompt, response = _from_chat(row[names["messages"]], where, names["messages"], left_out)
         if (name := names.get("question")) and is_answered(row[names["messages"]], row[name]):
-            asked = row[name].strip()
-            prompt = question_turns(asked, where, name, domain, system)
+            question = row[name].strip()
+            asked, prompt = question, question_turns(question, where, name, domain, system)
         trace, solution = _split(response)
         # beside a chat, a column `solution` is the reference; other names are the response's, which would verify itself
         answer = names.get("answer") or columns.get("solution") or ("solution" if "solution" in row else None)
