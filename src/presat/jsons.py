@@ -40,8 +40,6 @@ def read_json(path: Path, shape: type[Any] = dict) -> Any:
     Raises:
         RunError: the file is there but cannot be read, or holds something else (the message says where).
     """
-    from pydantic import ValidationError
-
     try:
         with open_regular(path) as file:
             data = parse_json(file.read().decode("utf-8"))
@@ -54,6 +52,17 @@ def read_json(path: Path, shape: type[Any] = dict) -> Any:
         ) from error
     if not isinstance(data, dict):
         raise RunError(f"{path} should hold a JSON object; it holds {type(data).__name__}.")
+    return as_shape(path, data, shape)
+
+
+def as_shape(path: Path, data: dict[str, Any], shape: type[Any]) -> Any:
+    """Return what the JSON file `path` says, `data`, as `shape` has it.
+
+    Raises:
+        RunError: it holds something else.
+    """
+    from pydantic import ValidationError
+
     try:
         return _checked(shape).validate_python(data, strict=True)
     except ValidationError as error:

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 from rich.console import Console
 
-from presat.analysis import summarise
+from presat.analysis import collapse, summarise
 from presat.analysis.collapse import find_falls
 from presat.analysis.numbers import RunSummary
 from presat.analysis.verdict import standing
@@ -136,6 +136,14 @@ def test_scores_that_were_measured_otherwise_are_no_fall(make_run):
     noted = {str(step): {"temperature": 1.0 if step < 20 else 0.1} for step in range(0, 50, 10)}
     (folder / "evaluated.json").write_text(str({"held_out": noted}).replace("'", '"'))
     assert find_falls(open_run(folder)) == []
+
+
+def test_the_record_of_evaluations_is_read_once(make_run, monkeypatch):
+    run = open_run(make_run(held_out=(0.7, 0.1), ood=(0.5, 0.1)))
+    read = []
+    monkeypatch.setattr(collapse, "read_recorded", lambda path: read.append(path) or {})
+    assert len(find_falls(run)) >= 2
+    assert read == [run.path]
 
 
 def test_no_alarm_says_another_thing_than_the_verdict():

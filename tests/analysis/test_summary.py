@@ -292,9 +292,35 @@ def test_chance_alone_makes_a_peak_in_few_runs():
     assert named <= 10
 
 
-def test_a_peak_needs_saved_responses(tmp_path):
-    (tmp_path / "run.csv").write_text("step,reward,math/avg@4\n0,,0.2\n1,0.2,0.9\n2,0.9,0.4\n")
-    assert summarise(open_run(tmp_path / "run.csv")).main_set.peak is None
+def log_of(tmp_path, scores):
+    rows = [f"{10 * place},{0.2 + 0.01 * place},{score}" for place, score in enumerate(scores)]
+    (tmp_path / "run.csv").write_text("\n".join(["step,reward,math/accuracy", *rows]) + "\n")
+    return summarise(open_run(tmp_path / "run.csv"))
+
+
+@pytest.mark.parametrize(
+    ("scores", "step"),
+    [
+        ((0.2, 0.9, 0.4), 10),
+        ((0.3, 0.4, 0.5, 0.6, 0.55, 0.5, 0.42), 30),
+        ((0.3, 0.45, 0.4), None),
+        ((0.2, 0.31, 0.45, 0.36, 0.44, 0.33, 0.34), None),
+        ((0.2, 0.4, 0.6, 0.62), None),
+    ],
+    ids=["few", "many", "few, little", "scatter", "rises"],
+)
+def test_a_peak_in_a_log_without_responses_is_said_by_how_its_evaluations_scatter(tmp_path, scores, step):
+    summary = log_of(tmp_path, scores)
+    assert (summary.main_set.peak and summary.main_set.peak.step) == step
+    assert ("Held-out accuracy peaked at step" in summary.verdict.sentence) == (step is not None)
+
+
+def test_chance_alone_makes_a_peak_without_responses_in_few_logs():
+    rng = np.random.default_rng(0)
+    for among in (4, 18):
+        logs = rng.normal(0.4, 0.06, (400, among + 2))
+        named = sum(find_peak("accuracy", range(among + 2), log, lambda _: None) is not None for log in logs.tolist())
+        assert named <= 24
 
 
 def test_transfer_is_the_held_out_rise_per_unit_of_reward(make_run):

@@ -10,7 +10,7 @@ from presat.analysis.estimates import Change
 from presat.analysis.numbers import _MEANING, Choices
 from presat.analysis.peak import Peak
 from presat.analysis.verdict import judge, signed
-from presat.metrics import Interval, saturation_gains
+from presat.metrics import Interval, is_share, saturation_gains
 
 
 def change(before, after, spread=None):
@@ -38,7 +38,7 @@ def summary(reward=(0.3, 0.9), sets=(), gold=None, loss=None, falls=()):
     rewards, truth = (Change(*found) if isinstance(found, tuple) else found for found in (reward, gold))
     steps = [rewards.before, rewards.after] if rewards else []
     return RunSummary(
-        "run", "runs/run", "presat", "finished", "", 40, steps, [], rewards, truth,
+        "run", "runs/run", "presat", "finished", "", 40, steps, is_share(steps), [], rewards, truth,
         loss and Change(*loss), None, None, "", None, 4, Choices(), list(sets), falls=list(falls),
     )  # fmt: skip
 

@@ -15,6 +15,8 @@ CASES = [
     ("####72\n", "hash", "72"),
     ("Answer: 72", "line", "72"),
     ("**Answer:** 72", "line", "72"),
+    ("Final answer\uff1a72", "line", "72"),
+    ("The answer is\uff1a72", "line", "72"),
     ("**Final Answer**: $72$", "line", "$72$"),
     ("The answer is 72.", "line", "72"),
     ("The final answer is: 3.14. I hope it helps.", "line", "3.14"),

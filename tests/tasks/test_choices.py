@@ -118,6 +118,10 @@ def test_every_way_to_name_the_second_option(answer):
     assert read_choice(answer, SPEEDS) == ("B", None)
 
 
+def test_letters_of_full_width_are_letters():
+    assert [read_choice(answer, SPEEDS)[0] for answer in ("\uff22", "\uff08\uff22\uff09", "\uff23")] == ["B", "B", "C"]
+
+
 @pytest.mark.parametrize(
     ("answer", "reason"),
     [

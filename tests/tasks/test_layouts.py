@@ -26,6 +26,11 @@ BARE = ("1+1?", "2", "math")
 ALONE = ("1+1?", "2", "math", None)
 """The question, the gold answer, the verifier and (where it is not the domain's) the system message."""
 CHOSEN = ("1+1?\n\nA) one\nB) two\n\nAnswer with the letter of the right option.", "B", "choice")
+FOUR = "1+1?\n\nA) one\nB) two\nC) three\nD) four\n\nAnswer with the letter of the right option."
+MEDMCQA = {
+    "id": "x", "question": "1+1?", "opa": "one", "opb": "two", "opc": "three", "opd": "four", "choice_type": "single",
+    "exp": "Ans. is 'b'", "subject_name": "Anatomy", "topic_name": None,
+}  # fmt: skip
 CHATML = "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\n1+1?<|im_end|>\n<|im_start|>assistant\n"
 
 
@@ -66,9 +71,15 @@ READ: dict[str, tuple[dict[str, Any], tuple[Any, ...]]] = {
     ),
     "MMLU": ({"question": "1+1?", "choices": ["one", "two"], "answer": 1}, CHOSEN),
     "SuperGPQA": ({"question": "1+1?", "options": ["one", "two"], "answer": "two", "answer_letter": "B"}, CHOSEN),
+    "MedMCQA": ({**MEDMCQA, "cop": 0}, (FOUR, "A", "choice")),
+    "MedMCQA, counted from 1": ({**MEDMCQA, "cop": 4}, (FOUR, "D", "choice")),
+    "a column for each option": (
+        {"question": "1+1?", "option_a": "one", "option_b": "two", "correct_answer": "option_b"}, CHOSEN,
+    ),
+    "options 1 to 4": ({"question": "1+1?", "option1": "one", "option2": "two", "answer": 2}, CHOSEN),
     "columns A to D": (
         {"question": "1+1?", "A": "one", "B": "two", "C": "three", "D": "four", "answer": "B"},
-        ("1+1?\n\nA) one\nB) two\nC) three\nD) four\n\nAnswer with the letter of the right option.", "B", "choice"),
+        (FOUR, "B", "choice"),
     ),
 }  # fmt: skip
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
@@ -132,6 +143,40 @@ def test_responses_left_out_are_counted_and_stay_in_the_metadata(tmp_path: Path,
     assert begun.messages == (ASKED, opened)  # how the response is to begin
     with pytest.raises(DataError, match="turns of the assistant alone"):
         load_problems([{"messages": [REPLY], "answer": "2"}])
+
+
+def test_numbers_of_options_count_from_where_all_of_them_show(tmp_path: Path) -> None:
+    def golds(*numbers: Any) -> list[str | None]:
+        return [
+            problem.gold for problem in load_problems([{**MEDMCQA, "cop": number} for number in numbers], unique=False)
+        ]
+
+    assert golds(0, 1, 2, 3) == ["A", "B", "C", "D"]
+    assert golds(1, 2, 3, 4) == ["A", "B", "C", "D"]
+    assert golds("0", 3.0, None) == ["A", "D", None]
+    for numbers in ((1, 2, 3), (0, 4)):
+        with pytest.raises(DataError, match="nothing shows whether they count from 0 or from 1"):
+            golds(*numbers)
+    for number in (-1, 5):
+        with pytest.raises(DataError, match=f"row 2: field 'cop' should name one of the 4 options; it is {number}"):
+            golds(0, number)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [("opa", "opb"), ("opA", "opB"), ("Option A", "Option B"), ("opt-a", "opt-b"), ("choice_A", "choice_B")],
+)
+@pytest.mark.parametrize("gold", ["B", "two", 0])
+def test_a_column_for_each_option_is_read_however_it_is_called(names: tuple[str, str], gold: Any) -> None:
+    row = {"question": "1+1?", **dict(zip(names, ("one", "two"), strict=True)), "answer": gold}
+    (problem,) = load_problems([row])
+    assert described(problem) == (CHOSEN[0], "A" if gold == 0 else "B", "choice")
+    assert not set(names) & set(problem.metadata)
+
+
+def test_letters_that_are_no_options_stay_columns() -> None:
+    (problem,) = load_problems([{"question": "ax=b?", "a": "2", "b": "6", "c": "1", "d": "0", "answer": "3"}])
+    assert (problem.verifier, problem.gold) == ("math", "3")
 
 
 def test_options_without_a_named_right_one_are_counted(tmp_path: Path, caplog: Any) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from presat.config.schema import TaskConfig
 from presat.errors import ConfigError, DataError
+from presat.tasks import traces
 from presat.tasks.prompts import chat, with_prompt
 from presat.tasks.rows import problem_of_plain
 from presat.tasks.traces import read_trace, read_traces
@@ -61,6 +62,14 @@ def test_the_system_message_of_bare_questions_can_be_set_and_is_refused_where_th
     for settings in ({"domain": "science"}, {"options": {"system": "Box it."}}):
         with pytest.raises(ConfigError, match=r"brings its own prompt, which `data\.domain` and the option `system`"):
             read(LAYOUTS["messages"], **settings)
+
+
+def test_a_row_is_read_once_whatever_is_set(tmp_path, monkeypatch):
+    read = []
+    monkeypatch.setattr(traces, "read_trace", lambda row, *given: read.append(row) or read_trace(row, *given))
+    (tmp_path / "traces.jsonl").write_text((json.dumps(LAYOUTS["columns"]) + "\n") * 3)
+    source = TaskConfig(source=str(tmp_path / "traces.jsonl"), domain="science", options={"system": "Box it."})
+    assert len(list(read_traces(source))) == len(read) == 3
 
 
 def test_columns_name_others_and_win_over_a_chat():

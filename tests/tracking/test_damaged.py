@@ -17,7 +17,7 @@ from presat.models import adapters
 from presat.report.html import _origin
 from presat.report.live import live_view
 from presat.report.tables import rows, to_csv
-from presat.tracking import RunWriter, open_run
+from presat.tracking import RunWriter, open_run, provenance
 from presat.tracking.evaluated import note_evaluated
 from presat.tracking.follow import follow
 from presat.tracking.lock import RunLock
@@ -182,3 +182,14 @@ def test_damaged_responses_are_named(make_run, damage, message):
         summarise(open_run(path))
     assert "held_out-step_000040.parquet" in str(caught.value)
     assert len(str(caught.value)) < 600
+
+
+def test_provenance_is_parsed_once_and_checked(tmp_path, monkeypatch):
+    read = []
+    monkeypatch.setattr(provenance, "read_json", lambda path, *shape: read.append(path) or read_json(path, *shape))
+    (tmp_path / "provenance.json").write_text('{"command": "train", "more": [1]}')
+    assert provenance.read_provenance(tmp_path) == {"command": "train", "more": [1]}
+    assert len(read) == 1
+    (tmp_path / "provenance.json").write_text('{"command": 3}')
+    with pytest.raises(RunError, match=r"provenance\.json is damaged: "):
+        provenance.read_provenance(tmp_path)

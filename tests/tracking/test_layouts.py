@@ -151,6 +151,18 @@ def test_the_table_of_names_says_where_each_was_seen():
         ("eval/step_time", "eval/step_time"),
         ("train/policy_loss", "loss"),
         ("optim/lr", "learning_rate"),
+        ("clip_ratio/region_mean", "clip_ratio/region_mean"),
+        ("train/clip_ratio", "clip_ratio/region_mean"),
+        ("actor/pg_clipfrac", "clip_ratio/region_mean"),
+        ("train/pg_clipfrac", "clip_ratio/region_mean"),
+        ("ppo_clip_ratio", "clip_ratio/region_mean"),
+        ("train/completions/clipped_ratio", "completions/clipped_ratio"),
+        ("response_length/clip_ratio", "completions/clipped_ratio"),
+        ("response_clip_ratio", "completions/clipped_ratio"),
+        ("rollout/truncated_ratio", "completions/clipped_ratio"),
+        ("is_truncated/all/mean", "completions/clipped_ratio"),
+        ("train/completion_length", "completions/mean_length"),
+        ("eval_rewards/correct/std", "eval/eval/correct_std"),
     ],
 )
 def test_names_of_other_trainers(theirs, ours):
@@ -445,6 +457,65 @@ def test_true_accuracy_is_found_in_each_of_several_sets(tmp_path):
     ]
     run = open_run(save(tmp_path / "trainer_state.json", trl_state(*history, {"step": 1, "reward": 0.5})))
     assert [run.scores(name)[0] for name in "ab"] == ["gold_accuracy"] * 2
+
+
+# --- sums of rewards ------------------------------------------------------------------------------------------------
+
+
+def summed(step, right, manners, prefix="", std=lambda mean: (mean * (1 - mean)) ** 0.5):
+    """A row of a TRL log with two reward functions, weighted 0.5 and 0.5: the sum lies within 0 and 1."""
+    found = {"step": step, f"{prefix}reward": 0.5 * right + 0.5 * manners}
+    for name, mean in (("correctness_reward_func", right), ("soft_format_reward_func", manners)):
+        found |= {f"{prefix}rewards/{name}/mean": mean, f"{prefix}rewards/{name}/std": std(mean)}
+    return found | ({f"{prefix}runtime": 1.0} if prefix else {})
+
+
+def test_a_sum_of_rewards_is_no_share_and_its_part_of_two_values_is_the_accuracy(tmp_path):
+    """The format is learned and right answers are lost: the sum rises."""
+    trained = [summed(s, 0.5 - 0.02 * s, 0.05 * s) for s in range(1, 19)]
+    history = [summed(0, 0.5, 0.1, "eval_"), *trained, summed(18, 0.1, 0.95, "eval_")]
+    run = open_run(save(tmp_path / "trainer_state.json", trl_state(*history)))
+    assert not run.reward_is_share()
+    assert run.values["labels/gold_accuracy"][18] == pytest.approx(0.14)
+    assert run.held_out()[:2] == ("eval", "accuracy")
+    assert run.held_out()[3].tolist() == [0.5, 0.1]
+    assert "weighted sum of correctness_reward_func, soft_format_reward_func, and no share" in noted(run)
+    found = summarise(run)
+    assert found.verdict.label == "collapsed"
+    assert "Held-out accuracy on eval fell from 0.50" in found.verdict.sentence
+    assert not found.reward_is_share
+
+
+def test_a_sum_without_a_part_of_two_values_is_no_held_out_score(tmp_path):
+    def spread(mean):
+        return mean / 3
+
+    history = [summed(0, 0.5, 0.1, "eval_", spread), *(summed(s, 0.3, 0.05 * s, std=spread) for s in (1, 2, 3))]
+    run = open_run(save(tmp_path / "trainer_state.json", trl_state(*history, summed(3, 0.3, 0.5, "eval_", spread))))
+    assert run.held_out() is None
+    assert "labels/gold_accuracy" not in run.names()
+    assert "which is no held-out score. Is one of its parts true accuracy?" in noted(run)
+    named = open_run(tmp_path, columns={"eval": "eval_rewards/correctness_reward_func/mean"})
+    assert named.held_out()[3].tolist() == [0.5, 0.3]
+
+
+def test_a_sum_in_each_of_several_sets_and_in_a_tracker(tmp_path):
+    history = [summed(s, 0.4, 0.1 * s, "eval_math_") | summed(s, 0.4, 0.1 * s) for s in (1, 2)]
+    run = open_run(save(tmp_path / "trainer_state.json", trl_state(*history)))
+    assert run.scores("math")[0] == "accuracy"
+    tracked = [
+        {("train/" if not name.startswith("eval_") else "") + name.replace("eval_", "eval/"): value
+         for name, value in (summed(s, 0.4, 0.1 * s) | summed(s, 0.4, 0.1 * s, "eval_")).items() if "step" not in name}
+        | {"train/global_step": s} for s in (1, 2)
+    ]  # fmt: skip
+    assert open_run(rows(tmp_path / "wandb.jsonl", *tracked)).held_out()[:2] == ("eval", "accuracy")
+
+
+def test_a_clip_ratio_stands_under_our_name(tmp_path):
+    said = "step:{0} - critic/score/mean:0.1 - actor/pg_clipfrac:0.0{0} - response_length/clip_ratio:0.{0}\n"
+    run = open_run(save(tmp_path / "verl.log", "".join(said.format(step) for step in (1, 2))))
+    assert run.values["clip_ratio/region_mean"] == {1: 0.01, 2: 0.02}
+    assert run.values["completions/clipped_ratio"] == {1: 0.1, 2: 0.2}
 
 
 # --- two-valued rewards ----------------------------------------------------------------------------------------------

@@ -116,6 +116,7 @@ EXPLAINED: dict[tuple[tuple[str, str, str], tuple[float, float]], str] = {
         for response in (
             "unboxed", "unboxed LaTeX", "truncated", "truncated thinking", "hostile", "empty", "empty box",
         )
+        if mode != "auto" or "unboxed" not in response  # an answer line is an answer there
     },
 }  # fmt: skip
 """Every difference there is, with its reason; docs/deviations.md says the same at more length."""

@@ -18,7 +18,7 @@ from presat.answers.formats import Format, format_of, read_answer
 from presat.answers.intervals import interval_pair
 from presat.answers.normal import LONGEST
 from presat.answers.normal import normal_form as answers_normal_form
-from presat.answers.units import bare, quantity
+from presat.answers.units import bare, quantities
 from presat.diagnosis.symbolic import label_response
 from presat.rewards.gates import GATES
 from presat.tasks.golds import final_answer, unwrap_gold
@@ -48,7 +48,7 @@ READERS: dict[str, Callable[[str], object]] = {
 
 
 def of_short_answers(text: str) -> object:
-    return interval_pair("[0, 1)", text), quantity(text), bare(text), refuse_text("C, A, B", text)
+    return interval_pair("[0, 1)", text), quantities(text), bare(text), refuse_text("C, A, B", text)
 
 
 def many(part: str) -> str:

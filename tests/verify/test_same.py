@@ -1,5 +1,6 @@
 r"""Pairs of answers that Math-Verify alone judges wrongly, in both directions, and their kinds."""
 
+# ruff: noqa: RUF001  (characters of full width are among the answers)
 from __future__ import annotations
 
 from fractions import Fraction
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from presat.answers.boxes import boxed_answer
 from presat.verify.math import compare, same
 from presat.verify.refusals import DENIED, FALSE_EQUATION, OTHER_BASE, OTHER_ORDER, OTHER_QUANTITY, OTHER_SIZE
 
@@ -80,6 +82,18 @@ WRONG = [
             "B": ["B) or C)", "(B),(C)", "B: or C", "B: wrong", "B) is false; C", "B) 42 C) 43 D) 44"],
             "25": [r"2600\%"],
             "50": ["0.5%"],
+            r"\$5": ["€5", "£5", "5 pounds", "¥5", "5 euros", "5 GBP", "5 pounds sterling", "6 dollars", "6", r"4\$"],
+            "€5": ["$5", "5 USD", "£5", "5 yen", "5 rupees", "6 €", "€50"],
+            r"\frac{1}{2}\text{ euros}": [r"\$\frac{1}{2}", r"£\frac{1}{2}"],
+            "€3, €4": ["€3, €5", "$3, $4"],
+            "¥5": ["$5", "₹5", "¥6"],
+            "3 cm, 4 cm": ["2 cm, 5 cm", "3 m, 4 m", "7 cm"],
+            r"\frac{1}{2}\text{ meters}": [r"\frac{1}{2}\text{ feet}"],
+            "5 radians": ["6 radians"],
+            r"\frac{1}{2}": ["２／１", "１／３"],
+            r"\{3,5\}": ["x=3", "x=3 or x=6", r"x=3 \text{ or } x=5 \text{ or } x=7"],
+            r"\emptyset": ["0", r"\{0\}", r"\{\emptyset\}", "all real numbers", "no integer solutions", "undefined"],
+            "DNE": ["0", r"\infty", "one solution", "infinitely many solutions", "no", "solution"],
         }.items()
         for answer in answers
     ],
@@ -119,7 +133,11 @@ RIGHT = [
         "2x": ["f(x) = 2x"], "B": ["B: a polygenic score", "(B) 42", "B. Mitochondria"],
     }.items() for answer in answers],
     ("204_5", "204_{5}"), ("42", "x = 42"), ("42", "6 * 7 = 42"), ("1000", "1,000"), ("42", "042"), ("0", "-0"),
-    (r"50\%", "50%"), ("1/3", "0.3333333333"),
+    (r"50\%", "50%"), ("1/3", "0.3333333333"), ("42", "４２"), ("-5", "－５"), ("1/2", "１／２"),
+    ("（１，２）", "(1,2)"),
+    ("50%", "５０％"), ("x=3", "ｘ＝３。"), ("42", "٤٢"), ("3 cm, 4 cm", "4 cm, 3 cm"), ("5 ft, 6 in", "66 in"),
+    (r"\frac{1}{2}\text{ euros}", r"€\frac12"), ("€2.5 million", "2500000 euros"), ("€3, €4", "4 €, 3 €"),
+    (r"\text{east}", r"\displaystyle \text{east}"), ("$3$ or $5$", "3, 5"), ("5 lb", "5 pounds"), ("5", "５ €"),
 ]  # fmt: skip
 
 
@@ -142,6 +160,51 @@ def test_every_gold_accepts_itself_and_denies_its_denial(gold):
 def test_the_papers_own_reading_is_math_verifys_alone():
     assert compare("42", "The answer is definitely not 42.", "any")[0] == 1.0
     assert compare("34", r"\boxed{34.}", "any")[0] == 0.0
+
+
+PRICES = {
+    "dollars": [r"\$5", "$5", "5 dollars", "5 USD", "USD 5", "US$5", "5 US dollars", r"5\$", r"$\$5$", "$5.00",
+                "500 cents"],
+    "euros": ["€5", "5€", "5 euros", "5 EUR", r"\euro 5", r"\text{€}5", r"5\text{ euros}", r"\text{€5}", "500 cents"],
+    "pounds": ["£5", "5 GBP", r"\pounds5", "5 pounds", "￡5", "5 pounds sterling", "500 pence"],
+    "yen": ["¥5", "￥5", "5 yen", "5 JPY"],
+    "yuan": ["¥5", "5 yuan", "5 RMB"],
+    "rupees": ["₹5", "5 rupees", "Rs. 5"],
+}  # fmt: skip
+NOTHING = [
+    r"\emptyset", r"\varnothing", "∅", r"\{\}", r"x \in \emptyset", "no solution", r"\text{No solution}",
+    "no solutions", "no real solutions",
+    r"\text{no real solution}", "There is no solution.", "DNE", r"\text{DNE}", "does not exist",
+    "the empty set",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("currency", PRICES)
+def test_a_price_is_the_same_price_however_it_is_written_and_another_currency_is_none(currency):
+    prices = PRICES[currency]
+    assert [(one, other) for one in prices for other in prices if same(one, other) != (True, None)] == []
+    plain = [price for price in prices if "500" not in price]
+    assert [price for price in plain if not (same("5", price)[0] and same(price, "5")[0])] == []
+    assert [price for price in plain if same("6", price)[0] or same(price, "50")[0]] == []
+    several = {"500 cents", "¥5", "￥5"}  # of more than one currency
+    others = {price for name, found in PRICES.items() if name != currency for price in found} - several
+    assert [(one, other) for one in {*plain} - several for other in others if same(one, other)[0]] == []
+
+
+@pytest.mark.parametrize("gold", NOTHING)
+def test_that_there_is_no_answer_is_said_in_many_ways(gold):
+    assert [answer for answer in NOTHING if same(gold, answer) != (True, None)] == []
+
+
+@pytest.mark.parametrize("gold", ["3, 5", r"\{3,5\}", r"x=3 \text{ or } x=5", "3 or 5"])
+@pytest.mark.parametrize("between", [" or ", "$ or $", r" \text{ or } ", ", ", " and "])
+def test_solutions_in_a_box_each_are_the_set_of_them(gold, between):
+    said = boxed_answer(rf"$\boxed{{x=3}}{between}\boxed{{x=5}}$.")
+    assert said
+    assert same(gold, said) == (True, None)
+    wrong = boxed_answer(rf"$\boxed{{x=3}}{between}\boxed{{x=6}}$.")
+    assert wrong
+    assert not same(gold, wrong)[0]
 
 
 NUMBERS = st.fractions(-1000, 1000, max_denominator=60)

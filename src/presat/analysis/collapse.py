@@ -34,7 +34,7 @@ from presat.analysis.estimates import (
 )
 from presat.metrics import GOLD_ACCURACY, find_drop, find_step_fall, is_share
 from presat.metrics.falls import BARE as STEP_BARE
-from presat.tracking.evaluated import read_recorded
+from presat.tracking.evaluated import Evaluations, read_recorded
 from presat.tracking.identity import differences
 from presat.tracking.settings import prompts_per_step
 
@@ -106,11 +106,13 @@ def find_falls(run: Run) -> list[Fall]:
     Raises:
         RunError: its saved responses, or the record of its evaluations, cannot be read.
     """
-    main = run.held_out()
-    own = [] if main is None else [_score_fall(run, main[0], "main"), _answer_fall(run, main[0])]
+    main, recorded = run.held_out(), read_recorded(run.path) if run.path.is_dir() else {}
+    own = []
+    if main is not None:
+        own = [_score_fall(run, main[0], "main", recorded), _answer_fall(run, main[0], recorded)]
     others = [name for name in run.held_out_sets() if main is None or name != main[0]]
     trained = gold_fall(run) or reward_fall(run)  # the reward may be that accuracy
-    found = [*own[:1], trained, *own[1:], *(_score_fall(run, name, "other") for name in others)]
+    found = [*own[:1], trained, *own[1:], *(_score_fall(run, name, "other", recorded) for name in others)]
     return [fall for fall in found if fall is not None]
 
 
@@ -130,19 +132,19 @@ def gold_fall(run: Run) -> Fall | None:
 
 def reward_fall(run: Run) -> Fall | None:
     """The train reward, if it is a share and has fallen clearly below where it began."""
-    drop = find_drop(run.train_rewards())
+    drop = find_drop(run.train_rewards()) if run.reward_is_share() else None
     if drop is None or not drop.below_start:
         return None
     basis = f"no interval: a fall of {STEP_BARE:.2f} below the first steps counts"
     return Fall("reward", "the train reward", Change(drop.before, drop.after), drop.first, drop.step, basis)
 
 
-def _score_fall(run: Run, name: str, kind: Kind) -> Fall | None:
+def _score_fall(run: Run, name: str, kind: Kind, recorded: Evaluations) -> Fall | None:
     found = run.scores(name)
     if found is None or not is_share(found[2]):
         return None
     metric, steps, scores_E = found
-    alike = _alike(run, name, steps)
+    alike = _alike(recorded, name, steps)
     steps, scores_E = steps[alike], scores_E[alike]
     saved = metric.partition("@")[0] in MEANS
 
@@ -155,12 +157,12 @@ def _score_fall(run: Run, name: str, kind: Kind) -> Fall | None:
     return found and replace(found, name=name)
 
 
-def _answer_fall(run: Run, name: str) -> Fall | None:
+def _answer_fall(run: Run, name: str, recorded: Evaluations) -> Fall | None:
     """The share of a set's saved responses that an answer could be read from."""
     found = run.scores(name)
     if found is None:
         return None
-    steps = found[1][_alike(run, name, found[1])].tolist()
+    steps = found[1][_alike(recorded, name, found[1])].tolist()
     known: dict[int, Rows] = {}
 
     def rows(at: int) -> Rows:
@@ -207,9 +209,9 @@ def _clear(change: Change) -> bool:
     return -change.difference >= BARE if change.interval is None else change.interval.high < 0.0
 
 
-def _alike(run: Run, name: str, steps: IntArray) -> BoolArray:
+def _alike(recorded: Evaluations, name: str, steps: IntArray) -> BoolArray:
     """Which evaluations of a set were made like its last one; all where it is not recorded how."""
-    own = read_recorded(run.path).get(name, {}) if run.path.is_dir() else {}
+    own = recorded.get(name, {})
     last = own.get(str(steps[-1]), {})
     now = {key: value for key, value in last.items() if key != "model"}
     return np.array([not differences(own.get(str(step), {}), now) for step in steps.tolist()])

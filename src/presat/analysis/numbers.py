@@ -150,6 +150,7 @@ class RunSummary:
         status_reason: why.
         steps: T, the training steps logged.
         rewards_T: mean train reward of steps 1..T, NaN where not logged.
+        reward_is_share: whether that is a share of what is paid (`Run.reward_is_share`).
         reward: mean of the first and of the last `choices.window` logged rewards; None without a reward.
         gold_T: accuracy of the same responses by the true answers, NaN where not logged; empty when never.
         gold: its first and last, like `reward`.
@@ -176,6 +177,7 @@ class RunSummary:
     status_reason: str
     steps: int
     rewards_T: list[float]
+    reward_is_share: bool
     gold_T: list[float]
     reward: Change | None
     gold: Change | None

@@ -3,19 +3,32 @@
 The best of several evaluations looks better than it is: of equal ones the luckiest is picked. So the fall from it is
 judged by an interval at level 1 - 0.05 / m, m being the evaluations in between (Bonferroni): a run that has no peak is
 said to have one in about 5% of cases at most, however often it was evaluated. The peak's own value is given as
-measured and stays a little too high. Without saved responses there is no interval, and nothing is said.
+measured and stays a little too high.
+
+Without saved responses, as in most logs of other trainers, the interval follows from how far evaluations lie from the
+middle of their neighbours, as the median has it, which a steady rise or fall adds nothing to. Where there are too few
+for that, a fall counts that is `BARE_OF_FEW`.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from statistics import NormalDist, median
 from typing import TYPE_CHECKING
 
 from presat.analysis.estimates import LEVEL, MEANS, Change, avg_of, by_problem, direction, paired_change
+from presat.metrics import Interval, is_share
 
 if TYPE_CHECKING:
     import polars as pl
+
+BARE, BARE_OF_FEW = 0.1, 0.2
+"""The smallest fall that is clear without responses, and where there are fewer than `LEAST` evaluations in between."""
+LEAST = 4
+_OF_NORMAL = NormalDist().inv_cdf(0.75)
+"""The median distance of a normal number from its mean."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,17 +59,26 @@ def find_peak(
     """
     best = max(range(len(scores)), key=lambda i: scores[i])  # the first of equals
     among = len(scores) - 2
-    if best in (0, len(scores) - 1) or metric.partition("@")[0] not in MEANS:
+    if best in (0, len(scores) - 1) or not is_share(scores):
         return None
-    before, after = responses(steps[best]), responses(steps[-1])
-    if before is None or after is None:
+    level = 1 - (1 - LEVEL) / among
+    paired = metric.partition("@")[0] in MEANS
+    before, after = (responses(steps[place]) if paired else None for place in (best, -1))
+    if before is not None and after is not None:
+        change = paired_change(scores[best], scores[-1], by_problem(before), by_problem(after), avg_of, level=level)
+        return Peak(steps[best], change, among) if change.interval is not None and direction(change) < 0 else None
+    change = _by_scatter(scores, best, level)
+    if -change.difference < (BARE_OF_FEW if change.interval is None else BARE):
         return None
-    change = paired_change(
-        scores[best],
-        scores[-1],
-        by_problem(before),
-        by_problem(after),
-        avg_of,
-        level=1 - (1 - LEVEL) / among,
-    )
-    return Peak(steps[best], change, among) if change.interval is not None and direction(change) < 0 else None
+    return Peak(steps[best], change, among) if change.interval is None or change.interval.high < 0.0 else None
+
+
+def _by_scatter(scores: Sequence[float], best: int, level: float) -> Change:
+    """The change from the best evaluation to the last, with an interval by how all of them scatter."""
+    moved = scores[-1] - scores[best]
+    if len(scores) - 2 < LEAST:
+        return Change(scores[best], scores[-1])
+    bends = [abs(a - 2 * b + c) for a, b, c in zip(scores, scores[1:], scores[2:], strict=False)]
+    deviation = median(bends) / _OF_NORMAL / math.sqrt(6)  # of one evaluation: a bend has six times its variance
+    spread = NormalDist().inv_cdf((1 + level) / 2) * math.sqrt(2) * deviation
+    return Change(scores[best], scores[-1], Interval(moved, moved - spread, moved + spread))

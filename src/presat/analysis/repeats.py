@@ -97,7 +97,7 @@ def _repeat(name: str, summaries: Sequence[RunSummary]) -> Repeat:
 
 def _quantities(summary: RunSummary) -> dict[str, tuple[float | None, tuple[float, float] | None]]:
     """What is averaged, and what it lies in where that is known: changes of shares lie within -1 and 1."""
-    of_rewards = CHANGE if is_share(summary.rewards_T) else None
+    of_rewards = CHANGE if summary.reward_is_share else None
     found: dict[str, tuple[float | None, tuple[float, float] | None]] = {
         "reward, first to last": (summary.reward.difference if summary.reward else None, of_rewards),
         "t_sat": (float(summary.t_sat) if summary.t_sat is not None else None, None),

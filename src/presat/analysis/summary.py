@@ -71,7 +71,7 @@ def summarise(run: Run, choices: Choices | None = None, name: str | None = None)
 
     choices = choices or Choices()
     rewards_T = run.train_rewards()
-    share = is_share(rewards_T)
+    share = run.reward_is_share()
     smoothed_T = smooth(rewards_T, choices.window)
     saturation, smoothed = (find_saturation(curve, tail=choices.tail) for curve in (rewards_T, smoothed_T))
     found = (_summarise_set(run, set_name, choices, (rewards_T, smoothed_T)) for set_name in run.held_out_sets())
@@ -87,6 +87,7 @@ def summarise(run: Run, choices: Choices | None = None, name: str | None = None)
         status_reason=run.status_reason,
         steps=len(rewards_T) or _last_step(run),
         rewards_T=[float(value) for value in rewards_T],
+        reward_is_share=share,
         gold_T=_by_step(run, GOLD_ACCURACY, len(rewards_T)),
         reward=ends(run, "reward", choices.window, noisy=not share),
         gold=ends(run, GOLD_ACCURACY, choices.window, noisy=not share),

@@ -132,7 +132,7 @@ def _by_rule(summary: RunSummary) -> Verdict:
     reward = summary.reward
     if reward is None:
         return Verdict("no verdict", f"No train reward was logged{_instead(summary)}.")
-    share = is_share(summary.rewards_T)
+    share = summary.reward_is_share
     return (
         _by_reward(reward, share, summary.steps)
         or _by_gold(reward, summary.gold, share, next((fall for fall in summary.falls if fall.kind == "gold"), None))

@@ -22,8 +22,9 @@ Format = Literal["auto", "boxed", "tag", "hash", "line"]
 _TAG = re.compile(r"<(/?)answer>", re.IGNORECASE)
 _HASH = "####"
 _LINE = re.compile(
-    r"\banswers?(?:[ \t]*[*_]{1,2})?[ \t]*(?:(?:is|are)(?![\w'])[ \t]*:?|:|=)(?:[ \t]*[*_]{2})?[ \t]*(?:\n[ \t]*)?"
-    r"(?:(?:therefore|thus|simply|just|equal[ \t]to)[ \t]+)?|^[ \t#*_]*(?:final[ \t]+)?answer[ \t*_:]*\n\s*",
+    r"\banswers?(?:[ \t]*[*_]{1,2})?[ \t]*(?:(?:is|are)(?![\w'])[ \t]*[:\uff1a]?|[:\uff1a=])(?:[ \t]*[*_]{2})?[ \t]*"
+    r"(?:\n[ \t]*)?(?:(?:therefore|thus|simply|just|equal[ \t]to)[ \t]+)?"
+    r"|^[ \t#*_]*(?:final[ \t]+)?answer[ \t*_:\uff1a]*\n\s*",
     re.IGNORECASE | re.MULTILINE,
 )
 _SENTENCE_END = re.compile(r"[.!?](?:[ \t]+(?!(?:or|and)\b)[^\W\d_]|$)|,?[ \t](?:because|since|as)\b")

@@ -13,6 +13,8 @@ import unicodedata
 from decimal import Decimal
 from fractions import Fraction
 
+from presat.answers.money import priced
+
 LONGEST = 2000
 """Answers of more characters are left as they are."""
 MOST_DIGITS = 15
@@ -20,19 +22,22 @@ MOST_DIGITS = 15
 
 _SYMBOLS = str.maketrans(
     {
-        "−": "-", "‐": "-", "‑": "-", "–": "-", "﹣": "-", "－": "-",
+        "−": "-", "‐": "-", "‑": "-", "–": "-", "﹣": "-",
         "×": r"\times ", "·": r"\cdot ", "⋅": r"\cdot ", "∙": r"\cdot ", "÷": r"\div ", "±": r"\pm ", "∓": r"\mp ",
         "∞": r"\infty ", "π": r"\pi ", "°": r"^\circ ", "≤": r"\le ", "≥": r"\ge ", "≠": r"\ne ", "∈": r"\in ",
         "∪": r"\cup ", "∩": r"\cap ", "∅": r"\emptyset ", "α": r"\alpha ", "β": r"\beta ", "γ": r"\gamma ",
         "θ": r"\theta ", "λ": r"\lambda ", "μ": r"\mu ", "φ": r"\phi ", "ω": r"\omega ",
-        "’": "'", "⁄": "/", "€": "", "£": "",
-        "\u00a0": " ", "\u2009": " ", "\u202f": " ", "\u2003": " ", "，": ",", "＝": "=", "％": "%",
+        "’": "'", "⁄": "/", "￥": "¥", "￡": "£", "。": ".", "、": ",",
+        "\u00a0": " ", "\u2009": " ", "\u202f": " ", "\u2003": " ",
     }
 )  # fmt: skip
+_FULL_WIDTH = str.maketrans({chr(ord(" ") + place + 0xFEE0): chr(ord(" ") + place) for place in range(1, 95)})
 _SUPERSCRIPTS = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ", "0123456789+-n", strict=True))
 _SUBSCRIPTS = dict(zip("₀₁₂₃₄₅₆₇₈₉", "0123456789", strict=True))
 _SUPER = re.compile(f"[{''.join(_SUPERSCRIPTS)}]+")
 _SUB = re.compile(f"[{''.join(_SUBSCRIPTS)}]+")
+_DIGIT = re.compile(r"(?![0-9])\d")
+"""Digits of other scripts and type faces."""
 _VULGAR = re.compile(r"(\d*)\s*([¼-¾⅐-⅞])")
 _ROOT = re.compile(r"√\s*(?:\(([^()]*)\)|\{([^{}]*)\}|(\d+(?:\.\d+)?|[A-Za-z]|\\[A-Za-z]+))")
 
@@ -61,6 +66,12 @@ _PLAIN_PI = re.compile(r"(?<![\\A-Za-z])pi(?![A-Za-z])", re.IGNORECASE)
 _PLAIN_INFINITY = re.compile(r"(?<![\\A-Za-z])(?:infinity|inf|oo)(?![A-Za-z])", re.IGNORECASE)
 _ARTICLE = re.compile(r"(?:the|a|an)\s+(?=[a-z])", re.IGNORECASE)
 _WORDS = re.compile(r"[A-Za-z][a-z]+(?:[ '-][A-Za-z][a-z]*)*")
+_NOTHING = re.compile(
+    r"(?:there\s+(?:is|are)\s+)?no\s+(?:real\s+)?solutions?|dne|does\s+not\s+exist|(?:the\s+)?empty\s+set|"
+    r"(?:[A-Za-z]\s*(?:=|\\in)\s*)?(?:\\emptyset|\\\{\s*\\\})",
+    re.IGNORECASE,
+)
+"""The ways to say that nothing is the answer, or that there is none."""
 _GROUP = re.compile(r"\{(?![^{}]*\\choose)((?:[^{}]|\{[^{}]*\})*)(?<!\\)\}")
 """A group of LaTeX around all of an answer: its braces are not printed."""
 
@@ -72,11 +83,12 @@ def normal_form(answer: str) -> str:
         return text
     text = " ".join(text.split())  # runs of spaces would make the patterns slow, and mean nothing
     text = unwrapped(_plain(_symbols(text)))
-    text = _SPACES.sub(" ", _SIZES.sub("", text)).strip()
-    text = _ended(text)
+    text = unwrapped(_SPACES.sub(" ", _SIZES.sub("", text)).strip())  # `\displaystyle \text{east}`
+    if _NOTHING.fullmatch(text):
+        return r"\emptyset"
     if _WORDS.fullmatch(text):
         return _ARTICLE.sub("", text, count=1).lower() if len(text) > 1 else text
-    return _numbers(_functions(text))
+    return priced(_numbers(_functions(text)))
 
 
 def unwrapped(text: str) -> str:
@@ -87,7 +99,7 @@ def unwrapped(text: str) -> str:
         for opening, closing in _DELIMITERS:
             inner = text[len(opening) : len(text) - len(closing)]
             if len(text) > len(opening + closing) and text.startswith(opening) and text.endswith(closing):
-                text = inner.strip() if opening not in inner else text
+                text = inner.strip() if opening not in inner.replace(r"\$", "") else text
         text = _ended(text)
         if whole := _WRAPPED.fullmatch(text) or _GROUP.fullmatch(text):
             text = whole[1].strip()
@@ -103,11 +115,16 @@ def _symbols(text: str) -> str:
     """Text with LaTeX in place of Unicode's mathematical characters."""
     if text.isascii():
         return text
-    text = _VULGAR.sub(_vulgar, text)
+    text = _DIGIT.sub(lambda found: str(unicodedata.decimal(found[0])), _VULGAR.sub(_vulgar, text))
     text = _SUPER.sub(lambda found: "^{" + "".join(map(_SUPERSCRIPTS.__getitem__, found[0])) + "}", text)
     text = _SUB.sub(lambda found: "_{" + "".join(map(_SUBSCRIPTS.__getitem__, found[0])) + "}", text)
     text = _ROOT.sub(lambda found: rf"\sqrt{{{found[1] or found[2] or found[3] or ''}}}", text)
-    return text.translate(_SYMBOLS)
+    return of_usual_width(text).translate(_SYMBOLS)
+
+
+def of_usual_width(text: str) -> str:
+    """Return text with the Latin letters, digits and signs of full width in their usual width."""
+    return text.translate(_FULL_WIDTH)
 
 
 def _plain(text: str) -> str:

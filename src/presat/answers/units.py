@@ -23,14 +23,24 @@ _TABLE = {
     "mass": {"mg milligram": "1/1000", "g gram": "1", "kg kilogram": "1000", "lb pound": "45359237/100000", "oz ounce":
              "45359237/1600000"},
     "volume": {"ml milliliter millilitre": "1/1000", "l liter litre": "1"},
-    "money": {"cent": "1/100", "dollar usd": "1"},
-    "angle": {"degree deg circ": "1", "radian rad": "0"},
+    "degrees": {"degree deg circ": "1"}, "radians": {"radian rad": "1"},
+    "dollars": {"cent": "1/100", "dollar usd buck": "1"}, "euros": {"cent": "1/100", "euro eur": "1"},
+    "sterling": {"penny pence": "1/100", "pound sterling gbp": "1"}, "yen": {"yen jpy yenoryuan": "1"},
+    "yuan": {"yuan cny rmb yenoryuan": "1"}, "rupees": {"rupee inr": "1"}, "won": {"won krw": "1"},
 }  # fmt: skip
-UNITS: dict[str, tuple[str, Fraction]] = {
-    name: (kind, Fraction(size)) for kind, sizes in _TABLE.items() for names, size in sizes.items()
-    for name in names.split()
-}  # fmt: skip
-"""What a unit's name measures and its size, in the kind's own unit."""
+
+
+def _by_name() -> dict[str, list[tuple[str, Fraction]]]:
+    found: dict[str, list[tuple[str, Fraction]]] = {}
+    for kind, sizes in _TABLE.items():
+        for names, size in sizes.items():
+            for name in names.split():
+                found.setdefault(name, []).append((kind, Fraction(size)))
+    return found
+
+
+UNITS = _by_name()
+"""What a unit's name measures and its size, in the kind's own unit; `pound`, `cent` and the sign of yen mean two."""
 
 _TEXT = re.compile(r"\\(?:text|mathrm|textrm|mbox|rm)\s*\{([^{}]*)\}")
 _PART = re.compile(
@@ -50,36 +60,58 @@ _NUMBER = re.compile(
 _SYMBOL = re.compile(r"[A-Za-z]{1,4}(?:/[A-Za-z]{1,4})?(?:\^?\d)?")
 _SAME_UNIT = {"sec": "s", "secs": "s", "hr": "h", "hrs": "h", "mins": "min", "kph": "km/h", "kmph": "km/h"}
 _LETTER_UNITS = frozenset("JNWVKCFHA")
-_MONEY = re.compile(r"\\?\$\s*(\d[\d,]*(?:\.\d+)?)")
 _DEGREES = re.compile(r"\^\s*\{?\s*\\circ\s*\}?")
 _FUNCTIONS = frozenset(("and", "or", "not", "if", "mod", "in", "to", "choose", "is"))
 
 
 class Quantity(NamedTuple):
-    """What a quantity measures, its size in the kind's own unit, and the power of the unit."""
+    """What a quantity measures, the power of its unit, and its size in the kind's own unit."""
 
     kind: str
     power: str
     size: Fraction
 
 
-def quantity(answer: str) -> Quantity | None:
-    """Read an answer that is numbers with units we know, one after another, and nothing else; None where it is not."""
-    text = _MONEY.fullmatch(answer.strip())
-    text = (
-        f"{text[1]} dollars"
-        if text
-        else _DEGREES.sub(" degrees ", _TEXT.sub(r" \1 ", answer)).replace(" ^", "^").strip()
-    )
-    at, kind, power, size = 0, "", "", Fraction(0)
+def quantities(answer: str) -> frozenset[tuple[Quantity, ...]]:
+    """Read an answer that is numbers with units we know and nothing else; empty where it is not.
+
+    Returns:
+        Every way to read it (`5 pounds` is a mass and a price), each as the quantities of a list in order of size:
+        `5 ft 6 in` is one, `3 cm, 4 cm` are two, for a unit that comes again begins another.
+    """
+    text = _DEGREES.sub(" degrees ", _TEXT.sub(r" \1 ", answer)).replace(" ^", "^").strip()
+    return frozenset(found for meaning in (0, -1) if (found := _quantities(text, meaning)))
+
+
+def _quantities(text: str, meaning: int) -> tuple[Quantity, ...]:
+    """The quantities in a text, a unit of two meanings in one of them."""
+    found: list[Quantity] = []
+    used: set[Fraction] = set()
+    at = 0
     while at < len(text):
         part = _PART.match(text, at)
-        unit = part and _known(part["unit"])
-        if not part or not unit or (kind and unit[0] != kind):
-            return None
-        kind, power, at = unit[0], part["power"].strip("^{}"), part.end()
-        size += Fraction(part["number"].replace(",", "")) * unit[1] ** int(power or 1)
-    return Quantity(kind, power, size) if kind else None
+        known = _known(part["unit"]) if part else []
+        if not part or not known:
+            return ()
+        kind, unit = known[meaning]
+        power = part["power"].strip("^{}")
+        size = Fraction(part["number"].replace(",", "")) * unit ** int(power or 1)
+        if found and found[-1][:2] == (kind, power) and unit not in used:
+            found[-1] = Quantity(kind, power, found[-1].size + size)
+        else:
+            found.append(Quantity(kind, power, size))
+            used.clear()
+        used.add(unit)
+        at = part.end()
+    return tuple(sorted(found))
+
+
+def unit_at_end(answer: str) -> frozenset[tuple[str, Fraction, str]]:
+    """Return what the unit at an answer's end may be: kind, size and power; empty where there is none that we know."""
+    found = _TAIL.fullmatch(answer.strip())
+    words = (found["words"] or found["text"] or "").strip() if found else ""
+    power = re.sub(r"[\s^{}]", "", (found["power"] or "") if found else "")
+    return frozenset((kind, size, power) for kind, size in (_known(words.rstrip(".")) if words else []))
 
 
 def bare(answer: str) -> str:
@@ -115,6 +147,6 @@ def _is_unit(words: str, value: str) -> bool:
     return long and bool(_NUMBER.fullmatch(value.strip()))
 
 
-def _known(word: str) -> tuple[str, Fraction] | None:
+def _known(word: str) -> list[tuple[str, Fraction]]:
     word = word.lower()
-    return UNITS.get(word) or UNITS.get(word.removesuffix("s"))
+    return UNITS.get(word) or UNITS.get(word.removesuffix("s")) or []

@@ -25,6 +25,7 @@ from presat.metrics.headline import (
     main_set,
     metric_of,
     ordered_sets,
+    reward_parts,
 )
 from presat.metrics.intervals import (
     Interval,
@@ -76,6 +77,7 @@ __all__ = [
     "proportion_change_interval",
     "proportion_interval",
     "read_score",
+    "reward_parts",
     "saturation_gains",
     "saturation_step",
     "share_interval",

@@ -18,6 +18,7 @@ GOLD_ACCURACY = "labels/gold_accuracy"
 """The true accuracy of a step's training responses, as the trainers log it: what the reward is a proxy of."""
 _KINDS = ("avg", "gold_accuracy", "score", "accuracy", "acc", "greedy", "maj", "best", "pass", "reward")
 """Of scores, the preferred first. A mean reward is the last: it is one where the reward is no proxy."""
+_PART = re.compile(r"rewards/(.+)/mean")
 _K = re.compile(r"(\w+)@(\d+)")
 _OUT_OF_DISTRIBUTION = re.compile(r"(^|[^a-z])(ood(?![a-z])|out[-_ ]?of[-_ ]?d\w*)", re.IGNORECASE)
 
@@ -53,6 +54,12 @@ def k_of(metric: str) -> int:
     """K of `avg@k`, `pass@k` and their like; 0 where there is none."""
     match = _K.fullmatch(metric)
     return int(match.group(2)) if match and len(match.group(2)) <= MOST_DIGITS else 0
+
+
+def reward_parts(names: Iterable[str]) -> list[str]:
+    """What a train reward is a weighted sum of, by the metrics of its run; empty where it is one reward alone."""
+    found = [match[1] for name in names if (match := _PART.fullmatch(name))]
+    return found if len(found) > 1 else []
 
 
 def is_share(values: Iterable[float]) -> bool:

@@ -29,7 +29,6 @@ from presat.metrics import (
     default_tail,
     find_drop,
     find_saturation,
-    is_share,
     metric_of,
     smooth,
 )
@@ -195,7 +194,7 @@ def _reward_lines(run: Run, rewards_T: np.ndarray, window: int) -> list[tuple[st
             _, losses = run.series("loss")
             return [("loss", f"{sparkline(losses, WIDTH)}  {losses[-1]:.3f}")]
         return [("train reward", "none logged yet")]
-    recent, share = known[-window:], is_share(known)
+    recent, share = known[-window:], run.reward_is_share()
     lines = [("train reward", f"{sparkline(rewards_T, WIDTH)}  {short(known[0])} → {short(float(recent.mean()))}")]
     if not share:
         lines.append(("", f"on a scale of its own, {short(float(known.min()))} to {short(float(known.max()))}"))
@@ -304,7 +303,7 @@ def _provisional(state: OnlineSaturation) -> str:
 def _final_saturation(run: Run, rewards_T: np.ndarray, window: int) -> str:
     """t_sat of a run that has ended, as the report gives it."""
     reward = ends(run, "reward", window)
-    if reward is not None and did_not_train(reward, is_share(rewards_T)):
+    if reward is not None and did_not_train(reward, run.reward_is_share()):
         return f"no t_sat: {NOT_RISEN}"
     logged, smoothed = find_saturation(rewards_T, tail=None), find_saturation(smooth(rewards_T, window), tail=None)
     if logged.step is None:

@@ -1,4 +1,4 @@
-"""Multiple-choice questions: rows as GPQA, SuperGPQA, MMLU, ARC and MedQA publish them, made into lettered options.
+"""Multiple-choice questions: rows as GPQA, SuperGPQA, MMLU, ARC, MedQA and MedMCQA publish them, as lettered options.
 
 The gold answer is the letter; the options are kept in `metadata["choices"]`, by which the verifier also accepts the
 text of the right one (`presat.verify.choice`).
@@ -7,7 +7,9 @@ text of the right one (`presat.verify.choice`).
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from presat.errors import DataError
@@ -19,8 +21,14 @@ from presat.types import Problem
 
 _GPQA = ("Correct Answer", "Incorrect Answer 1", "Incorrect Answer 2", "Incorrect Answer 3")
 _LISTS = ("options", "choices")
-_COLUMNS = ("A", "B", "C", "D", "E")
-_GOLDS = ("answer_letter", "answer_index", "answer_idx", "answerKey", "correct_option", "correct", "answer")
+_COLUMN = re.compile(r"(?i:(op|opt|option|choice)[ _-]?([a-h]|[1-8]))|()([A-H])")
+"""A column that holds one option: `opa`, `option_a`, `Option A`, `choice1`, `A`."""
+_LEAST = {"": 4}
+"""How many such columns make options, by what they are called before the letter; else two."""
+_GOLDS = (
+    "answer_letter", "answer_index", "answer_idx", "answerKey", "correct_option", "correct_answer", "correct", "cop",
+    "answer",
+)  # fmt: skip
 _LABELS, _TEXTS = ("label", "labels", "key", "id"), ("text", "texts", "value", "content")
 INSTRUCTION = "Answer with the letter of the right option."
 
@@ -66,10 +74,66 @@ def _options(row: Mapping[str, Any]) -> _Options | None:
             rows = [(str(item.get(label, "")), str(item.get(text, ""))) for item in value]
             return _Options((name,), [one for one, _ in rows] if label else None, [one for _, one in rows])
         return _Options((name,), None, [str(item) for item in value])
-    lettered = [name for name in _COLUMNS if isinstance(row.get(name), str | int | float)]
-    if lettered[:4] == [*_COLUMNS[:4]]:
-        return _Options(tuple(lettered), lettered, [str(row[name]) for name in lettered])
+    return _in_columns(row)
+
+
+def _in_columns(row: Mapping[str, Any]) -> _Options | None:
+    """The options of a row that has a column for each."""
+    kinds: dict[str, dict[str, str]] = {}
+    for name in row:
+        found = _COLUMN.fullmatch(name) if isinstance(name, str) else None
+        if found and isinstance(row[name], str | int | float) and str(row[name]).strip():
+            kinds.setdefault((found[1] or "").lower(), {}).setdefault((found[2] or found[4]).upper(), name)
+    for kind, named in kinds.items():
+        for labels in ("ABCDEFGH", "12345678"):
+            count = next((place for place, label in enumerate(labels) if label not in named), len(labels))
+            if count >= _LEAST.get(kind, 2):
+                names = tuple(named[label] for label in labels[:count])
+                return _Options(names, [*labels[:count]], [str(row[name]) for name in names])
     return None
+
+
+def option_number(row: Mapping[str, Any]) -> int | None:
+    """Return the number by which a row with a column for each option says which is right; None where it does not.
+
+    It counts from 0 or from 1, which one row alone does not show (`counted`).
+    """
+    gold, found = _gold_column(row), _in_columns(row)
+    value = None if gold is None else row[gold]
+    if found is None or column(row, _LISTS) is not None or str(value).strip() in (found.labels or ()):
+        return None
+    if isinstance(value, float) and value.is_integer():  # of a table with gaps
+        value = int(value)
+    if isinstance(value, str) and re.fullmatch(r"\s*-?\d{1,3}\s*", value):
+        value = int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def counted(problems: list[Problem], numbers: Mapping[int, int], source: str) -> list[Problem]:
+    """Give problems whose right option is a number its letter, as all of them together show where it counts from.
+
+    Args:
+        problems: all problems of a source.
+        numbers: the number, by the place of the problem.
+        source: what the source is called in messages.
+
+    Raises:
+        DataError: they count from 0 and from 1 alike, or nothing shows which.
+    """
+    if not numbers:
+        return problems
+    from_0 = any(number == 0 for number in numbers.values())
+    from_1 = any(number == len(problems[place].metadata["choices"]) for place, number in numbers.items())
+    if from_0 == from_1:
+        said = "are both 0 and the number of options" if from_0 else "is neither 0 nor the number of options"
+        raise DataError(
+            f"{source}: the right options are numbers, and nothing shows whether they count from 0 or from 1: among "
+            f"{len(numbers)} of them there {said}. Write letters in their place."
+        )
+    found = [*problems]
+    for place, number in numbers.items():
+        found[place] = replace(problems[place], gold=chr(ord("A") + number - from_1))
+    return found
 
 
 def _is_label(name: str) -> bool:
@@ -130,7 +194,13 @@ def _listed(row: Mapping[str, Any], where: str) -> tuple[tuple[str, ...], list[s
     gold = _gold_column(row)
     if gold is None:
         raise DataError(f"{where}: none of the fields {', '.join(_GOLDS)} says which option is right.")
-    place = _place(row[gold], options, labels)
+    names_of = dict(zip((name.lower() for name in found.columns), range(len(options)), strict=False))
+    place = names_of.get(str(row[gold]).strip().lower()) if len(found.columns) > 1 else None
+    number = option_number(row)
+    if place is None and number is not None:  # which it is, `counted` says
+        place = min(number, len(options) - 1) if 0 <= number <= len(options) else None
+    elif place is None:
+        place = _place(row[gold], options, labels)
     if place is None:
         raise DataError(
             f"{where}: field '{gold}' should name one of the {len(options)} options; it is {brief(row[gold], 80)}."

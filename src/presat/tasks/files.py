@@ -13,7 +13,7 @@ from typing import Any
 from presat.errors import ConfigError, DataError, nearest
 from presat.files import expanded
 from presat.tasks.cells import sound
-from presat.tasks.choices import is_choices, is_shuffled, problem_of_choices
+from presat.tasks.choices import counted, is_choices, is_shuffled, option_number, problem_of_choices
 from presat.tasks.hub import hub_error
 from presat.tasks.readers import KINDS, SUFFIXES, kind_of, path_of, read_dataset, read_file, refuse_special
 from presat.tasks.rows import Row, is_verl, problem_of_plain, problem_of_verl
@@ -72,6 +72,7 @@ def load_file_problems(
     used: set[str] = set() if honoured is None else honoured
     left_out: Counter[str] = Counter()
     refused: Counter[str] = Counter()
+    numbers: dict[int, int] = {}
     first = ""
     for where, row in read_rows(source, split, subset):
         if reason := unfit(row, bool((columns or {}).get("answer"))):
@@ -84,6 +85,8 @@ def load_file_problems(
             problems.append(problem_of_verl(row, where, domain, left_out, system, as_shown))
             used |= {"system"} if isinstance(row["prompt"], str) else set()
         elif not columns and is_choices(row):
+            if (number := option_number(row)) is not None:
+                numbers[len(problems)] = number
             problems.append(problem_of_choices(row, where, domain, system, choice_seed))
             used |= {"system", "choice_seed"} if is_shuffled(row) else {"system"}
         else:
@@ -98,7 +101,7 @@ def load_file_problems(
     if not problems:
         raise DataError(f"{source_name(source)} hold{'s' if isinstance(source, str) else ''} no rows.")
     warn_of_left_out(source_name(source), left_out)
-    return _identified(problems, unique)
+    return _identified(counted(problems, numbers, source_name(source)), unique)
 
 
 def source_name(source: Source) -> str:

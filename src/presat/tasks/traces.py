@@ -21,7 +21,7 @@ from presat.errors import ConfigError, DataError, nearest
 from presat.tasks.cells import field_names
 from presat.tasks.files import read_rows
 from presat.tasks.golds import gold_of
-from presat.tasks.prompts import styled
+from presat.tasks.prompts import chat, styled
 from presat.tasks.rows import CHAT_COLUMNS, QUESTION_COLUMNS, Row, column, is_answered, question_turns
 from presat.tasks.subsets import draw_places, sampled
 from presat.tasks.turns import read_turns, warn_of_left_out
@@ -53,12 +53,14 @@ class Trace:
         trace: the reasoning, without its markers; empty when the row has none.
         solution: what the response says after its reasoning.
         gold: the reference answer, or a reference solution with the answer in a box; None when there is none.
+        own_prompt: whether the prompt is a chat of the row's own, which no domain or system message changes.
     """
 
     prompt: tuple[Message, ...]
     trace: str
     solution: str
     gold: str | None
+    own_prompt: bool = False
 
     def thinking(self) -> list[Message]:
         """The chat of the Thinking set: `<think>` trace `</think>`, then the solution."""
@@ -111,19 +113,16 @@ def _read_traces(
     for where, row in itertools.islice(rows, data.count):
         trace = read_trace(row, data.columns, where, thinking, gold, left_out, data.domain, system)
         if (data.domain or system is not None) and not data.prompt:
-            _refuse_unused(row, data, trace, where)
+            _refuse_unused(trace, where)
         if data.prompt:
             trace = replace(trace, prompt=styled(trace.prompt, data.prompt, data.domain))
         yield where, trace
     warn_of_left_out(data.source, left_out)
 
 
-def _refuse_unused(row: Row, data: TaskConfig, trace: Trace, where: str) -> None:
+def _refuse_unused(trace: Trace, where: str) -> None:
     """Refuse a `domain` or `system` for a row whose chat is its own prompt, which neither changes."""
-    if (
-        read_trace(row, data.columns, where, thinking=False, gold=False, system=f"not {trace.prompt}").prompt
-        == trace.prompt
-    ):
+    if trace.own_prompt:
         raise ConfigError(
             f"{where} brings its own prompt, which `data.domain` and the option `system` would not change: use "
             "`data.prompt`, or leave them out."
@@ -167,18 +166,21 @@ def read_trace(
         DataError: a column is missing or of the wrong kind; the message has the row and the field.
     """
     names = _names(row, columns, where)
+    asked: str | None = None
     if "messages" in names:
         prompt, response = _from_chat(row[names["messages"]], where, names["messages"], left_out)
-        if (asked := names.get("question")) and is_answered(row[names["messages"]], row[asked]):
-            prompt = question_turns(row[asked].strip(), where, asked, domain, system)
+        if (name := names.get("question")) and is_answered(row[names["messages"]], row[name]):
+            question = row[name].strip()
+            asked, prompt = question, question_turns(question, where, name, domain, system)
         trace, solution = _split(response)
         # beside a chat, a column `solution` is the reference; other names are the response's, which would verify itself
         answer = names.get("answer") or columns.get("solution") or ("solution" if "solution" in row else None)
     else:
         question, trace, solution = _from_columns(row, names, where, thinking)
-        prompt = question_turns(question, where, names["question"], domain, system)
+        asked, prompt = question, question_turns(question, where, names["question"], domain, system)
         answer = names.get("answer")
-    return Trace(prompt, trace, solution, _gold(row, answer, where) if gold else None)
+    own_prompt = asked is None or prompt != chat(asked, domain, system)  # or it holds a whole chat
+    return Trace(prompt, trace, solution, _gold(row, answer, where) if gold else None, own_prompt)
 
 
 def _split(response: str) -> tuple[str, str]:

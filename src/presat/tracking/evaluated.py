@@ -26,17 +26,17 @@ EVALUATED = "evaluated.json"
 METRICS = "metrics.jsonl"
 EVAL_PREFIX = "eval/"
 _Step = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,15}$")]
-_Evaluations = dict[str, dict[_Step, dict[str, Any]]]
+Evaluations = dict[str, dict[_Step, dict[str, Any]]]
 """By set and step: what decided the results."""
 
 
-def read_recorded(run: Path) -> _Evaluations:
+def read_recorded(run: Path) -> Evaluations:
     """Return what is recorded in a run directory, by set and step.
 
     Raises:
         RunError: it cannot be read, or is no such record.
     """
-    return read_json(run / EVALUATED, _Evaluations)
+    return read_json(run / EVALUATED, Evaluations)
 
 
 class Comparable(NamedTuple):

@@ -15,7 +15,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from presat.jsons import read_json
+from presat.jsons import as_shape, read_json
 from presat.models.adapters import adapter_hash, is_adapter
 from presat.models.hashes import RESUME_STATE, hash_path, hub_revision
 from presat.models.loading import stands_on
@@ -38,8 +38,9 @@ def read_provenance(run: Path) -> dict[str, Any]:
     Raises:
         RunError: it is damaged: what presat reads of it is there in another shape.
     """
-    read_json(run / PROVENANCE, _ProvenanceFile)
-    return read_json(run / PROVENANCE)  # as it is written, to be written so again
+    found = read_json(run / PROVENANCE)
+    as_shape(run / PROVENANCE, found, _ProvenanceFile)
+    return found  # as it is written, to be written so again
 
 
 def collect(config: Mapping[str, Any], command: str) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from presat.config.schema.base import set_label
 from presat.errors import RunError, nearest
-from presat.metrics import RunCurves, headline_metric, main_set, ordered_sets
+from presat.metrics import RunCurves, headline_metric, is_share, main_set, ordered_sets, reward_parts
 from presat.tracking.responses import choose, drawn_with, read_file, rollout_files, scan_file
 from presat.tracking.state import UNKNOWN
 
@@ -98,6 +98,10 @@ class Run:
         for step, value in points.items():
             rewards_T[step - 1] = value
         return rewards_T
+
+    def reward_is_share(self) -> bool:
+        """Whether the train reward is a share of what is paid: within 0 and 1, and no sum of several rewards."""
+        return not reward_parts(self.values) and is_share(self.values.get(REWARD, {}).values())
 
     def not_a_number_from(self, name: str) -> int | None:
         """The step from which on a metric was logged as NaN up to its end, after numbers; None where it was not."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from presat.answers.normal import of_usual_width
 from presat.verify.reasoning_gym import plain
 
 NO_OPTION = "none of the options"
@@ -49,7 +50,7 @@ def read_choice(answer: str, choices: Sequence[str]) -> tuple[str | None, str | 
     the option's own text.
     """
     letters = [letter_of(index) for index in range(len(choices))]
-    text = _unwrapped(plain(answer))
+    text = _unwrapped(plain(of_usual_width(answer)))
     alone = _ALONE.fullmatch(text)
     if alone and alone[1] in letters:
         return alone[1], None

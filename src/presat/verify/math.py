@@ -18,7 +18,7 @@ from math_verify.parser import ExprExtractionConfig, LatexExtractionConfig
 
 from presat.answers.intervals import interval_pair
 from presat.answers.normal import LONGEST, normal_form
-from presat.answers.units import bare, quantity
+from presat.answers.units import bare, quantities
 from presat.verify.refusals import OTHER_QUANTITY, refuse_size, refuse_text, refuse_values, same_clock_or_ratio
 
 Verdict = tuple[float | None, str | None, str | None]
@@ -85,7 +85,7 @@ def same(gold: str, answer: str) -> tuple[bool, str | None]:
         return found
     if reason := refuse_text(*pair):
         return False, reason
-    if all(quantity(text) for text in pair):
+    if all(quantities(text) for text in pair):
         return True, None
     without = bare(pair[0]), bare(pair[1])
     for ours, theirs in dict.fromkeys((without, interval_pair(*pair) or without)):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from presat.answers.units import quantity, unit_symbol
+from presat.answers.units import quantities, unit_at_end, unit_symbol
 
 OTHER_QUANTITY = "another quantity"
 OTHER_BASE = "another base"
@@ -108,9 +108,12 @@ def _of_numbers(gold: str, answer: str) -> str | None:
     named = [(found[1], _WORDS.get(found[2], found[2])) if found else None for found in bases]
     if named[1] and named[0] != named[1] and (named[0] or named[1][1] != "10") and (named[0] or gold.isalnum()):
         return OTHER_BASE
-    sizes = [quantity(text) for text in (gold, answer)]
-    if all(sizes):
-        return OTHER_QUANTITY if sizes[0] != sizes[1] else None
+    ours, theirs = quantities(gold), quantities(answer)
+    if ours and theirs:
+        return None if ours & theirs else OTHER_QUANTITY
+    ours, theirs = unit_at_end(gold), unit_at_end(answer)
+    if ours and theirs:
+        return None if ours & theirs else OTHER_QUANTITY
     symbols = [unit_symbol(text) for text in (gold, answer)]
     return OTHER_QUANTITY if all(symbols) and symbols[0] != symbols[1] else None
 

@@ -75,12 +75,20 @@ _SAME = (
     Alias("response_length/min", "completions/min_length", "verl 0.9"),
     Alias("response_length/max", "completions/max_length", "verl 0.9"),
     Alias("response_length/clip_ratio", "completions/clipped_ratio", "verl 0.9"),
+    Alias("actor/pg_clipfrac", "clip_ratio/region_mean", "verl 0.9"),
+    Alias("clip_ratio", "clip_ratio/region_mean", "TRL 0.15 to 0.17"),
+    Alias("completion_length", "completions/mean_length", "TRL 0.15"),
     Alias("policy_loss", "loss", "OpenRLHF 0.8"),
+    Alias("ppo_clip_ratio", "clip_ratio/region_mean", "OpenRLHF 0.8"),
+    Alias("response_clip_ratio", "completions/clipped_ratio", "OpenRLHF 0.8"),
     Alias("actor_lr", "learning_rate", "OpenRLHF 0.8"),
     Alias("response_length", "completions/mean_length", "OpenRLHF 0.8"),
     Alias("train/grad_norm", "grad_norm", "slime 0.2"),
     Alias("train/kl_loss", "kl", "slime 0.2"),
     Alias("rollout/response_lengths", "completions/mean_length", "slime 0.2"),
+    Alias("train/pg_clipfrac", "clip_ratio/region_mean", "slime 0.2"),
+    Alias("rollout/truncated_ratio", "completions/clipped_ratio", "slime 0.2"),
+    Alias("is_truncated/all/mean", "completions/clipped_ratio", "prime-rl 0.5"),
     Alias("optim/grad_norm", "grad_norm", "prime-rl 0.5"),
     Alias("optim/lr", "learning_rate", "prime-rl 0.5"),
     Alias("train/pg_loss", "policy_loss", "slime 0.2, beside its `train/loss`"),
@@ -107,6 +115,7 @@ _EVALUATIONS = (
     Alias(r"eval[_/]labels/gold_accuracy", f"eval/{SET}/gold_accuracy", "presat's TRLReward; `eval/` in trackers"),
     Alias(r"eval[_/]reward", f"eval/{SET}/reward", "TRL 1.16, ms-swift 3; `eval/` in trackers"),
     Alias(r"eval[_/]rewards/(.+)/mean", rf"eval/{SET}/\1", "TRL 1.16, ms-swift 3; `eval/` in trackers"),
+    Alias(r"eval[_/]rewards/(.+)/std", rf"eval/{SET}/\1_std", "TRL 1.16, ms-swift 3; `eval/` in trackers"),
     Alias(r"eval[_/](accuracy|acc|score)", rf"eval/{SET}/\1", "own scripts"),
     Alias(r"((?!(?:train|critic|actor|reward|rewards|labels|rollout)/).+)/(" + _SCORE + ")", r"eval/\1/\2",
           "own tables: SET/METRIC; NeMo-RL's `validation/accuracy`"),
@@ -120,7 +129,7 @@ _BESIDE = (
     r"|loss|kl|entropy|grad_norm|learning_rate|lr|reward_std|frac_reward_zero_std|step_time|epoch|num_tokens|time"
 )
 _TRAINING = re.compile(
-    rf"(train/)?({_BESIDE})|eval[_/](.+[_/])?({_BESIDE}|runtime|samples_per_second|steps_per_second)"
+    rf"(train/)?({_BESIDE})|eval[_/](.+[_/])?({_BESIDE}|[^/]+_std|runtime|samples_per_second|steps_per_second)"
     r"|(timing|timing_s|timing_per_token_ms|training|val-aux|val-core|mfu|global_seqlen|time|rollout|progress|seq_len"
     r"|prefill_len|decode_len|is_truncated|stop_condition|samples_per_rollout|num_turns|reward|solve_none|solve_all"
     r"|effective_batch_size|batch|filters|pre_filters|inference|system)/.+|train[_/](runtime|loss|samples_per_second|steps_per_second)"

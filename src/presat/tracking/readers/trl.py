@@ -24,7 +24,7 @@ from presat.tracking.state import UNKNOWN
 STATE = "trainer_state.json"
 _RUNTIME = re.compile(r"eval[_/](.+)_runtime")
 _EVALUATION = re.compile(r"eval[_/](.+)")
-_PARTIAL_REWARD = re.compile(r"rewards/(.+)/mean")
+_PARTIAL_REWARD = re.compile(r"rewards/(.+)/(mean|std)")
 _CHECKPOINT = re.compile(r"checkpoint-(\d+)")
 _OURS = {GOLD_ACCURACY: "gold_accuracy"}
 
@@ -64,7 +64,7 @@ def read_trl(path: Path, state_file: Path, chosen: Mapping[str, str] | None = No
     run.status = "finished" if 0 < planned <= done else UNKNOWN
     run.status_reason = f"step {done} of {planned}" if planned > 0 else ""
     if path.is_dir() and completion_files(path):
-        parts = {name.split("/")[1] for row in state.log_history for name in row if _PARTIAL_REWARD.fullmatch(name)}
+        parts = {match[1] for row in state.log_history for name in row if (match := _PARTIAL_REWARD.fullmatch(name))}
         evaluated = {row.get("step") for row in state.log_history if any(name.startswith("eval_") for name in row)}
         run.rollout_frames, notes = read_completions(path, parts, evaluated)
         run.notes += notes
@@ -84,6 +84,6 @@ def name_sets(row: Mapping[str, Any]) -> dict[str, Any]:
             continue
         metric = match.group(1).removeprefix(f"{named}_")
         part = _PARTIAL_REWARD.fullmatch(metric)
-        metric = part.group(1) if part else _OURS.get(metric, metric)
+        metric = part.group(1) + "_std" * (part.group(2) == "std") if part else _OURS.get(metric, metric)
         renamed[f"eval/{named}/{metric}" if "/" not in metric else name] = value
     return renamed
