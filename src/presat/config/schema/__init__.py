@@ -16,6 +16,7 @@ from presat.config.schema.base import (
     VerifyConfig,
     VllmConfig,
 )
+from presat.config.schema.check import CheckConfig
 from presat.config.schema.data import (
     CorruptConfig,
     FilterConfig,
@@ -62,6 +63,7 @@ from presat.config.schema.training import (
 __all__ = [
     "STAGES",
     "VOTES",
+    "CheckConfig",
     "CorpusConfig",
     "CorruptConfig",
     "CptConfig",
