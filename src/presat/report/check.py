@@ -106,8 +106,9 @@ def _table(evidence: Evidence) -> RenderableType:
     from rich.table import Table
 
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
-    for name, justify in (("", "left"), ("value", "right"), ("95% interval", "right"), ("prompts", "right")):
-        table.add_column(name, justify=justify, no_wrap=bool(name))
+    table.add_column("")
+    for name in ("value", "95% interval", "prompts"):
+        table.add_column(name, justify="right", no_wrap=True)
     for heading, names in SHOWN:
         table.add_row(heading, style="bold")
         for name in names:
