@@ -9,8 +9,8 @@ from tyro.conf import Positional
 
 from presat.config.schema.kinds import AnyPath, Seed, Settings, Word, Workers, YamlMapping
 
-StageName = Literal["cpt", "sft", "filter", "subset", "corrupt", "train", "eval"]
-STAGES: tuple[StageName, ...] = ("cpt", "sft", "filter", "subset", "corrupt", "train", "eval")
+StageName = Literal["cpt", "sft", "check", "filter", "subset", "corrupt", "train", "eval"]
+STAGES: tuple[StageName, ...] = ("cpt", "sft", "check", "filter", "subset", "corrupt", "train", "eval")
 """Every stage a study may have, in the order in which they run."""
 
 
@@ -25,12 +25,14 @@ class StudyBase(Settings):
     """The model that the first stage starts from, as a verb's `model`; stages after `cpt`, `sft` and `train` get what
     those made."""
     data: YamlMapping = Field(default_factory=dict)
-    """The problems that the first of `filter`, `subset`, `corrupt` and `train` reads, as a verb's `data`; the others
-    get the file that was written before them."""
+    """The problems that `check` and the first of `filter`, `subset`, `corrupt` and `train` read, as a verb's `data`;
+    the others get the file that was written before them."""
     cpt: YamlMapping | None = None
     """Settings of `presat cpt`; `{}` for its defaults."""
     sft: YamlMapping | None = None
     """Settings of `presat sft`."""
+    check: YamlMapping | None = None
+    """Settings of `presat check`, on the model before RL and the problems before they are chosen from."""
     filter: YamlMapping | None = None
     """Settings of `presat data filter`."""
     subset: YamlMapping | None = None
