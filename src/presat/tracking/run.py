@@ -179,11 +179,11 @@ class Run:
         schema = {"step": pl.Int64, **dict.fromkeys(names, pl.Float64)}
         return pl.DataFrame({"step": steps, **columns}, schema=schema, strict=False)
 
-    def rollout_steps(self, split: Split = "train") -> list[int]:
-        """Steps with saved responses, increasing."""
+    def rollout_steps(self, split: Split = "train", set_name: str | None = None) -> list[int]:
+        """Steps with saved responses, of all sets or of one, increasing."""
         if split in self.rollout_frames:
-            return sorted(self.rollout_frames[split]["step"].unique())
-        return sorted({step for step, _ in self._rollout_files(split)})
+            return sorted(choose(self.rollout_frames[split].lazy(), ["step"], set_name).collect()["step"].unique())
+        return sorted({step for step, _ in self._rollout_files(split, set_name)})
 
     def responses(
         self,
