@@ -30,6 +30,7 @@ from presat.config.schema.study import (
     StageName,
     StudyBase,
     StudyConfig,
+    StudyReportConfig,
     StudyRunConfig,
     StudyStatusConfig,
 )
@@ -91,6 +92,7 @@ __all__ = [
     "StopConfig",
     "StudyBase",
     "StudyConfig",
+    "StudyReportConfig",
     "StudyRunConfig",
     "StudyStatusConfig",
     "SubsetConfig",
