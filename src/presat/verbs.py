@@ -239,6 +239,12 @@ def _study(name: str) -> Callable[[Any, Console], Result]:
     return call
 
 
+def _study_report(config: schema.StudyReportConfig, out: Console) -> Result:
+    from presat.report.study_report import report
+
+    return report(config, out)
+
+
 VERBS: dict[str, Verb] = {
     "demo": Verb(
         "Show me: the whole idea on a tiny model, on a CPU, in minutes.", schema.DemoConfig, _demo, FROM_THERE, "demo"
@@ -281,6 +287,12 @@ VERBS: dict[str, Verb] = {
         words="STUDY.yaml",
     ),
     "study status": Verb("How does it stand with a study?", schema.StudyStatusConfig, _study("status"), words="STUDY"),
+    "study report": Verb(
+        "What did a study's settings come to, and what differs?",
+        schema.StudyReportConfig,
+        _study_report,
+        words="STUDY",
+    ),
     "watch": Verb("What is this run doing now; has it saturated?", schema.WatchConfig, _watch, words="RUN"),
     "report": Verb("One page (and tables) for one run or many.", schema.ReportConfig, _report, words="RUN ..."),
 }

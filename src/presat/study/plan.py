@@ -41,6 +41,7 @@ from presat.study.grid import Axis, Point, axes_of, merge, points_of
 from presat.text import brief
 
 VERBS: Mapping[StageName, tuple[str, type[Settings]]] = {
+    "pretrain": ("cpt", CptConfig),
     "cpt": ("cpt", CptConfig),
     "sft": ("sft", SftConfig),
     "check": ("check", CheckConfig),
@@ -50,7 +51,7 @@ VERBS: Mapping[StageName, tuple[str, type[Settings]]] = {
     "train": ("train", TrainConfig),
     "eval": ("eval", EvalConfig),
 }
-MODELS: tuple[StageName, ...] = ("cpt", "sft", "train")
+MODELS: tuple[StageName, ...] = ("pretrain", "cpt", "sft", "train")
 """Stages that make a model."""
 FILES: tuple[StageName, ...] = ("filter", "subset", "corrupt")
 """Stages that write a file of problems."""

@@ -31,6 +31,7 @@ from presat.config.schema.study import (
     StageName,
     StudyBase,
     StudyConfig,
+    StudyReportConfig,
     StudyRunConfig,
     StudyStatusConfig,
 )
@@ -93,6 +94,7 @@ __all__ = [
     "StopConfig",
     "StudyBase",
     "StudyConfig",
+    "StudyReportConfig",
     "StudyRunConfig",
     "StudyStatusConfig",
     "SubsetConfig",
