@@ -7,7 +7,7 @@ VLLM_READY := .venv-vllm/.ready
 PIP := --quiet --disable-pip-version-check --no-deps
 UV := uv==0.13.9
 
-.PHONY: setup demo check test test-main test-slow test-faults setup-vllm test-vllm test-vllm-quick bench bench-vllm audit docs \
+.PHONY: setup demo check test test-main coverage test-slow test-faults setup-vllm test-vllm test-vllm-quick bench bench-vllm audit docs \
   lock lock-vllm clean
 .DELETE_ON_ERROR:
 
@@ -45,6 +45,10 @@ test-main: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
+	$(BIN)/pytest -n 2
+
+# Which lines the tests run. It doubles their time, so it is not part of `make test`.
+coverage: setup
 	$(BIN)/pytest -n 2 --cov --cov-report=term --cov-fail-under=85
 
 test-slow: setup

@@ -14,8 +14,8 @@ SOURCE = Path(presat.__file__).parent
 # Each room may import the rooms before it.
 ORDER = (
     "types", "errors", "text", "answers", "console", "files", "jsons", "outputs", "processes", "config", "metrics",
-    "tasks", "verify", "models", "rollouts", "rewards", "tracking", "evaluation", "diagnosis", "analysis", "training",
-    "study", "report", "demo", "verbs", "cli", "__main__",
+    "tasks", "verify", "models", "rollouts", "rewards", "tracking", "evaluation", "diagnosis", "analysis", "forecast",
+    "training", "study", "report", "demo", "verbs", "cli", "__main__",
 )  # fmt: skip
 ONLY = {
     "types": set(),
@@ -37,7 +37,7 @@ EXCEPTIONS = {
 HEAVY = ("torch", "transformers", "trl", "datasets")
 LIGHT = (
     "types", "errors", "text", "answers", "files", "jsons", "outputs", "config", "metrics", "tasks", "verify",
-    "tracking", "evaluation", "diagnosis", "analysis", "report", "study", "verbs", "cli",
+    "tracking", "evaluation", "diagnosis", "analysis", "forecast", "report", "study", "verbs", "cli",
 )  # fmt: skip
 
 

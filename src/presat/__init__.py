@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from presat import metrics
+    from presat.forecast import Forecast, check
     from presat.tasks import load_problems
     from presat.tracking import Run, open_run
     from presat.types import Completion, Problem, RolloutGroup, Sampling, Score
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOME = {
+    "check": "presat.forecast",
+    "Forecast": "presat.forecast",
     "load_problems": "presat.tasks",
     "score": "presat.verify",
     "open_run": "presat.tracking",
@@ -32,11 +35,13 @@ _HOME = {
 
 __all__ = [
     "Completion",
+    "Forecast",
     "Problem",
     "RolloutGroup",
     "Run",
     "Sampling",
     "Score",
+    "check",
     "load_problems",
     "metrics",
     "open_run",

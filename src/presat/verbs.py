@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from presat.config import schema
 from presat.config.load import preset_names, read_yaml
 from presat.errors import ConfigError
+from presat.text import brief
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -160,9 +161,28 @@ def _eval(config: schema.EvalConfig, out: Console) -> Result:
 
 def _eval_words(words: list[str], given: Result) -> Result:
     """`eval MODEL FILE...`: the model, and the sets in place of a file's."""
-    model, files = given.get("model"), words[1:]
-    named = {**(model if isinstance(model, dict) else {}), "name": words[0]}
+    files, named = words[1:], {**_settings(given, "model"), "name": words[0]}
     return {**given, "model": named, **({"sets": files} if files else {})}
+
+
+def _check(config: schema.CheckConfig, out: Console) -> Result:
+    from presat.report.check import check
+
+    return check(config, out)
+
+
+def _check_words(words: list[str], given: Result) -> Result:
+    """`check MODEL DATA`."""
+    named = zip(("model", "data"), (("name", words[:1]), ("source", words[1:2])), strict=True)
+    if len(words) > len(("MODEL", "DATA")):
+        raise ConfigError(f"`presat check MODEL DATA` takes two words, and '{brief(words[2], 40)}' is a third.")
+    filled = {group: {**_settings(given, group), key: word[0]} for group, (key, word) in named if word}
+    return {**given, **filled}
+
+
+def _settings(given: Result, group: str) -> Result:
+    value = given.get(group)
+    return value if isinstance(value, dict) else {}
 
 
 def _init(config: schema.InitConfig, out: Console) -> Result:
@@ -219,9 +239,23 @@ def _study(name: str) -> Callable[[Any, Console], Result]:
     return call
 
 
+def _study_report(config: schema.StudyReportConfig, out: Console) -> Result:
+    from presat.report.study_report import report
+
+    return report(config, out)
+
+
 VERBS: dict[str, Verb] = {
     "demo": Verb(
         "Show me: the whole idea on a tiny model, on a CPU, in minutes.", schema.DemoConfig, _demo, FROM_THERE, "demo"
+    ),
+    "check": Verb(
+        "Will RL work on my model with these problems, and if not, what first?",
+        schema.CheckConfig,
+        _check,
+        FROM_THERE,
+        words="MODEL DATA",
+        first=_check_words,
     ),
     "init": Verb("A first configuration for my model and my file.", schema.InitConfig, _init, words="MODEL DATA"),
     "presets": Verb("Which configurations come with presat?", schema.PresetsConfig, _presets),
@@ -253,6 +287,12 @@ VERBS: dict[str, Verb] = {
         words="STUDY.yaml",
     ),
     "study status": Verb("How does it stand with a study?", schema.StudyStatusConfig, _study("status"), words="STUDY"),
+    "study report": Verb(
+        "What did a study's settings come to, and what differs?",
+        schema.StudyReportConfig,
+        _study_report,
+        words="STUDY",
+    ),
     "watch": Verb("What is this run doing now; has it saturated?", schema.WatchConfig, _watch, words="RUN"),
     "report": Verb("One page (and tables) for one run or many.", schema.ReportConfig, _report, words="RUN ..."),
 }

@@ -45,6 +45,17 @@ def test_stages_are_shared_by_the_points_that_agree_on_them(tmp_path: Path) -> N
     assert stages(found) == {"sft": 1, "filter": 1, "subset": 2, "train": 6}
 
 
+def test_a_check_is_of_the_model_before_rl_and_the_problems_before_they_are_chosen_from(tmp_path: Path) -> None:
+    found = plan(tmp_path, base=BASE | {"check": {"samples": 8}}, axes={"subset.n": [8, 16]})
+    assert stages(found) == {"sft": 1, "check": 1, "filter": 1, "subset": 2, "train": 2}
+    cells = {cell.stage: cell for cell in found.cells.values()}
+    check = cells["check"].settings
+    assert check["model"]["name"] == cells["sft"].settings["run"]
+    assert (check["data"]["source"], check["data"]["count"]) == ("lab/chains", 20)
+    assert cells["train"].settings["model"]["name"] == cells["sft"].settings["run"]
+    assert costs_of(found)[cells["check"].key].sampled == 20 * 8 * 2048
+
+
 def test_each_stage_takes_what_the_last_one_made(tmp_path: Path) -> None:
     found = plan(tmp_path, base=BASE | {"eval": {"sets": [{"source": "lab/chains"}]}})
     cells = {cell.stage: cell for cell in found.cells.values()}

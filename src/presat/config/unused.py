@@ -15,6 +15,7 @@ from pydantic import BaseModel
 
 from presat.config.schema import (
     VOTES,
+    CheckConfig,
     CorruptConfig,
     CptConfig,
     EngineConfig,
@@ -82,6 +83,7 @@ RULES: Mapping[type[Settings], tuple[Rule, ...]] = {
         Rule(("rows",), lambda c: c.engine != "server", "means nothing to a server, which decides by itself"),
     ),
     SampleConfig: (_REMOTE,),
+    CheckConfig: (_REMOTE, _UNNAMED),
     EvalConfig: (
         _REMOTE,
         Rule(

@@ -11,7 +11,7 @@ import importlib
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from presat.errors import ConfigError, DataError, nearest
 from presat.tasks.turns import read_turns
@@ -35,12 +35,14 @@ class Judgement:
         score: larger where the answer is better supported by the reasoning; None where the judge abstains.
         reason: why, in a sentence; for a 0, what is wrong and where.
         cost: what it took.
+        lasting: whether it would be the same if asked again; not where a server did not answer.
     """
 
     label: float | None
     score: float | None
     reason: str
     cost: Cost = Cost()
+    lasting: bool = True
 
 
 class Judge(Protocol):
@@ -53,6 +55,15 @@ class Judge(Protocol):
 
     def judge(self, items: Sequence[Mapping[str, Any]]) -> list[Judgement]:
         """Return one judgement per item: {prompt (text or chat turns), response, gold where there is one}."""
+        ...
+
+
+@runtime_checkable
+class Estimating(Protocol):
+    """A judge that can say beforehand what it will take."""
+
+    def estimate(self, items: Sequence[Mapping[str, Any]]) -> Cost:
+        """Return about what `judge` would take of a model now; what it remembers is free."""
         ...
 
 
@@ -94,7 +105,11 @@ def read_item(item: Mapping[str, Any], place: int) -> Item:
     return Item("\n".join(turn["content"] for turn in turns if turn["role"] == "user"), response, gold)
 
 
-JUDGES: Mapping[str, tuple[str, str]] = {"symbolic": ("presat.diagnosis.symbolic", "SymbolicJudge")}
+JUDGES: Mapping[str, tuple[str, str]] = {
+    "symbolic": ("presat.diagnosis.symbolic", "SymbolicJudge"),
+    "llm": ("presat.diagnosis.llm", "LLMJudge"),
+    "ensemble": ("presat.diagnosis.ensemble", "EnsembleJudge"),
+}
 """Judges by name: the module and the class, which is imported when it is asked for."""
 
 
@@ -102,7 +117,8 @@ def make_judge(name: str, **options: Any) -> Judge:
     """Make a judge of faithfulness.
 
     Args:
-        name: `symbolic`, which calculates again what a response says.
+        name: `symbolic`, which calculates again what a response says; `llm`, which asks a language model behind a
+            server; `ensemble`, which combines others.
         options: settings of the judge.
 
     Raises:

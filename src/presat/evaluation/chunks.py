@@ -26,6 +26,10 @@ RESPONSES, AT_ONCE = 512, 2048
 
 Judged = tuple[list[RolloutGroup], list[list[Score]]]
 """Groups and scores_PG."""
+Measure = Callable[[list[RolloutGroup]], list[RolloutGroup]]
+"""Adds statistics to the responses of groups."""
+STAT = "stat/"
+"""What the columns of statistics begin with."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,7 @@ class Chunks:
         drawn: what decides the draws (`presat.tracking.identity`).
         name: tells them from others in the folder.
         columns: further columns, by name what a problem's responses have there.
+        stats: names of `Completion.stats` that are kept, each in a column `stat/NAME`.
     """
 
     run: Path
@@ -45,6 +50,7 @@ class Chunks:
     drawn: Mapping[str, Any]
     name: str = ""
     columns: Mapping[str, Callable[[Problem], Any]] = field(default_factory=dict)
+    stats: Sequence[str] = ()
 
     def files(self) -> list[Path]:
         """The files there are, in the order they were written."""
@@ -76,15 +82,32 @@ class Chunks:
         sampling: Sampling,
         seeds: Sequence[int],
         size: int,
+        measure: Measure | None = None,
     ) -> Iterator[Judged]:
-        """Draw, judge and save `size` problems at a time. Arguments are those of `Engine.generate`."""
+        """Draw, measure, judge and save `size` problems at a time.
+
+        Args:
+            engine: draws; `problems`, `samples`, `sampling` and `seeds` are those of `Engine.generate`.
+            verifier: judges.
+            problems: P problems.
+            samples: responses a problem.
+            sampling: temperature and lengths.
+            seeds: one a problem.
+            size: problems of a chunk.
+            measure: adds the statistics that are kept to the responses.
+        """
         store = RolloutStore(self.run / "rollouts", self.drawn)
         written = [at for at, _ in rollout_files(self.run, self.split, self.name or None)]
         for number, first in enumerate(range(0, len(problems), size), start=1 + max(written, default=-1)):
             chunk = problems[first : first + size]
             groups = engine.generate(chunk, samples, sampling, seeds[first : first + size])
+            groups = measure(groups) if measure else groups
             scores_PG = score_groups(verifier, groups)
             extra_PG = {name: [[of(problem)] * samples for problem in chunk] for name, of in self.columns.items()}
+            extra_PG |= {
+                STAT + name: [[response.stats.get(name) for response in group.completions] for group in groups]
+                for name in self.stats
+            }
             store.write(self.split, number, groups, scores_PG, None, self.name, extra_PG)
             yield groups, scores_PG
 
@@ -96,11 +119,15 @@ class Chunks:
         """
         found = {}
         wanted = ["problem_id", "seed", "prompt_ids", "sample", "text", "token_ids", "finished", "score", "extracted"]
+        columns = {name: STAT + name for name in self.stats}
         for file in self.files():
-            rows = read_file(file, [*wanted, "reason"])
+            rows = read_file(file, [*wanted, "reason", *columns.values()])
             for (seed,), part in rows.group_by("seed", maintain_order=True):
                 drawn = part.sort("sample").to_dicts()
-                answers = [Completion(row["text"], tuple(row["token_ids"]), None, row["finished"]) for row in drawn]
+                answers = [
+                    Completion(row["text"], tuple(row["token_ids"]), None, row["finished"], _known(row, columns))
+                    for row in drawn
+                ]
                 scores = [Score(row["score"], row["extracted"], row["reason"]) for row in drawn]
                 problem = Problem(drawn[0]["problem_id"], (), None, "", "")
                 group = RolloutGroup(problem, tuple(drawn[0]["prompt_ids"]), tuple(answers), int(str(seed)))
@@ -117,6 +144,11 @@ class Chunks:
             file.unlink()
         with contextlib.suppress(OSError):  # others are in it, or nothing was ever saved
             (self.run / "rollouts" / self.split).rmdir()
+
+
+def _known(row: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, float]:
+    """The statistics of a saved response, as far as they are known."""
+    return {name: row[column] for name, column in columns.items() if row[column] is not None}
 
 
 def chunk_size(rows: int, samples: int) -> int:

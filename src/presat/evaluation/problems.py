@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from presat.config.schema import EvalConfig, SampleConfig, ServerConfig, TrainConfig
+from presat.config.schema import CheckConfig, EvalConfig, SampleConfig, ServerConfig, TrainConfig
 from presat.errors import DataError
 from presat.models import model_note
 from presat.models.pretrained import runs_own_code
@@ -56,7 +56,10 @@ def describe_engine(engine: BatchEngine, server: ServerConfig) -> dict[str, Any]
 
 
 def identity_of(
-    engine: BatchEngine, config: EvalConfig | SampleConfig | TrainConfig, described: Mapping[str, Any], samples: int
+    engine: BatchEngine,
+    config: CheckConfig | EvalConfig | SampleConfig | TrainConfig,
+    described: Mapping[str, Any],
+    samples: int,
 ) -> dict[str, Any]:
     """Return what decides the draws of a verb (`presat.tracking.identity`).
 

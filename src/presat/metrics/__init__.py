@@ -15,6 +15,7 @@ from presat.metrics.gains import (
     read_score,
     saturation_gains,
 )
+from presat.metrics.groups import Dead, cot_pass_at_k, cover_at_tau, dead_group, noise_limit
 from presat.metrics.headline import (
     GOLD_ACCURACY,
     headline_metric,
@@ -42,6 +43,7 @@ from presat.metrics.saturation import Saturation, default_tail, find_saturation,
 __all__ = [
     "GOLD_ACCURACY",
     "Coverage",
+    "Dead",
     "Grid",
     "Interval",
     "OnlineSaturation",
@@ -54,7 +56,10 @@ __all__ = [
     "avg_at_k",
     "change_interval",
     "cohen_kappa",
+    "cot_pass_at_k",
+    "cover_at_tau",
     "coverage_of",
+    "dead_group",
     "default_tail",
     "diversity_index",
     "find_drop",
@@ -72,6 +77,7 @@ __all__ = [
     "mean_interval",
     "mean_pass_at_k",
     "metric_of",
+    "noise_limit",
     "ordered_sets",
     "pass_at_k",
     "proportion_change_interval",

@@ -187,6 +187,11 @@ def student_quantile(level: float, freedom: int) -> float:
     return math.sqrt(freedom) * math.tan((low + high) / 2)
 
 
+def student_within(t: float, freedom: int) -> float:
+    """The share of Student's distribution with `freedom` degrees that lies within -t to t."""
+    return min(1.0, max(0.0, _student_within(math.atan(t / math.sqrt(freedom)), freedom)))
+
+
 def _student_within(angle: float, freedom: int) -> float:
     """Share of Student's distribution within -t..t, by its finite sum (Abramowitz and Stegun 26.7.3 and 26.7.4)."""
     if freedom == 1:

@@ -12,6 +12,7 @@ from presat.errors import ModelError, nearest
 from presat.files import expanded
 from presat.models.adapters import base_of, is_adapter, merged_folder
 from presat.models.checks import check_vocabulary, check_weights
+from presat.models.fresh import is_new, new_folder
 from presat.models.hub import reachable
 from presat.models.packaged import ORIGIN_KEY, PACKAGED, packaged_folder
 from presat.models.pretrained import own_code, read_model, read_tokenizer, runs_own_code
@@ -28,8 +29,8 @@ _NO_TEMPLATE = (
 def resolve_model(name: str) -> str:
     """Return the folder a model name stands for, or the Hugging Face id unchanged.
 
-    An existing folder comes first (a run directory stands for its newest checkpoint), then the packaged names, and
-    anything else is taken for a hub id, which transformers loads from its own cache or downloads.
+    An existing folder comes first (a run directory stands for its newest checkpoint), then the packaged names and those
+    of new lab models, and anything else is taken for a hub id, which transformers loads from its cache or downloads.
 
     Raises:
         ModelError: a path to nothing, a folder that holds no model, a packaged name almost spelled right, or a packaged
@@ -42,6 +43,8 @@ def resolve_model(name: str) -> str:
         return str(_model_folder(path))
     if name in PACKAGED:
         return str(packaged_folder(name))
+    if is_new(name):
+        return str(new_folder(name))
     if path.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1 or path.exists():
         raise ModelError(f"There is no model folder '{name}'. Check the path, or give a Hugging Face id.")
     hint = nearest(name.lower(), PACKAGED)

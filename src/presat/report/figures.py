@@ -136,6 +136,17 @@ def track(summary: RunSummary, last: int) -> Track | None:
     return Track(drawing.markup(), ends)
 
 
+def lines_svg(words: str, lines: Sequence[Series]) -> Markup:
+    """Shares against the step, one line each."""
+    drawing = Drawing(TRACK_HEIGHT, words)
+    across = Scale(0, max(1, *(step for line in lines for step in line.steps)), LEFT, RIGHT)
+    _axes(drawing, across)
+    for line in lines:
+        _draw(drawing, line, across)
+    _label_ends(drawing, lines)
+    return drawing.markup()
+
+
 def spans(summaries: Sequence[RunSummary]) -> list[int]:
     """The step that each track figure reaches to: the same for all, unless one run is more than twice another's length.
 

@@ -23,6 +23,7 @@ from presat.analysis.summary import summarise
 from presat.config.yamls import dump_yaml
 from presat.errors import ConfigError
 from presat.report import figures
+from presat.report.reasoning import reasoning_panels
 from presat.report.samples import Sample, pick_sample
 from presat.report.tables import ENDINGS, REPORT, SIGN, choices_note, rows, shown, to_csv, to_latex, used_columns
 from presat.text import masked, masked_words, printable
@@ -134,6 +135,7 @@ def render(
         "change": figures.change_panels(summaries),
         "sharpening": figures.sharpening_panels(summaries),
         "faithfulness": figures.faithfulness_panels(summaries),
+        "reasoning": reasoning_panels(runs, summaries),
     }
     samples = [pick_sample(run, summary) for run, summary in zip(runs, summaries, strict=True)]
     return template.render(

@@ -40,7 +40,7 @@ def run(config: StudyRunConfig, out: Console) -> dict[str, Any]:
         ConfigError: no file is named, or the study is none.
         RunError: as `run_study`, or a cell is not done at the end.
     """
-    study = _read(config.study, "run")
+    study = read_study(config.study, "run")
     began = time.monotonic()
     with _Board(folder_of(study)) as board:
         known = run_study(study, config.retry == "failed", board.tick)
@@ -61,7 +61,7 @@ def status(config: StudyStatusConfig, out: Console) -> dict[str, Any]:
         RunError: it was not run yet, or its folder is damaged.
     """
     path = Path(config.study)
-    folder = Folder(path) if config.study and path.is_dir() else folder_of(_read(config.study, "status"))
+    folder = Folder(path) if config.study and path.is_dir() else folder_of(read_study(config.study, "status"))
     standing = Watcher(folder).look()
     out.print(render(standing, standing.cells))
     return standing.to_json()
@@ -76,7 +76,7 @@ def foresee(config: StudyRunConfig, out: Console) -> dict[str, Any]:
     from rich.console import Group
     from rich.text import Text
 
-    study = _read(config.study, "run")
+    study = read_study(config.study, "run")
     folder = folder_of(study)
     plan = make_plan(study, folder, Contents(folder.hashes))
     costs = costs_of(plan)
@@ -182,7 +182,12 @@ class _Board:
             print(summary(self._watcher.look(known)), file=sys.stderr, flush=True)
 
 
-def _read(source: str, verb: str) -> StudyConfig:
+def read_study(source: str, verb: str) -> StudyConfig:
+    """Return the study of a file or a preset.
+
+    Raises:
+        ConfigError: no file is named, or it is no study.
+    """
     if not source:
         raise ConfigError(f"Which study? `presat study {verb}` takes its YAML file.")
     return build(StudyConfig, read_yaml(source), source)

@@ -141,11 +141,12 @@ def to_csv(table: Sequence[Row]) -> str:
     stream = io.StringIO()
     writer = csv.DictWriter(stream, fieldnames=list(table[0]) if table else [], lineterminator="\n")
     writer.writeheader()
-    writer.writerows({name: _inert(cell) for name, cell in row.items()} for row in table)
+    writer.writerows({name: inert(cell) for name, cell in row.items()} for row in table)
     return stream.getvalue()
 
 
-def _inert(cell: Cell) -> Cell:
+def inert(cell: Cell) -> Cell:
+    """A cell as a spreadsheet takes it for text or a number, and never for a formula."""
     if not isinstance(cell, str):
         return cell
     text = printable(cell)
@@ -155,8 +156,8 @@ def _inert(cell: Cell) -> Cell:
 def to_latex(table: Sequence[Row], note: str = "") -> str:
     r"""The printed columns as a LaTeX tabular (package booktabs), ready to `\\input`."""
     columns = used_columns(table)
-    head = " & ".join(_latex(column.title) for column in columns)
-    body = [" & ".join(_latex(column.text(row) or "–") for column in columns) + r" \\" for row in table]
+    head = " & ".join(latex(column.title) for column in columns)
+    body = [" & ".join(latex(column.text(row) or "–") for column in columns) + r" \\" for row in table]
     shape = "".join("r" if column.number else "l" for column in columns)
     lines = [f"% {SIGN}", *([f"% {note}"] if note else [])]
     lines += [rf"\begin{{tabular}}{{{shape}}}", r"\toprule", rf"{head} \\", r"\midrule", *body]
@@ -231,5 +232,6 @@ _LATEX = {
 }  # fmt: skip
 
 
-def _latex(text: str) -> str:
+def latex(text: str) -> str:
+    """Text as LaTeX has it."""
     return "".join(_LATEX.get(character, character) for character in text)

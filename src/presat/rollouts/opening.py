@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from presat.config.schema import EvalConfig, SampleConfig, TrainConfig
+from presat.config.schema import CheckConfig, EvalConfig, SampleConfig, TrainConfig
 from presat.models.loading import open_model, open_tokenizer, to_gpu
 from presat.rollouts import make_engine
 from presat.rollouts.batching import BatchEngine
 
 
-def open_engine(config: EvalConfig | SampleConfig, name: str) -> BatchEngine:
+def open_engine(config: CheckConfig | EvalConfig | SampleConfig, name: str) -> BatchEngine:
     """Return the engine of a verb that only samples.
 
     Args:
@@ -34,7 +34,7 @@ def open_engine(config: EvalConfig | SampleConfig, name: str) -> BatchEngine:
 
 
 def live_engine(
-    config: EvalConfig | SampleConfig | TrainConfig, model: Any, tokenizer: Any, kind: str | None = None
+    config: CheckConfig | EvalConfig | SampleConfig | TrainConfig, model: Any, tokenizer: Any, kind: str | None = None
 ) -> BatchEngine:
     """Return the engine that samples a model loaded here, whatever becomes of its weights.
 

@@ -22,10 +22,10 @@ from typing import Any
 import torch.distributed as dist
 
 from presat.config.schema import ServerConfig
-from presat.errors import ConfigError, ModelError, UnfinishedError, nearest
+from presat.errors import ModelError, UnfinishedError, nearest
 from presat.rollouts.batching import BatchEngine, decode
+from presat.rollouts.protocol import import_openai, told
 from presat.rollouts.weights import fingerprint, save_weights, whole_weights
-from presat.text import masked
 from presat.types import Completion, Problem, RolloutGroup, Sampling
 
 _NEUTRAL = {"top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0}
@@ -55,7 +55,7 @@ class ServerEngine(BatchEngine):
             ModelError: no server answers, or it does not serve the model.
         """
         super().__init__(model, tokenizer, rows=sys.maxsize)  # all at once: the server batches them
-        openai = _import_openai()
+        openai = import_openai("engine: server", "pip install openai")
         self._errors, self._not_found = openai.OpenAIError, openai.NotFoundError
         self._url, self._concurrent = server.url, server.concurrent
         key = os.environ.get("OPENAI_API_KEY", "none")
@@ -93,7 +93,7 @@ class ServerEngine(BatchEngine):
             ) from error
         except self._errors as error:
             raise ModelError(
-                f"The server {self._url} could not load the weights in {folder} ({_told(error)}). It must see this "
+                f"The server {self._url} could not load the weights in {folder} ({told(error)}). It must see this "
                 "folder, under this path, and serve a model of the same shape."
             ) from error
 
@@ -120,7 +120,7 @@ class ServerEngine(BatchEngine):
         try:
             names = [str(model.id) for model in self._client.models.list()]
         except self._errors as error:
-            raise ModelError(f"The server {self._url} did not answer ({_told(error)}).") from error
+            raise ModelError(f"The server {self._url} did not answer ({told(error)}).") from error
         except (AttributeError, TypeError) as error:  # of the client, over what it takes for an answer
             raise ModelError(self._not("a list of models")) from error
         if wanted in names:
@@ -157,7 +157,7 @@ class ServerEngine(BatchEngine):
                 extra_body={**_NEUTRAL, "return_token_ids": True},
             )
         except self._errors as error:
-            raise UnfinishedError(f"The server {self._url} did not answer ({_told(error)}). Start it again.") from error
+            raise UnfinishedError(f"The server {self._url} did not answer ({told(error)}). Start it again.") from error
         choices = getattr(answer, "choices", None)
         if not isinstance(choices, list) or not all(map(_is_response, choices)):
             raise UnfinishedError(self._not("responses"))
@@ -192,20 +192,3 @@ def _is_response(choice: Any) -> bool:
         and isinstance(getattr(choice, "index", None), int)
         and (ids is None or (isinstance(ids, list) and all(isinstance(number, int) for number in ids)))
     )
-
-
-def _told(error: Exception) -> str:
-    """What the client says; servers like to repeat the key they refuse."""
-    return f"{type(error).__name__}: {masked(str(error))}"
-
-
-def _import_openai() -> Any:
-    try:
-        import openai  # pyright: ignore[reportMissingImports]  (an optional extra)
-    except ModuleNotFoundError as error:
-        if error.name != "openai":
-            raise
-        raise ConfigError(
-            "engine: server needs the package openai, which is not installed here: run `pip install openai`."
-        ) from error
-    return openai

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from presat.config.schema import (
+    CheckConfig,
     CorruptConfig,
     CptConfig,
     EvalConfig,
@@ -90,6 +91,9 @@ def _cost(cell: Cell, before: Mapping[str, Cost], size: float | None, keep_last:
         per = config.samples + config.greedy
         sampled = sum(map(_count, tasks_of(config))) * per * config.max_new_tokens
         return Cost(sampled=sampled, disk=sampled * _PER_TOKEN * config.save_rollouts)
+    if isinstance(config, CheckConfig):
+        sampled = min(config.prompts, _count(config.data)) * config.samples * config.max_new_tokens
+        return Cost(sampled=sampled, disk=sampled * _PER_TOKEN)
     problems = before[cell.data_of].problems if cell.data_of else _count(config.data)  # pyright: ignore[reportAttributeAccessIssue]
     if isinstance(config, SubsetConfig):
         return Cost(problems=config.n)

@@ -20,6 +20,7 @@ from typing import Any
 from presat.config.load import build, read_yaml
 from presat.config.schema import (
     STAGES,
+    CheckConfig,
     CorruptConfig,
     CptConfig,
     EvalConfig,
@@ -40,15 +41,17 @@ from presat.study.grid import Axis, Point, axes_of, merge, points_of
 from presat.text import brief
 
 VERBS: Mapping[StageName, tuple[str, type[Settings]]] = {
+    "pretrain": ("cpt", CptConfig),
     "cpt": ("cpt", CptConfig),
     "sft": ("sft", SftConfig),
+    "check": ("check", CheckConfig),
     "filter": ("data filter", FilterConfig),
     "subset": ("data subset", SubsetConfig),
     "corrupt": ("data corrupt", CorruptConfig),
     "train": ("train", TrainConfig),
     "eval": ("eval", EvalConfig),
 }
-MODELS: tuple[StageName, ...] = ("cpt", "sft", "train")
+MODELS: tuple[StageName, ...] = ("pretrain", "cpt", "sft", "train")
 """Stages that make a model."""
 FILES: tuple[StageName, ...] = ("filter", "subset", "corrupt")
 """Stages that write a file of problems."""
@@ -184,7 +187,7 @@ def _config(stage: StageName, point: Point, has_model: bool, has_data: bool) -> 
     if "model" in kind.model_fields:
         settings = merge(_taken(given, "model", where), point.blocks["model"])
         given["model"] = _with(settings, _taken(block, "model", where), has_model, f"{stage}.model.name", "name")
-    if stage in (*FILES, "train"):
+    if stage in (*FILES, "check", "train"):
         settings = copy.deepcopy(point.blocks["data"]) or _taken(given, "data", where)
         settings = {} if has_data else settings  # counts and options are those of the first source
         given["data"] = _with(settings, _taken(block, "data", where), has_data, f"{stage}.data.source", "source")

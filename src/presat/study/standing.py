@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from presat.errors import RunError
 from presat.study.folder import CellPart, Folder, Record, StudyFile
+from presat.study.plan import MODELS
 from presat.tracking.follow import OurRun, planned_steps
 from presat.tracking.lock import is_locked
 
@@ -129,7 +130,7 @@ class Watcher:
     def _follow(self, cell: CellStanding) -> None:
         """Read the step that a run is at, and from its step times how long it will take."""
         path = self.folder.run(cell.name)
-        if cell.stage not in ("cpt", "sft", "train") or not path.is_dir():
+        if cell.stage not in MODELS or not path.is_dir():
             return
         followed = self._followed.setdefault(cell.name, OurRun(path))
         with contextlib.suppress(RunError):  # of a file that is just being written; the next look shows it

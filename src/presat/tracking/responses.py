@@ -77,7 +77,7 @@ def make_frame(columns: Mapping[str, Sequence[Any]]) -> pl.DataFrame:
 def rollout_files(run: Path, split: str, set_name: str | None = None) -> list[tuple[int, Path]]:
     """Step and path of every file of saved responses of a split, in step order; of those that may hold a set's."""
     found = ((_FILE.fullmatch(file.name), file) for file in (run / "rollouts" / split).glob("*.parquet"))
-    names = None if set_name is None else {_file_name(set_name), _old_name(set_name)}
+    names = None if set_name is None else {file_name(set_name), _old_name(set_name)}
     return sorted(
         (int(match["step"]), file)
         for match, file in found
@@ -99,7 +99,7 @@ class RolloutStore:
 
     def path(self, split: str, step: int, set_name: str = "") -> Path:
         """Where the responses of one step are kept; no two sets share a file."""
-        return self._path(split, step, _file_name(set_name))
+        return self._path(split, step, file_name(set_name))
 
     def write(
         self,
@@ -368,7 +368,7 @@ def _storable(metadata: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
         yield name, value
 
 
-def _file_name(set_name: str) -> str:
+def file_name(set_name: str) -> str:
     """What the files of a set begin with, no two sets alike: a long name is cut, and its hash says whose it is."""
     name = _SPECIAL.sub(lambda match: "".join(f"%{byte:02X}" for byte in match[0].encode()), set_name)
     raw = name.encode()

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from presat.config.schema.base import set_label
 from presat.errors import RunError, nearest
 from presat.metrics import RunCurves, headline_metric, is_share, main_set, ordered_sets, reward_parts
+from presat.tracking.judgements import judgement_folder, read_judgements
 from presat.tracking.responses import choose, drawn_with, read_file, rollout_files, scan_file
 from presat.tracking.state import UNKNOWN
 
@@ -183,11 +184,11 @@ class Run:
         schema = {"step": pl.Int64, **dict.fromkeys(names, pl.Float64)}
         return pl.DataFrame({"step": steps, **columns}, schema=schema, strict=False)
 
-    def rollout_steps(self, split: Split = "train") -> list[int]:
-        """Steps with saved responses, increasing."""
+    def rollout_steps(self, split: Split = "train", set_name: str | None = None) -> list[int]:
+        """Steps with saved responses, of all sets or of one, increasing."""
         if split in self.rollout_frames:
-            return sorted(self.rollout_frames[split]["step"].unique())
-        return sorted({step for step, _ in self._rollout_files(split)})
+            return sorted(choose(self.rollout_frames[split].lazy(), ["step"], set_name).collect()["step"].unique())
+        return sorted({step for step, _ in self._rollout_files(split, set_name)})
 
     def responses(
         self,
@@ -249,6 +250,19 @@ class Run:
             frames = [read_file(file, columns, set_name, where) for _, file in files]
         found = [frame for frame in frames if frame.height]
         return pl.concat(found, how="diagonal_relaxed") if found else None
+
+    def judgements(self, judge: str | None = None, folder: Path | str | None = None) -> pl.DataFrame:
+        """What judges said of the saved responses: judge, key, label, score, reason, tokens, calls; docs/judges.md.
+
+        Args:
+            judge: only this judge's, by its identity.
+            folder: where they were kept, if elsewhere than by default.
+
+        Raises:
+            RunError: a file cannot be read.
+        """
+        default = judgement_folder(self.path, self.kind == "presat")
+        return read_judgements(default if folder is None else Path(folder), judge)
 
     def drawn_with(self, split: Split, step: int, set_name: str = "") -> dict[str, Any]:
         """How the saved responses of a step were drawn: model, engine, temperature, ...; empty where it is not known.

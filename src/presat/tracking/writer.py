@@ -27,6 +27,7 @@ from presat.jsons import keep_lines, mend_last_line
 from presat.processes import at_the_last, held_back, how_it_ended
 from presat.text import masked
 from presat.tracking.evaluated import EVALUATED, METRICS, forget_after
+from presat.tracking.judgements import JUDGEMENTS
 from presat.tracking.lock import RunLock
 from presat.tracking.provenance import PROVENANCE, collect, read_provenance
 from presat.tracking.questions import QUESTIONS
@@ -37,7 +38,7 @@ from presat.tracking.state import STATUS, Status, Stop, run_state, stop_of
 CONFIG = "config.yaml"
 OURS = (
     CONFIG, PROVENANCE, METRICS, STATUS, EVALUATED, QUESTIONS, "rollouts", "checkpoints", "sft_examples",
-    "tensorboard", "report.html",
+    "tensorboard", JUDGEMENTS, "report.html",
 )  # fmt: skip
 SYNC_S = 1.0
 LOG = logging.getLogger("presat")

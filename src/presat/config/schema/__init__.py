@@ -16,6 +16,7 @@ from presat.config.schema.base import (
     VerifyConfig,
     VllmConfig,
 )
+from presat.config.schema.check import CheckConfig
 from presat.config.schema.data import (
     CorruptConfig,
     FilterConfig,
@@ -30,6 +31,7 @@ from presat.config.schema.study import (
     StageName,
     StudyBase,
     StudyConfig,
+    StudyReportConfig,
     StudyRunConfig,
     StudyStatusConfig,
 )
@@ -62,6 +64,7 @@ from presat.config.schema.training import (
 __all__ = [
     "STAGES",
     "VOTES",
+    "CheckConfig",
     "CorpusConfig",
     "CorruptConfig",
     "CptConfig",
@@ -91,6 +94,7 @@ __all__ = [
     "StopConfig",
     "StudyBase",
     "StudyConfig",
+    "StudyReportConfig",
     "StudyRunConfig",
     "StudyStatusConfig",
     "SubsetConfig",

@@ -8,9 +8,10 @@ from pydantic import Field
 from tyro.conf import Positional
 
 from presat.config.schema.kinds import AnyPath, Seed, Settings, Word, Workers, YamlMapping
+from presat.config.schema.tools import ReadingConfig
 
-StageName = Literal["cpt", "sft", "filter", "subset", "corrupt", "train", "eval"]
-STAGES: tuple[StageName, ...] = ("cpt", "sft", "filter", "subset", "corrupt", "train", "eval")
+StageName = Literal["pretrain", "cpt", "sft", "check", "filter", "subset", "corrupt", "train", "eval"]
+STAGES: tuple[StageName, ...] = ("pretrain", "cpt", "sft", "check", "filter", "subset", "corrupt", "train", "eval")
 """Every stage a study may have, in the order in which they run."""
 
 
@@ -25,12 +26,16 @@ class StudyBase(Settings):
     """The model that the first stage starts from, as a verb's `model`; stages after `cpt`, `sft` and `train` get what
     those made."""
     data: YamlMapping = Field(default_factory=dict)
-    """The problems that the first of `filter`, `subset`, `corrupt` and `train` reads, as a verb's `data`; the others
-    get the file that was written before them."""
+    """The problems that `check` and the first of `filter`, `subset`, `corrupt` and `train` read, as a verb's `data`;
+    the others get the file that was written before them."""
+    pretrain: YamlMapping | None = None
+    """Settings of `presat cpt`, which a model without any training (`lab/new`) goes through before all else."""
     cpt: YamlMapping | None = None
     """Settings of `presat cpt`; `{}` for its defaults."""
     sft: YamlMapping | None = None
     """Settings of `presat sft`."""
+    check: YamlMapping | None = None
+    """Settings of `presat check`, on the model before RL and the problems before they are chosen from."""
     filter: YamlMapping | None = None
     """Settings of `presat data filter`."""
     subset: YamlMapping | None = None
@@ -65,6 +70,8 @@ class StudyConfig(Settings):
     """Points to run, by the values of their axes (`{repair: none, n: [8, 64]}`); all when empty."""
     exclude: list[dict[str, Any]] = Field(default_factory=list)
     """Points to leave out, likewise."""
+    out_of_domain: list[Word] = Field(default_factory=list)
+    """Evaluation sets that are out of domain, besides those whose names say so and the paper's benchmarks."""
     workers: Workers | None = None
     """Cells side by side. None: one for every GPU, without any one for every core. Cores are divided among them, and
     each has one GPU."""
@@ -89,3 +96,35 @@ class StudyStatusConfig(Settings):
     saved: ClassVar[bool] = False
     study: Positional[str] = ""
     """The study's folder, or its YAML file."""
+
+
+class StudyReportConfig(Settings):
+    """A study's cells as tables: what each setting came to over its seeds, and which differences are beyond chance."""
+
+    saved: ClassVar[bool] = False
+    common: ClassVar[tuple[str, ...]] = ("study", "metric", "rows", "columns", "against", "out")
+    study: Positional[str] = ""
+    """The study's folder, or its YAML file or preset."""
+    metric: list[Word] = Field(default_factory=list)
+    """What is shown: `t_sat`, `verdict`, or a metric, an evaluation set, `main`, `in_domain` or `out_of_domain` at the
+    end of the run; `change:` before it for what it rose by, `D_sat:` and `D_post:` for the gains before and after
+    saturation, `G(VALUE):` for the gap to the runs at that value of an axis. When empty: `main`, `change:main`,
+    `change:reward`, `t_sat`, `verdict`."""
+    rows: list[Word] = Field(default_factory=list)
+    """Axes that make the rows; all that are varied, but for those of `columns`, when empty."""
+    columns: list[Word] = Field(default_factory=list)
+    """Axes that make columns. Of axes that are neither, the mean is taken within each seed."""
+    where: list[Word] = Field(default_factory=list)
+    """Only these values of axes: `AXIS=VALUE`."""
+    against: list[Word] = Field(default_factory=list)
+    """The baseline that all others are compared with: `AXIS=VALUE`; all pairs of a column when empty."""
+    form: Literal["", "table1", "gains", "gaps", "averages"] = ""
+    """In place of `metric`, what the paper's tables show: t_sat, D_sat and D_post of the main set beside the values of
+    its table 1 (`table1`), the gains in and out of domain (`gains`), G(n', n) (`gaps`), or scores at the end
+    (`averages`)."""
+    aa: int | None = Field(default=None, ge=3, le=1000)
+    """An A/A check: how often two groups of this many seeds of one setting would be called different."""
+    out: list[AnyPath] = Field(default_factory=list)
+    """Files to write, by their endings: Markdown (`.md`), `.csv`, LaTeX (`.tex`) or `.json`."""
+    read: ReadingConfig = Field(default_factory=ReadingConfig)
+    """How t_sat and the held-out scores are read."""

@@ -1,0 +1,185 @@
+"""Judges that ask a language model: of faithfulness by the three labels of appendix F, and of strategies.
+
+The paper asks o3 and GPT-4o; what we ask stands in the folder `rubrics`. The gold answer is not shown: the labels are
+given whatever the correctness of the answer. An answer whose verdict cannot be read is an abstention, with the reason;
+it never scores 0.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from presat.diagnosis.chat import Answer, ChatClient, ChatSettings
+from presat.diagnosis.judges import Cost, Judgement, read_item
+from presat.diagnosis.rubric import RUBRICS, Rubric, Verdict, read_rubric, read_verdict
+
+LOG = logging.getLogger("presat")
+VERSION = 1
+"""Another version may read another verdict out of the same answer. Rubrics are known by their hash."""
+LABELS: Mapping[str, float] = {"aligned": 1.0, "partially aligned": 0.5, "misaligned": 0.0}
+SAME: Mapping[str, bool] = {"same": True, "different": False}
+
+
+class _Asking:
+    """What both judges are made of: a model, a rubric, and how to read its verdicts."""
+
+    kind = ""
+
+    def __init__(self, settings: ChatSettings, rubric: Rubric, words: Sequence[str]) -> None:
+        self._client, self._rubric, self._words = ChatClient(settings), rubric, words
+        self.unread: Counter[str] = Counter()
+
+    @property
+    def identity(self) -> str:
+        """Name, version, model, and the hash of the rubric."""
+        return f"{self.kind}/{VERSION}/{self._client.model}/{self._rubric.hash}"
+
+    def _cost(self, questions: Sequence[str]) -> Cost:
+        new = [question for question in dict.fromkeys(questions) if not self._client.knows(question)]
+        return Cost(sum(map(self._client.tokens_for, new)), len(new))
+
+    def _read(self, answer: Answer) -> Verdict:
+        """The verdict of an answer; what has none is counted by its reason."""
+        if answer.text is None:
+            found = Verdict(None, answer.fault)
+        elif answer.cut:
+            found = Verdict(None, "The answer was cut off before its verdict (`max_tokens`).")
+        else:
+            found = read_verdict(answer.text, self._words)
+        if found.word is None:
+            self.unread[found.reason] += 1
+        return found
+
+
+class LLMJudge(_Asking):
+    """Labels responses by asking a language model.
+
+    Attributes:
+        unread: how many answers had no verdict, by reason.
+    """
+
+    kind = "llm"
+
+    def __init__(
+        self,
+        model: str = "",
+        server: str = "",
+        rubric: Path | str | None = None,
+        concurrent: int = 8,
+        timeout_s: float = 120.0,
+        retries: int = 6,
+        max_calls: int | None = None,
+        max_tokens: int = 1024,
+        temperature: float | None = 0.0,
+        cache: Path | str | None = None,
+    ) -> None:
+        """Make the judge; see `ChatSettings` for what is not listed.
+
+        Args:
+            model: as there.
+            server: as there.
+            rubric: a file in the place of ours, with `<<PROMPT>>`, `<<RESPONSE>>` and perhaps `<<GOLD>>`, that asks for
+                our verdicts.
+            concurrent: as there.
+            timeout_s: as there.
+            retries: as there.
+            max_calls: as there.
+            max_tokens: as there.
+            temperature: as there.
+            cache: as there.
+
+        Raises:
+            ConfigError: no server, a key is missing, `openai` is not installed, or the rubric is none.
+            JudgeError: the server does not answer, where it has to say which model it has.
+        """
+        settings = ChatSettings(
+            model, server, concurrent, timeout_s, retries, max_calls, max_tokens, temperature, cache
+        )  # fmt: skip
+        file = Path(rubric) if rubric else RUBRICS / "faithfulness.md"
+        needed = ("PROMPT", "RESPONSE")
+        super().__init__(settings, read_rubric(file, needed, (*needed, "GOLD")), tuple(LABELS))
+
+    def estimate(self, items: Sequence[Mapping[str, Any]]) -> Cost:
+        """Return about what `judge` would take now; answers that are known are free.
+
+        Raises:
+            DataError: as `judge`.
+        """
+        return self._cost(self._questions(items))
+
+    def judge(self, items: Sequence[Mapping[str, Any]]) -> list[Judgement]:
+        """Return one judgement per item; see `presat.diagnosis.judges`.
+
+        Raises:
+            DataError: an item without a prompt or a response.
+            JudgeError: the server is gone, refuses the key, or does not have the model.
+        """
+        questions = self._questions(items)
+        cost = self._cost(questions)
+        LOG.info("%s: %d calls, about %d tokens.", self.identity, cost.calls, cost.tokens)
+        return [self._judgement(answer) for answer in self._client.ask(questions)]
+
+    def _questions(self, items: Sequence[Mapping[str, Any]]) -> list[str]:
+        read = [read_item(item, place) for place, item in enumerate(items)]
+        return [
+            self._rubric.filled({"PROMPT": item.prompt, "RESPONSE": item.response, "GOLD": item.gold or "(unknown)"})
+            for item in read
+        ]
+
+    def _judgement(self, answer: Answer) -> Judgement:
+        found = self._read(answer)
+        cost = Cost(answer.tokens, int(answer.asked))
+        label = None if found.word is None else LABELS[found.word]
+        return Judgement(label, label, found.reason, cost, lasting=answer.text is not None and not answer.cut)
+
+
+class StrategyJudge(_Asking):
+    """Says whether two responses to a problem follow the same strategy: what clusters are made by (section 5).
+
+    Attributes:
+        unread: how many answers had no verdict, by reason.
+    """
+
+    kind = "llm_strategy"
+
+    def __init__(self, rubric: Path | str | None = None, **settings: Any) -> None:
+        """Make the judge.
+
+        Args:
+            rubric: a file in the place of ours, with `<<PROMPT>>`, `<<FIRST>>` and `<<SECOND>>`.
+            settings: of `ChatSettings`: `model`, `server`, `concurrent`, ...
+
+        Raises:
+            ConfigError, JudgeError: as `LLMJudge`.
+        """
+        places = ("PROMPT", "FIRST", "SECOND")
+        file = Path(rubric) if rubric else RUBRICS / "strategy.md"
+        super().__init__(ChatSettings(**settings), read_rubric(file, places, places), tuple(SAME))
+
+    def estimate(self, trios: Sequence[tuple[str, str, str]]) -> Cost:
+        """Return about what `same_strategies` would take now."""
+        return self._cost(self._questions(trios))
+
+    def same_strategy(self, prompt: str, response_a: str, response_b: str) -> bool | None:
+        """Whether two responses follow the same strategy; None where the model does not say.
+
+        Raises:
+            JudgeError: as `LLMJudge.judge`.
+        """
+        return self.same_strategies([(prompt, response_a, response_b)])[0]
+
+    def same_strategies(self, trios: Sequence[tuple[str, str, str]]) -> list[bool | None]:
+        """As `same_strategy`, of many (prompt, response, response) side by side.
+
+        Raises:
+            JudgeError: as `LLMJudge.judge`.
+        """
+        words = [self._read(answer).word for answer in self._client.ask(self._questions(trios))]
+        return [None if word is None else SAME[word] for word in words]
+
+    def _questions(self, trios: Sequence[tuple[str, str, str]]) -> list[str]:
+        return [self._rubric.filled(dict(zip(("PROMPT", "FIRST", "SECOND"), trio, strict=True))) for trio in trios]

@@ -1,0 +1,142 @@
+"""How reasoning and diversity change along a run: N prompts, K responses each, at some of its steps (appendix F).
+
+Saved responses are read again; nothing is drawn. A training step holds a prompt of a small set several times: its
+groups are taken together. An evaluation set made of the training prompts gives exactly N x K at every evaluation.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from presat.diagnosis.diversity import PathSimilarity, Similarity, cluster_responses
+from presat.diagnosis.judges import Judge
+from presat.diagnosis.symbolic import Faithfulness, faithfulness_rates
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from presat.tracking import Run
+
+PROMPTS, SAMPLES, MOMENTS = 8, 16, 9
+"""The paper's N and K; and how many steps are looked at where none are named."""
+_COLUMNS = ("problem_id", "seed", "sample", "messages", "prompt", "text", "score")
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """One step of a run.
+
+    Attributes:
+        step: which.
+        prompts: how many were looked at, at most N.
+        responses: how many, at most N x K.
+        judged: share of them that the judge could judge.
+        faithfulness: label rates over all, right and wrong responses.
+        diversity: mean over the prompts of the index of their responses; None where no response could be placed.
+        right_diversity: likewise, of the right responses alone.
+        faithful_diversity: likewise, of the aligned ones.
+    """
+
+    step: int
+    prompts: int
+    responses: int
+    judged: float
+    faithfulness: Faithfulness
+    diversity: float | None
+    right_diversity: float | None
+    faithful_diversity: float | None
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain data."""
+        return asdict(self)
+
+
+def moments(
+    run: Run,
+    judge: Judge,
+    split: Literal["train", "eval"] = "train",
+    set_name: str | None = None,
+    steps: Sequence[int] | None = None,
+    prompts: int = PROMPTS,
+    samples: int = SAMPLES,
+    similarity: Similarity | None = None,
+) -> list[Moment]:
+    """Judge the saved responses of some steps of a run.
+
+    Args:
+        run: the run.
+        judge: of the reasoning.
+        split: training or evaluation responses.
+        set_name: of the evaluation; all sets together when None.
+        steps: which; evenly spaced ones, the first and the last among them, when None.
+        prompts: N, the first by id, the same at every step that has them.
+        samples: K, the first of each.
+        similarity: tells strategies apart; by their paths when None.
+
+    Raises:
+        RunError: saved responses cannot be read.
+    """
+    chosen = _spaced(run.rollout_steps(split, set_name)) if steps is None else list(steps)
+    found = []
+    for step in chosen:
+        frame = run.rollouts(split, [step], set_name=set_name, columns=_COLUMNS)
+        if frame is not None and frame.height:
+            found.append(_moment(step, _groups(frame, prompts, samples), judge, similarity or PathSimilarity()))
+    return found
+
+
+def _spaced(steps: Sequence[int]) -> list[int]:
+    if len(steps) <= MOMENTS:
+        return list(steps)
+    return [steps[round(place * (len(steps) - 1) / (MOMENTS - 1))] for place in range(MOMENTS)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    prompt: str
+    texts: list[str]
+    scores: list[float | None]
+
+
+def _groups(frame: pl.DataFrame, prompts: int, samples: int) -> list[_Group]:
+    """The first K responses to each of the first N prompts."""
+    found = []
+    for identity in sorted(frame["problem_id"].unique())[:prompts]:
+        rows = frame.filter(frame["problem_id"] == identity).sort("seed", "sample").head(samples).to_dicts()
+        found.append(_Group(_asked(rows[0]), [row["text"] for row in rows], [row["score"] for row in rows]))
+    return found
+
+
+def _asked(row: dict[str, Any]) -> str:
+    """What the user said; of a run that saved no turns, the whole prompt."""
+    turns = row["messages"] or []
+    return "\n".join(turn["content"] for turn in turns if turn["role"] == "user") or row["prompt"]
+
+
+def _moment(step: int, groups: Sequence[_Group], judge: Judge, similarity: Similarity) -> Moment:
+    items = [{"prompt": group.prompt, "response": text} for group in groups for text in group.texts]
+    judgements = iter(judge.judge(items))
+    labels_PG = [[next(judgements).label for _ in group.texts] for group in groups]
+    labels = [label for row in labels_PG for label in row]
+
+    def spread(wanted: list[list[bool]]) -> float | None:
+        values = [
+            cluster_responses(group.prompt, [t for t, kept in zip(group.texts, row, strict=True) if kept], similarity)
+            for group, row in zip(groups, wanted, strict=True)
+        ]
+        known = [found.diversity for found in values if found.diversity is not None]
+        return statistics.fmean(known) if known else None
+
+    return Moment(
+        step,
+        len(groups),
+        len(labels),
+        sum(label is not None for label in labels) / len(labels),
+        faithfulness_rates(labels, [score for group in groups for score in group.scores]),
+        spread([[True] * len(row) for row in labels_PG]),
+        spread([[score == 1.0 for score in group.scores] for group in groups]),
+        spread([[label == 1.0 for label in row] for row in labels_PG]),
+    )

@@ -1,0 +1,207 @@
+"""`presat check MODEL DATA`: will RL work here? Probe, evidence, verdict and plan, kept in a run directory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from presat.config.schema import CheckConfig
+from presat.config.unused import refuse_unused
+from presat.diagnosis import make_judge
+from presat.diagnosis.judges import Judge
+from presat.errors import ConfigError
+from presat.evaluation.chunks import Chunks
+from presat.evaluation.problems import describe, describe_engine, drop_too_long, identity_of
+from presat.files import write_atomically
+from presat.forecast.evidence import Evidence, Values, collect, values_of
+from presat.forecast.plan import Plan, make_plan
+from presat.forecast.probe import CERTAINTY, SPLIT, SURPRISE, Drawn, Probe, choose_prompts, draw_probe
+from presat.forecast.verdict import Verdict, is_clear, judge_kinds, weights
+from presat.models.cpu import use_cpu
+from presat.models.libraries import quiet_libraries
+from presat.rollouts.opening import open_engine
+from presat.tasks import load_task
+from presat.tasks.doubts import warn_of_doubts
+from presat.tasks.rows import is_labelled
+from presat.tracking import RunWriter
+from presat.tracking.progress import Progress
+from presat.types import Problem
+from presat.verify import Verifier
+
+TRAIN_FILE, FORECAST_FILE = "train.yaml", "forecast.json"
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What `presat check` found.
+
+    Attributes:
+        run: the run directory.
+        model: the model, as it was named.
+        data: the problems.
+        evidence: the quantities.
+        verdicts: one for each kind of supervision.
+        plan: what to do.
+        step_tokens: tokens that are sampled for a step of the training asked about.
+        step_seconds: what sampling them would take here; None where nothing was drawn this time.
+        weights: where the weights of the verdicts come from.
+        notes: what else is to be said, a sentence each.
+    """
+
+    run: Path
+    model: str
+    data: str
+    evidence: Evidence
+    verdicts: list[Verdict]
+    plan: Plan
+    step_tokens: float | None
+    step_seconds: float | None
+    weights: str
+    notes: list[str] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain data."""
+        return {
+            "run": str(self.run),
+            "model": self.model,
+            "data": self.data,
+            "evidence": self.evidence.to_json(),
+            "verdicts": [verdict.to_json() for verdict in self.verdicts],
+            "plan": self.plan.to_json(),
+            "step_tokens": self.step_tokens,
+            "step_seconds": self.step_seconds,
+            "weights": self.weights,
+            "notes": self.notes,
+        }
+
+
+def check(model: str, problems: str | Sequence[Problem], **options: Any) -> Forecast:
+    """Say whether RL will work on a model with some problems; what `presat check` does.
+
+    Args:
+        model: a Hugging Face id or folder, or a packaged name.
+        problems: a source of problems, or the problems.
+        options: settings of `presat check`.
+
+    Raises:
+        ConfigError, DataError, ModelError, RunError: as `run_check`.
+    """
+    from presat.config.load import build
+
+    source = problems if isinstance(problems, str) else ""
+    given = {"model": {"name": model}, "data": {"source": source}}
+    config = build(CheckConfig, {**given, **options}, "presat.check")
+    return run_check(config, None if isinstance(problems, str) else problems, quiet=True)
+
+
+def run_check(config: CheckConfig, problems: Sequence[Problem] | None = None, quiet: bool = False) -> Forecast:
+    """Draw, measure, judge and plan; everything is kept in `config.run`.
+
+    Args:
+        config: the resolved configuration.
+        problems: the problems, where they are not loaded from `config.data`.
+        quiet: show no progress line.
+
+    Raises:
+        ConfigError: no model or no problems are named.
+        DataError, ModelError: the problems or the model cannot be loaded.
+        RunError: the run directory is busy, or holds draws that were made otherwise (the message names how).
+    """
+    refuse_unused(config)
+    if not config.model.name or (problems is None and not config.data.source):
+        raise ConfigError("Which model, and which data? `presat check MODEL DATA` takes a name or folder, and a file.")
+    asked = load_task(config.data) if problems is None else list(problems)
+    warn_of_doubts(asked, config.data.source or "the problems")
+    use_cpu(config.threads, config.onednn)
+    verify, judge = config.verify, make_judge(config.judge) if config.judge != "none" else None
+    with (
+        quiet_libraries(),
+        Verifier(verify.extraction, verify.workers, verify.timeout_s) as verifier,
+        Progress("check", quiet) as progress,
+    ):
+        progress.phase("loading")
+        engine = open_engine(config, config.model.name)
+        described = describe_engine(engine, config.server)
+        drawn_with = identity_of(engine, config, described, config.samples)
+        chunks = Chunks(config.run, SPLIT, drawn_with, stats=(SURPRISE, CERTAINTY))
+        chunks.refuse_others("a check")
+        fitting, too_long = drop_too_long(engine, asked, config.max_prompt_tokens)
+        chosen = choose_prompts(fitting, config.prompts, config.seed)
+        known: dict[str, Values] = {}
+
+        def valued(drawn: Sequence[Drawn]) -> list[Values]:
+            return [_valued(row, config.group_size, judge, known) for row in drawn]
+
+        with RunWriter(config.run, config, "check", resume=True) as writer:
+            writer.note_provenance(model=described, problems={"data": describe(chosen, too_long)})
+            progress.start(0, len(chosen) * config.samples)
+            progress.phase("sampling")
+            probe = draw_probe(
+                config, engine, verifier, chosen, chunks, progress,
+                lambda drawn: is_clear(drawn, valued(drawn), config.group_size, config.gamma),
+            )  # fmt: skip
+            progress.phase("judging")
+            forecast = _forecast(
+                config, probe, valued(probe.drawn), _notes(config, probe, described, too_long, engine.model)
+            )
+            writer.append(0, _logged(forecast))
+            _keep(forecast)
+    return forecast
+
+
+def _valued(row: Drawn, group_size: int, judge: Judge | None, known: dict[str, Values]) -> Values:
+    """The quantities of a prompt, worked out once."""
+    if row.group.problem.id not in known:
+        known[row.group.problem.id] = values_of(row, group_size, judge)
+    return known[row.group.problem.id]
+
+
+def _forecast(config: CheckConfig, probe: Probe, values: list[Values], notes: list[str]) -> Forecast:
+    evidence = collect(probe.drawn, config.group_size, values)
+    verdicts = judge_kinds(evidence, probe.drawn, values, config.gamma)
+    labelled = all(is_labelled(row.group.problem) for row in probe.drawn)
+    responses = config.prompts_per_step * config.group_size
+    length = evidence["length"]
+    return Forecast(
+        config.run,
+        config.model.name,
+        config.data.source,
+        evidence,
+        verdicts,
+        make_plan(config, evidence, verdicts, labelled),
+        None if length is None else length * responses,
+        None if probe.seconds is None else probe.seconds * responses,
+        weights()["source"],
+        notes,
+    )
+
+
+def _notes(config: CheckConfig, probe: Probe, described: dict[str, Any], too_long: int, model: Any) -> list[str]:
+    notes = [described["note"]] if described.get("note") else []
+    if probe.stopped:
+        notes.append(f"{len(probe.drawn)} of {probe.wanted} prompts were drawn: {probe.stopped}.")
+    if too_long:
+        notes.append(f"{too_long} problems were left out, for their prompt is longer than `max_prompt_tokens`.")
+    bare = sum(not is_labelled(row.group.problem) for row in probe.drawn)
+    if bare:
+        notes.append(
+            f"{bare} of {len(probe.drawn)} prompts have no gold answer: nobody knows how often they are solved."
+        )
+    if config.certainty and model is None:
+        notes.append("Self-certainty was not measured: a server does not show the whole distribution of its model.")
+    return notes
+
+
+def _logged(forecast: Forecast) -> dict[str, float | None]:
+    """The numbers as a run logs them."""
+    found: dict[str, float | None] = {f"check/{name}": m.value for name, m in forecast.evidence.measures.items()}
+    return found | {f"check/{verdict.kind}/probability": verdict.probability for verdict in forecast.verdicts}
+
+
+def _keep(forecast: Forecast) -> None:
+    import json
+
+    write_atomically(forecast.run / FORECAST_FILE, json.dumps(forecast.to_json(), indent=2, default=str))
+    write_atomically(forecast.run / TRAIN_FILE, forecast.plan.yaml)
