@@ -1,13 +1,14 @@
-"""Cells on a real Ray cluster of several nodes on this machine: nodes and drivers are lost, numbers are not."""
+"""A real Ray cluster of several nodes on this machine: nodes and drivers are lost, numbers are not. `make test-ray`."""
 
 from __future__ import annotations
 
 import json
 import os
 import shutil
+import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,14 @@ def paths(presats: Path = Path(presat.__file__).parents[1]) -> str:
     return os.pathsep.join([str(presats), str(Path(ray.__file__).parents[1])])
 
 
+def around() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": paths()}
+
+
+def command(cluster: Any, study: Path) -> list[str]:
+    return [*RUN, str(study), "--ray", cluster.address]
+
+
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
     from ray.cluster_utils import Cluster
@@ -47,10 +56,14 @@ def node_of(cluster: Any, process: int) -> Any:
     """The node on which a process runs."""
     parents = set()
     while process > 1:
-        process = int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1])
+        process = parent_of(process)
         parents.add(process)
     (node,) = [node for node in cluster.list_all_nodes() if raylet(node) in parents]
     return node
+
+
+def parent_of(process: int) -> int:
+    return int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1])
 
 
 def raylet(node: Any) -> int:
@@ -61,18 +74,33 @@ def raylet(node: Any) -> int:
 def start_until(cluster: Any, study: Path, seed: int, step: int) -> tuple[subprocess.Popen[str], int]:
     """Start a driver, and wait until the run of a seed has logged a step; return the run's process too."""
     driver = subprocess.Popen(
-        [*RUN, str(study), "--ray", cluster.address],
-        env={**os.environ, "PYTHONPATH": paths()}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        command(cluster, study), env=around(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+    def logged() -> bool:
+        assert driver.poll() is None, driver.communicate()
+        worker = pid_of(study, seed)
+        logs = study.parent.glob(f"out/runs/train-seed{seed}-*/metrics.jsonl")
+        lines = max((log.read_text().count("\n") for log in logs), default=0)
+        return lines > step and Path(f"/proc/{worker}").exists()
+
+    assert wait_until(logged)
+    return driver, pid_of(study, seed)
+
+
+def pid_of(study: Path, seed: int) -> int:
+    """The process that wrote the run of a seed last; 0 where there is none yet."""
+    files = study.parent.glob(f"out/runs/train-seed{seed}-*/status.json")
+    return max((json.loads(file.read_text())["pid"] for file in files), default=0)
+
+
+def wait_until(true: Callable[[], bool]) -> bool:
     deadline = time.monotonic() + 300
     while time.monotonic() < deadline:
-        for log in study.parent.glob(f"out/runs/train-seed{seed}-*/metrics.jsonl"):
-            worker = json.loads((log.parent / "status.json").read_text())["pid"]
-            if log.read_text().count("\n") > step and Path(f"/proc/{worker}").exists():
-                return driver, worker
-        assert driver.poll() is None, driver.communicate()
+        if true():
+            return True
         time.sleep(0.01)
-    raise AssertionError("it takes for ever")
+    return False
 
 
 def numbers(study: Path) -> dict[str, list[dict[str, Any]]]:
@@ -115,5 +143,57 @@ def test_a_node_that_is_lost_changes_no_number(cluster: Any, local: Any, toy_mod
     assert json.loads(out)["counts"] == {"done": 2}
     assert f"its presat {presat.__version__} ({other}) has other code. Install presat" in err
     assert numbers(study) == local
+    for node in nodes:
+        if node is not lost:
+            cluster.remove_node(node, allow_graceful=False)
     logs = sorted(file.read_text() for file in study.parent.glob("out/logs/train-*.log"))
     assert sorted(log.count("-- on ") for log in logs) == [1, 2]
+    assert "is lost. Ray takes up its cells elsewhere." in err
+    assert "Raylet is terminated" in (study.parent / "out" / "logs" / "ray.log").read_text()
+
+
+@pytest.mark.slow
+def test_no_cell_outlives_its_task_or_its_driver(cluster: Any, local: Any, toy_model: Path, tmp_path: Path) -> None:
+    node = cluster.add_node(num_cpus=1, num_gpus=0, **SMALL)
+    study = write_study(tmp_path / "s", toy_model, workers=1)
+    driver, worker = start_until(cluster, study, 0, 1)
+    os.kill(parent_of(worker), signal.SIGKILL)  # Ray's process, that waits for the cell's
+    assert gone(worker)
+    assert wait_until(lambda: pid_of(study, 0) != worker)
+    driver.terminate()
+    _, err = driver.communicate(timeout=120)
+    assert driver.returncode == 143, err
+    assert gone(pid_of(study, 0))
+    first, second = status(study)["cells"]
+    assert (first["state"], first["reason"]) == ("interrupted", "Interrupted: ended by SIGTERM. What was saved stays.")
+    assert second["state"] == "waiting"
+
+    driver, worker = start_until(cluster, study, 1, 1)
+    refused = subprocess.run(command(cluster, study), env=around(), capture_output=True, text=True)
+    assert refused.returncode == 1
+    assert "is being written by process" in refused.stderr
+    driver.kill()
+    driver.communicate()
+    assert gone(worker)
+    assert [cell["state"] for cell in status(study)["cells"]] == ["done", "interrupted"]
+
+    driver, worker = start_until(cluster, study, 1, 1)
+    os.kill(worker, signal.SIGKILL)
+    assert "1 interrupted, 1 done" in driver.communicate(timeout=120)[1]
+    last = subprocess.run(command(cluster, study), env=around(), capture_output=True, text=True)
+    assert last.returncode == 0, last.stderr
+    assert numbers(study) == local
+    cluster.remove_node(node, allow_graceful=False)
+
+
+@pytest.mark.slow
+def test_what_the_cluster_lacks_is_said_in_one_sentence(cluster: Any, toy_model: Path, tmp_path: Path) -> None:
+    node = cluster.add_node(num_cpus=1, env_vars={"PYTHONPATH": paths(tmp_path)}, **SMALL)
+    study = write_study(tmp_path / "s", toy_model, ray={"cpus": 3})
+    greedy = subprocess.run(command(cluster, study), env=around(), capture_output=True, text=True)
+    assert greedy.returncode == 1
+    assert "No node of the Ray cluster has the 3 CPUs that a cell asks for." in json.loads(greedy.stdout)["error"]
+    nowhere = subprocess.run([*RUN, str(study), "--ray", "ray://h:1"], env=around(), capture_output=True, text=True)
+    assert nowhere.returncode == 2
+    assert "the study is driven from a node of the cluster" in nowhere.stderr
+    cluster.remove_node(node, allow_graceful=False)

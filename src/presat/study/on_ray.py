@@ -6,6 +6,7 @@ that asked for it, and the process with the task, so that no cell runs which nob
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import signal
@@ -62,22 +63,25 @@ class RayWorkers:
     """
 
     def __init__(self, address: str, study: StudyConfig, folder: Folder, say: Callable[[str], None]) -> None:
-        self._ray = _connected(address)
-        try:
-            self._folder, self._say, self._retries = folder, say, study.ray.retries
-            self._home = _home(folder)
-            self._refused: dict[str, str] = {}
-            self._running: dict[Any, str] = {}
-            self._jobs: dict[str, on_node.Job] = {}
-            self._workers, self._looked, self._room = study.workers, 0.0, 0
+        self._folder, self._say, self._retries = folder, say, study.ray.retries
+        self._home = _home(folder)
+        self._up: dict[str, str] = {}
+        self._refused: dict[str, str] = {}
+        self._running: dict[Any, str] = {}
+        self._jobs: dict[str, on_node.Job] = {}
+        self._workers, self._looked, self._room = study.workers, 0.0, 0
+        with contextlib.ExitStack() as stack:
+            # what Ray has to say of its nodes it prints, and standard output is for the result
+            messages = stack.enter_context((folder.path / "logs" / "ray.log").open("a", buffering=1, encoding="utf-8"))
+            stack.enter_context(contextlib.redirect_stdout(messages))
+            self._ray = _connected(address)
+            stack.callback(self._ray.shutdown)
             self._ask_nodes()
             self._share = share(study, [node["Resources"] for node in self._nodes()])
             self._need_room()
             self.threads = self._share.cpus
             self.count = self._workers or self._room
-        except BaseException:
-            self._ray.shutdown()
-            raise
+            self._open = stack.pop_all()
 
     @property
     def free(self) -> int:
@@ -119,13 +123,11 @@ class RayWorkers:
 
     def close(self) -> dict[str, Ended]:
         """Ask all that still run to end, kill those that take too long, and return how they ended."""
-        try:
+        with self._open:
             self._cancel(force=False)
             found = {name: ended for name, _, ended in self._over()}
             self._cancel(force=True)
             return found | dict.fromkeys(self._running.values(), Ended(128 + signal.SIGTERM, "it was ended"))
-        finally:
-            self._ray.shutdown()
 
     def _cancel(self, force: bool) -> None:
         for reference in self._running:
@@ -195,7 +197,12 @@ class RayWorkers:
     def _look(self) -> int:
         """Return how many cells the nodes have room for now."""
         self._looked = time.monotonic()
-        self._room = sum(self._share.fits(node["Resources"]) for node in self._nodes())
+        nodes = self._nodes()
+        self._room = sum(self._share.fits(node["Resources"]) for node in nodes)
+        up = {node["NodeID"]: f"{node['NodeManagerHostname']} ({node['NodeManagerAddress']})" for node in nodes}
+        for lost in self._up.keys() - up.keys() - self._refused.keys():
+            self._say(f"The node {self._up[lost]} is lost. Ray takes up its cells elsewhere.")
+        self._up = up
         return self._room
 
     def _need_room(self) -> None:
