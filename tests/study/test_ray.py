@@ -23,6 +23,7 @@ ray: Any = pytest.importorskip("ray", reason="Ray is not installed: `make test-r
 SOON = {"health_check_initial_delay_ms": 0, "health_check_period_ms": 500, "health_check_failure_threshold": 4}
 SMALL = {"object_store_memory": 80 * 2**20, "include_dashboard": False}
 """What a node takes at least."""
+TERMINATED = "Interrupted: ended by SIGTERM. What was saved stays. Go on with --resume."
 
 
 def paths(presats: Path = Path(presat.__file__).parents[1]) -> str:
@@ -165,7 +166,7 @@ def test_no_cell_outlives_its_task_or_its_driver(cluster: Any, local: Any, toy_m
     assert driver.returncode == 143, err
     assert gone(pid_of(study, 0))
     first, second = status(study)["cells"]
-    assert (first["state"], first["reason"]) == ("interrupted", "Interrupted: ended by SIGTERM. What was saved stays.")
+    assert (first["state"], first["reason"]) == ("interrupted", TERMINATED)
     assert second["state"] == "waiting"
 
     driver, worker = start_until(cluster, study, 1, 1)

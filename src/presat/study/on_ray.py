@@ -69,7 +69,7 @@ class RayWorkers:
         self._refused: dict[str, str] = {}
         self._running: dict[Any, str] = {}
         self._jobs: dict[str, on_node.Job] = {}
-        self._workers, self._looked, self._room = study.workers, 0.0, 0
+        self._workers, self._looked, self._room, self._hopeless = study.workers, 0.0, 0, False
         with contextlib.ExitStack() as stack:
             # what Ray has to say of its nodes it prints, and standard output is for the result
             messages = stack.enter_context((folder.path / "logs" / "ray.log").open("a", buffering=1, encoding="utf-8"))
@@ -86,10 +86,6 @@ class RayWorkers:
     @property
     def free(self) -> int:
         """How many more can start."""
-        if time.monotonic() - self._looked > _LOOK_S:
-            before, now = self._room, self._look()
-            if before and not now:
-                self._say(f"{self._why_none()} Waiting for one; Ctrl-C ends that.")
         return (self._workers or self._room) - len(self._running)
 
     def start(self, name: str, verb: str, config: Path, log: Path) -> None:
@@ -110,15 +106,22 @@ class RayWorkers:
         self._submit(name)
 
     def ended(self) -> dict[str, Ended]:
-        """Return those that have ended since the last look."""
+        """Return those that have ended since the last look.
+
+        Raises:
+            RunError: the nodes that are left refuse to run cells.
+        """
+        if self._hopeless:
+            raise RunError(self._why_none())
+        if time.monotonic() - self._looked > _LOOK_S:
+            self._look()
         found: dict[str, Ended] = {}
         for name, refused, ended in self._over():
-            if not refused:
-                found[name] = ended
-            elif self._look():
-                self._submit(name)
+            if refused:
+                self._submit(name)  # another node has it now
+                self._hopeless = not self._look()
             else:
-                found[name] = Ended(_LOST, refused)
+                found[name] = ended
         return found
 
     def close(self) -> dict[str, Ended]:
@@ -188,7 +191,6 @@ class RayWorkers:
         if node not in self._refused:
             self._say(why)
         self._refused[node] = why
-        self._looked = 0.0
 
     def _nodes(self) -> list[dict[str, Any]]:
         """The nodes that are up and may run cells."""
@@ -197,12 +199,14 @@ class RayWorkers:
     def _look(self) -> int:
         """Return how many cells the nodes have room for now."""
         self._looked = time.monotonic()
-        nodes = self._nodes()
+        nodes, before = self._nodes(), self._room
         self._room = sum(self._share.fits(node["Resources"]) for node in nodes)
         up = {node["NodeID"]: f"{node['NodeManagerHostname']} ({node['NodeManagerAddress']})" for node in nodes}
         for lost in self._up.keys() - up.keys() - self._refused.keys():
             self._say(f"The node {self._up[lost]} is lost. Ray takes up its cells elsewhere.")
         self._up = up
+        if before and not self._room:
+            self._say(f"{self._why_none()} Cells wait for one; Ctrl-C ends that.")
         return self._room
 
     def _need_room(self) -> None:
