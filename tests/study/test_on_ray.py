@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 import presat
 from presat.config.load import build
 from presat.config.schema import StudyConfig
-from presat.errors import ConfigError
+from presat.errors import ConfigError, RunError
 from presat.study import Folder
 from presat.study.on_node import Home, fingerprint, unfit
 from presat.study.on_ray import RayWorkers, Share, share
@@ -70,8 +71,39 @@ def test_a_node_has_room_for_what_both_its_cores_and_its_gpus_allow() -> None:
 
 def test_without_ray_the_line_that_installs_it_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
-    folder = Folder(tmp_path)
-    folder.claim()
-    (tmp_path / ".lock.json").write_text("held")
     with pytest.raises(ConfigError, match=r"run `pip install 'presat\[ray\]'`"):
-        RayWorkers("auto", build(StudyConfig, {"study": "s"}), folder, print)
+        RayWorkers("auto", build(StudyConfig, {"study": "s"}), held(tmp_path), print)
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("auto", "this machine is no node of one"),
+        ("127.0.0.1:1", "nothing answers at 127.0.0.1:1"),
+        ("127.0.0.1:99999", "nothing answers"),
+        ("gpu-node", "an address is HOST:PORT"),
+    ],
+)
+def test_a_cluster_that_is_not_there_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str, said: str
+) -> None:
+    def stuck(**_: Any) -> None:
+        raise AssertionError
+
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    ray = SimpleNamespace(cloudpickle=SimpleNamespace(register_pickle_by_value=id), init=stuck)
+    monkeypatch.setitem(sys.modules, "ray", ray)
+    with pytest.raises(RunError, match=f"Cannot join the Ray cluster .*{said}.* Start one by `ray start --head`"):
+        RayWorkers(address, build(StudyConfig, {"study": "s"}), held(tmp_path), print)
+    (tmp_path / "ray").mkdir()
+    (tmp_path / "ray" / "ray_current_cluster").write_text("127.0.0.1:1")
+    with pytest.raises(RunError, match=r"nothing answers at 127\.0\.0\.1:1"):
+        RayWorkers("auto", build(StudyConfig, {"study": "s"}), held(tmp_path), print)
+
+
+def held(path: Path) -> Folder:
+    folder = Folder(path)
+    folder.claim()
+    (path / ".lock.json").write_text("held")
+    return folder

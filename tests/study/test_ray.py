@@ -49,8 +49,9 @@ def cluster() -> Iterator[Any]:
         head = {"num_cpus": 0, "num_gpus": 0, "_system_config": SOON, **SMALL}
         cluster = Cluster(initialize_head=True, head_node_args=head)
         yield cluster
-        for node in [*cluster.worker_nodes, cluster.head_node]:
+        for node in list(cluster.worker_nodes):
             cluster.remove_node(node, allow_graceful=False)
+        cluster.remove_node(cluster.head_node)
 
 
 def node_of(cluster: Any, process: int) -> Any:

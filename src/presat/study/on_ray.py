@@ -10,6 +10,7 @@ import contextlib
 import logging
 import os
 import signal
+import socket
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -29,6 +30,8 @@ from presat.tracking.provenance import PROVENANCE
 
 _ANSWER_S = 60.0
 """Seconds that a node has to say whether it can run cells."""
+_CONNECT_S = 10.0
+"""Seconds that a cluster has to answer."""
 _LOOK_S = 2.0
 """Seconds between two looks at the nodes."""
 _LOST = -signal.SIGKILL
@@ -276,6 +279,7 @@ def _connected(address: str) -> Any:
     ray.cloudpickle.register_pickle_by_value(on_node)
     handlers = {number: signal.getsignal(number) for number in ENDING}
     try:
+        _listens(address)
         ray.init(address=address, namespace="presat", log_to_driver=False, logging_level=logging.WARNING)
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
         raise RunError(
@@ -287,6 +291,27 @@ def _connected(address: str) -> Any:
             if handler is not None:
                 signal.signal(number, handler)
     return ray
+
+
+def _listens(address: str) -> None:
+    """Look whether anything is at an address: Ray itself would wait for it for many minutes.
+
+    Raises:
+        OSError: nothing is.
+        ValueError: it is no address.
+    """
+    if address == "auto":  # where Ray notes the cluster that this machine joined last; it may be long gone
+        noted = Path(os.environ.get("RAY_TMPDIR", "/tmp"), "ray", "ray_current_cluster")  # noqa: S108 (Ray's choice)
+        address = os.environ.get("RAY_ADDRESS") or (noted.read_text().strip() if noted.is_file() else "")
+        if not address or address == "auto":
+            raise ConnectionError("this machine is no node of one.")
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal():
+        raise ValueError("an address is HOST:PORT.")
+    try:
+        socket.create_connection((host, int(port)), _CONNECT_S).close()
+    except (OSError, OverflowError) as error:
+        raise ConnectionError(f"nothing answers at {address} ({error}).") from error
 
 
 def _first_line(error: BaseException) -> str:
