@@ -7,8 +7,8 @@ VLLM_READY := .venv-vllm/.ready
 PIP := --quiet --disable-pip-version-check --no-deps
 UV := uv==0.13.9
 
-.PHONY: setup demo check test test-main coverage test-slow test-faults setup-vllm test-vllm test-vllm-quick bench bench-vllm audit docs \
-  lock lock-vllm clean
+.PHONY: setup demo check test test-main coverage test-slow test-faults test-ray setup-vllm test-vllm test-vllm-quick \
+  bench bench-vllm audit docs lock lock-ray lock-vllm clean
 .DELETE_ON_ERROR:
 
 setup: $(READY)
@@ -58,6 +58,11 @@ test-slow: setup
 test-faults: setup
 	$(BIN)/python scripts/reliability.py
 
+# A Ray cluster of several nodes on this machine. The lock is what the extra `ray` adds to requirements.lock.
+test-ray: setup
+	$(BIN)/python -m pip install $(PIP) -r requirements-ray.lock
+	$(BIN)/pytest tests/study/test_ray.py -m slow --durations=0
+
 # vLLM on a CPU, in an environment of its own: it takes older transformers than ours. `--no-deps` because the lock is
 # complete but for torchvision, torchaudio and torchcodec, which vLLM asks for and which do not match the CPU torch.
 setup-vllm: $(VLLM_READY)
@@ -83,7 +88,7 @@ bench: setup
 
 # Known vulnerabilities of what the locks pin, as the package registry has them; says so where it does not answer.
 audit:
-	$(PYTHON) scripts/audit.py requirements.lock requirements-vllm.lock
+	$(PYTHON) scripts/audit.py requirements.lock requirements-ray.lock requirements-vllm.lock
 
 # The command reference is generated from the configuration types; a test holds that it is up to date.
 docs: setup
@@ -97,6 +102,11 @@ lock:
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --editable . --group dev
 	$(BIN)/python -m pip freeze --exclude-editable --exclude pip | sed 's/^\(torch==[^+]*\)+cpu$$/\1/' > requirements.lock
+
+lock-ray: setup
+	$(BIN)/python -m pip install --quiet --upgrade --editable '.[ray]'
+	$(BIN)/python -m pip freeze --exclude-editable | grep -v -i -x -F -f requirements.lock | grep -v '^\(pip\|torch\|uv\)=' \
+	  > requirements-ray.lock
 
 lock-vllm:
 	rm -rf .venv-vllm

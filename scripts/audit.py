@@ -1,6 +1,6 @@
 """Known vulnerabilities of the pinned packages, as the package registry's own data has them: `make audit`.
 
-    python scripts/audit.py requirements.lock requirements-vllm.lock
+    python scripts/audit.py requirements.lock requirements-ray.lock requirements-vllm.lock
 
 Exit code 1 where a pinned version has one. Where the registry does not answer, it says so and exits 0: the audit is for
 machines with a network, and a build must not fail without one. Needs the standard library alone.

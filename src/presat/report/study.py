@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.table import Table
 
+    from presat.study.drive import Workers
     from presat.study.standing import CellStanding, Known, Standing
 
 LOOK_S = 2.0
@@ -43,7 +44,7 @@ def run(config: StudyRunConfig, out: Console) -> dict[str, Any]:
     study = read_study(config.study, "run")
     began = time.monotonic()
     with _Board(folder_of(study)) as board:
-        known = run_study(study, config.retry == "failed", board.tick)
+        known = run_study(study, config.retry == "failed", board.tick, workers=_workers(config, study, board))
     standing = Watcher(folder_of(study)).look(known)
     open_cells = [cell for cell in standing.cells if cell.state != "done"]
     out.print(render(standing, open_cells))
@@ -51,6 +52,15 @@ def run(config: StudyRunConfig, out: Console) -> dict[str, Any]:
         raise RunError(_unfinished(standing))
     say(out, f"All {len(standing.cells)} cells are done ({duration(time.monotonic() - began)}), in {standing.folder}.")
     return standing.to_json()
+
+
+def _workers(config: StudyRunConfig, study: StudyConfig, board: _Board) -> Callable[[Folder], Workers] | None:
+    if config.ray is None:
+        return None
+    from presat.study.on_ray import RayWorkers
+
+    address = config.ray
+    return lambda folder: RayWorkers(address, study, folder, board.say)
 
 
 def status(config: StudyStatusConfig, out: Console) -> dict[str, Any]:
@@ -165,6 +175,10 @@ class _Board:
     def __exit__(self, *error: object) -> None:
         if self._live is not None:
             self._live.stop()
+
+    def say(self, text: str) -> None:
+        """Show a sentence that stays."""
+        say(self._console, text)
 
     def tick(self, known: Known) -> None:
         """Look again, if it is time."""

@@ -73,7 +73,7 @@ def run_study(
     retry: bool = False,
     on_tick: Callable[[Known], None] = lambda _: None,
     tick_s: float = 0.25,
-    workers: Workers | None = None,
+    workers: Workers | Callable[[Folder], Workers] | None = None,
 ) -> Known:
     """Run all cells of a study that are not done; return how every cell ended up, by name.
 
@@ -82,7 +82,7 @@ def run_study(
         retry: run cells again that failed before.
         on_tick: called with what is known of the cells, again and again.
         tick_s: seconds between two looks at the processes.
-        workers: where cells run; processes of this machine when None.
+        workers: where cells run, or what makes that once the folder is ours; processes of this machine when None.
 
     Raises:
         ConfigError: as `make_plan`.
@@ -95,6 +95,8 @@ def run_study(
     with alone_in(folder.path):
         folder.claim()
         workers = workers or LocalWorkers(study.workers)
+        if callable(workers):
+            workers = workers(folder)
         file = study_file(plan, folder, workers.count)
         folder.write(file)
         write_atomically(folder.study, dump_config(study))

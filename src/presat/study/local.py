@@ -42,7 +42,6 @@ class Ended(NamedTuple):
 class _Running:
     process: subprocess.Popen[bytes]
     slot: int
-    result: Path
     log: Path
 
 
@@ -74,8 +73,7 @@ class LocalWorkers:
         taken = {running.slot for running in self._running.values()}
         slot = next(slot for slot in range(self.count) if slot not in taken)
         words = [sys.executable, "-m", "presat", *verb.split(), "--config", str(config), "--json"]
-        result = log.with_suffix(".out")
-        with log.open("ab") as said, result.open("wb") as out:
+        with log.open("ab") as said, _result(log).open("wb") as out:
             process = subprocess.Popen(  # noqa: S603 (our own verb)
                 words,
                 stdin=subprocess.DEVNULL,
@@ -84,7 +82,7 @@ class LocalWorkers:
                 env={**os.environ, **self._environment(slot)},
                 process_group=0,  # a terminal's Ctrl-C is for the driver, which decides
             )
-        self._running[name] = _Running(process, slot, result, log)
+        self._running[name] = _Running(process, slot, log)
 
     def ended(self) -> dict[str, Ended]:
         """Return those that have ended since the last look."""
@@ -93,7 +91,7 @@ class LocalWorkers:
             code = running.process.poll()
             if code is not None:
                 del self._running[name]
-                found[name] = Ended(code, _reason(code, running))
+                found[name] = Ended(code, reason_of(code, running.log))
         return found
 
     def close(self) -> dict[str, Ended]:
@@ -110,15 +108,15 @@ class LocalWorkers:
         return self.ended()
 
     def _environment(self, slot: int) -> dict[str, str]:
-        environment = {
-            ENDS_WITH: str(os.getpid()),
-            "OMP_NUM_THREADS": str(self.threads),
-            "MKL_NUM_THREADS": str(self.threads),
-            "TOKENIZERS_PARALLELISM": "false",
-        }
+        environment = {**division(self.threads), ENDS_WITH: str(os.getpid())}
         if self._gpus:
             environment["CUDA_VISIBLE_DEVICES"] = self._gpus[slot % len(self._gpus)]
         return environment
+
+
+def division(threads: int) -> dict[str, str]:
+    """Variables that keep a process to its share of the cores."""
+    return {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads), "TOKENIZERS_PARALLELISM": "false"}
 
 
 def gpus() -> Sequence[str]:
@@ -136,14 +134,20 @@ def gpus() -> Sequence[str]:
     return [str(number) for number in range(count)]
 
 
-def _reason(code: int, running: _Running) -> str:
+def _result(log: Path) -> Path:
+    """Where the JSON of a verb goes."""
+    return log.with_suffix(".out")
+
+
+def reason_of(code: int, log: Path) -> str:
+    """Say why a verb did not succeed, by its exit code, its result and its log; nothing where it did."""
     if code == 0:
         return ""
-    if error := _answer(running.result).get("error"):
+    if error := _answer(_result(log)).get("error"):
         return str(error)
     if code < 0:
         return f"its process was killed ({signal.Signals(-code).name})"
-    lines = [line.strip() for line in _end_of(running.log).splitlines() if line.strip()]
+    lines = [line.strip() for line in _end_of(log).splitlines() if line.strip()]
     return lines[-1] if lines else f"its process ended with exit code {code}"
 
 

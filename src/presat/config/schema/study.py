@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 from tyro.conf import Positional
@@ -48,6 +48,18 @@ class StudyBase(Settings):
     """Settings of `presat eval`."""
 
 
+class StudyRay(Settings):
+    """What a cell asks of a Ray cluster."""
+
+    cpus: Workers | None = None
+    """CPUs of a node. None: where cells ask for GPUs, a node's cores divided among its GPUs; else the cluster's divided
+    among `workers`; without these one."""
+    gpus: Annotated[float, Field(ge=0, le=1024)] | None = None
+    """GPUs, or a part of one. None: one where any node has one, else none."""
+    retries: Annotated[int, Field(ge=0, le=1000)] = 3
+    """How often a cell is taken up again, within one `study run`, when its node is lost."""
+
+
 class StudyConfig(Settings):
     """A grid of runs, as its YAML file holds it."""
 
@@ -75,6 +87,8 @@ class StudyConfig(Settings):
     workers: Workers | None = None
     """Cells side by side. None: one for every GPU, without any one for every core. Cores are divided among them, and
     each has one GPU."""
+    ray: StudyRay = Field(default_factory=StudyRay)
+    """What a cell asks of a Ray cluster, for `study run --ray`."""
     keep: Literal["all", "last"] = "all"
     """`last`: once every stage that reads a run is done, only the last of its checkpoints is kept, without what
     resuming needs."""
@@ -88,6 +102,8 @@ class StudyRunConfig(Settings):
     """The study's YAML file."""
     retry: Literal["nothing", "failed"] = "nothing"
     """`failed`: run cells that failed before once more; otherwise they stay as they are."""
+    ray: Word | None = None
+    """Run the cells on a Ray cluster: its address (HOST:PORT), or `auto` for the one that this machine is a node of."""
 
 
 class StudyStatusConfig(Settings):
