@@ -15,8 +15,7 @@ from presat.diagnosis import Cost, make_judge
 from presat.diagnosis.llm import StrategyJudge
 from presat.errors import ConfigError, JudgeError
 
-HAS_OPENAI = importlib.util.find_spec("openai") is not None
-needs_openai = pytest.mark.skipif(not HAS_OPENAI, reason="openai is not installed")
+needs_openai = pytest.mark.skipif(importlib.util.find_spec("openai") is None, reason="openai is not installed")
 FINE = "It holds.\nVERDICT: aligned"
 
 
@@ -29,8 +28,8 @@ def judge_at(server, tmp_path, **options):
     return make_judge("llm", server=server.url, **options)
 
 
-@pytest.mark.skipif(HAS_OPENAI, reason="openai is installed")
-def test_without_openai_it_says_what_installs_it():
+def test_without_openai_it_says_what_installs_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "openai", None)
     with pytest.raises(ConfigError, match=r"run `pip install 'presat\[judge\]'`"):
         make_judge("llm", server="http://localhost:1/v1")
 
@@ -312,7 +311,7 @@ def test_transformers_serve_speaks_the_protocol(tmp_path):
     with (tmp_path / "log").open("w") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, "HF_HUB_OFFLINE": "1"})
         try:
-            deadline = time.monotonic() + 120
+            deadline = time.monotonic() + 400
             while True:
                 assert process.poll() is None, (tmp_path / "log").read_text()[-3000:]
                 assert time.monotonic() < deadline, (tmp_path / "log").read_text()[-3000:]
