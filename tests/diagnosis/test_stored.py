@@ -27,12 +27,13 @@ class Counting:
 
     def judge(self, items):
         self.asked.append([item["response"] for item in items])
+        self.items = items
         return [self.one(item["response"]) for item in items]
 
     def one(self, response):
         if response in self.passing:
             return Judgement(None, None, "It slept.", Cost(0, 1), lasting=False)
-        return Judgement(1.0, float(len(response)), "It is so long.", Cost(10, 1))
+        return Judgement(1.0, float(len(response)), "It is so long.", Cost(10, 1), {"length": len(response)})
 
     def estimate(self, items):
         return Cost(12 * len(items), len(items))
@@ -85,7 +86,10 @@ def test_a_response_is_judged_once_and_found_again(run, capsys):
     frame = open_run(run).judgements()
     assert frame["judge"].to_list() == ["counting/1"] * 6 + ["counting/2"] * 2
     assert open_run(run).judgements("counting/2")["score"].to_list() == [2.0, 4.0]
+    assert open_run(run).judgements("counting/2")["details/length"].to_list() == [2.0, 4.0]
     assert open_run(run).judgements("none/1").height == 0
+    assert judge_responses(run, judge).judgements == again.judgements
+    assert other.items[0]["token_ids"] == other.items[0]["prompt_ids"] == [1]
 
 
 def test_the_frame_says_which_response_each_is(run):

@@ -205,13 +205,13 @@ def _combined(p: float | None, said: Sequence[Judgement], members: Sequence[Memb
     cost = Cost(sum(one.cost.tokens for one in said), sum(one.cost.calls for one in said))
     lasting = all(one.lasting for one in said)
     if p is None:
-        return Judgement(None, None, f"All {len(said)} judges abstain.", cost, lasting)
+        return Judgement(None, None, f"All {len(said)} judges abstain.", cost, lasting=lasting)
     parts = [
         f"{member.identity.split('/')[0]} {'abstains' if one.score is None else f'{one.score:.2g}'}"
         for member, one in zip(members, said, strict=True)
     ]
     reason = f"Sound with probability {p:.2f}: {', '.join(parts)}."
-    return Judgement(1.0 if p > _ALIGNED else 0.0, p, reason, cost, lasting)
+    return Judgement(1.0 if p > _ALIGNED else 0.0, p, reason, cost, lasting=lasting)
 
 
 def _scores(said_MN: Sequence[Sequence[Judgement]]) -> npt.NDArray[np.float64]:
