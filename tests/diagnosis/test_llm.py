@@ -1,6 +1,7 @@
 """The judge that asks a model, against a real HTTP server: verdicts, faults, limits, and no question twice."""
 
 import importlib.util
+import json
 import os
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from presat.diagnosis.llm import StrategyJudge
 from presat.errors import ConfigError, JudgeError
 
 needs_openai = pytest.mark.skipif(importlib.util.find_spec("openai") is None, reason="openai is not installed")
+ROOT = Path(__file__).resolve().parents[2]
 FINE = "It holds.\nVERDICT: aligned"
 
 
@@ -38,7 +40,7 @@ def test_without_openai_it_says_what_installs_it(monkeypatch):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({}, "server.*required"),
+        ({}, "server: should be a server's address"),
         ({"server": "localhost:8000"}, "a server's address"),
         ({"server": "http://me:secret@host/v1"}, "password or a key"),
         ({"server": "http://h/v1", "concurrent": 0}, "concurrent"),
@@ -112,10 +114,9 @@ def test_a_kill_in_the_middle_loses_no_answer(tmp_path):
             time.sleep(0.3)
         return FINE
 
-    root = Path(__file__).resolve().parents[2]
     with ChatServer(reply).running() as server:
         process = subprocess.Popen(
-            [sys.executable, "-c", textwrap.dedent(script), server.url, tmp_path / "cache"], cwd=root
+            [sys.executable, "-c", textwrap.dedent(script), server.url, tmp_path / "cache"], cwd=ROOT
         )
         assert process.wait(60) == -9
         log = next((tmp_path / "cache").glob("*.jsonl"))
@@ -289,6 +290,39 @@ def test_strategies_are_compared_with_the_same_client(tmp_path):
         assert judge.same_strategies([("p", "I factor.", "By a sum."), ("p", "hm", "x")]) == [False, None]
         assert judge.estimate([("p", "hm", "x"), ("p", "new", "x")]).calls == 1
         assert judge.identity.startswith("llm_strategy/1/judge/")
+
+
+@needs_openai
+def test_the_scripts_measure_it_and_fit_it_with_others(tmp_path):
+    data = tmp_path / "data"
+    data.mkdir()
+    row = '{"problem": "How many?", "steps": ["3 + 4 = %d"], "answer_right": true, "first_wrong_step": %d}\n'
+    (data / "processbench_math.jsonl").write_text("".join(row % (7 + n // 2 % 2, n // 2 % 2 - 1) for n in range(80)))
+    environment = {**os.environ, "PRESAT_CACHE": str(tmp_path / "cache")}
+    with ChatServer(lambda question, number: FINE if "= 7" in question else "Hm.").running() as server:
+        words = ["--server", server.url, "--model", "judge", "--limit", "24"]
+        table, ensemble = (
+            subprocess.run(
+                [sys.executable, ROOT / "scripts" / script, data, *judges, *words],
+                capture_output=True, text=True, check=True, env=environment,
+            )
+            for script, judges in (
+                ("judges.py", ["--judge", "llm"]),
+                ("ensemble.py", ["--judges", "symbolic", "llm", "--out", tmp_path / "fit.json"]),
+            )
+        )  # fmt: skip
+    assert "| processbench_math | 24 | 12 | 0.50 | 0.000" in table.stdout
+    assert "12 without a label: The answer does not end with a verdict." in table.stdout
+    assert "llm/1/judge/" in table.stderr
+    assert "2 calls, about" in table.stderr  # of 24: the others say the same
+    assert len(server.questions) == 2
+    assert "fitted on 24 responses, 12 of them sound" in ensemble.stdout
+    assert "over 24 of 24 responses." in ensemble.stdout
+    assert [member.split("/")[0] for member in read_members(tmp_path / "fit.json")] == ["symbolic", "llm"]
+
+
+def read_members(path):
+    return [member["identity"] for member in json.loads(path.read_text())["members"]]
 
 
 SERVE = [sys.executable, "-m", "transformers.cli.transformers", "serve"]

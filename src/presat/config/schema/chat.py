@@ -13,7 +13,7 @@ class ChatConfig(Settings):
     Its key, if it needs one, is read from PRESAT_JUDGE_KEY, else OPENAI_API_KEY.
     """
 
-    server: Url
+    server: Url = Field(default="", validate_default=True)
     """Where it is, `http://HOST:PORT/v1`: without user name, password or key. There is no default: nothing is sent
     anywhere unasked."""
     model: str = ""
