@@ -61,6 +61,21 @@ def test_it_is_calibrated_and_better_than_its_parts_on_other_responses():
     assert "mute abstains" in found[0].reason
 
 
+def test_that_a_judge_finds_something_wrong_says_more_than_a_low_score():
+    rng = np.random.default_rng(2)
+
+    def draw():
+        sound = rng.random(2000) < 0.5
+        caught = ~sound & (rng.random(2000) < 0.6)
+        scores = np.where(caught, 0.0, rng.uniform(0.05, 1.0, 2000))
+        return [Judgement(float(score > 0), float(score), "So.") for score in scores], list(sound)
+
+    said, sound = draw()
+    fit = fit_ensemble({"one/1": said}, sound, "made-up responses")
+    said, sound = draw()
+    assert expected_calibration_error(fit.probabilities([said]), sound) < 0.03
+
+
 def test_it_abstains_where_all_do_and_says_what_did_not_last():
     judge = make_judge("ensemble", fit=fitted(), members=JUDGES)
     (found,) = judge.judge([{"prompt": "p", "response": ""}])

@@ -1,15 +1,15 @@
 """Several judges as one: the probability that a response is sound, calibrated on responses that people labelled.
 
-A logistic regression over the judges' scores, each standardised, with one more feature a judge that says whether it
-abstained: what a judge passes over is no coincidence. Where all abstain, so does the ensemble. A fit is a small JSON
-file that says which judges it is of, by identity, and what it was fitted on; it serves no others.
+A logistic regression over three features a judge: its score, standardised; how far its label is below 1, for to find
+something wrong says more than a low score; and whether it abstained, for what a judge passes over is no coincidence.
+Where all abstain, so does the ensemble. A fit is a small JSON file that says which judges it is of, by identity, and
+what it was fitted on; it serves no others.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -40,6 +40,7 @@ class Member(BaseModel):
         mean: mean of its scores where it gave one.
         spread: their standard deviation; 1 where they did not differ.
         weight: of the standardised score, 0 where there is none.
+        doubt: what a label of 0 adds; one of 1/2 adds half.
         absent: what its abstention adds.
     """
 
@@ -49,6 +50,7 @@ class Member(BaseModel):
     mean: float
     spread: float
     weight: float
+    doubt: float
     absent: float
 
 
@@ -91,11 +93,10 @@ class EnsembleFit(BaseModel):
         Args:
             said_MN: what each member says of each response, members in order.
         """
-        scores_NM = _scores(said_MN)
-        members = [(member.mean, member.spread) for member in self.members]
-        weights = np.array([*(member.weight for member in self.members), *(member.absent for member in self.members)])
-        found_N = Logistic(self.bias, weights).probabilities(_features(scores_NM, members))
-        silent = [all(math.isnan(score) for score in row) for row in scores_NM.tolist()]
+        weights_3M = [[getattr(member, name) for member in self.members] for name in ("weight", "doubt", "absent")]
+        features = _features(said_MN, [(member.mean, member.spread) for member in self.members])
+        found_N = Logistic(self.bias, np.concatenate(weights_3M)).probabilities(features)
+        silent = [all(one.score is None for one in said) for said in zip(*said_MN, strict=True)]
         return [None if none else float(p) for p, none in zip(found_N, silent, strict=True)]
 
     def save(self, path: Path | str) -> Path:
@@ -125,18 +126,20 @@ def fit_ensemble(
     if not said or any(len(judgements) != len(sound) for judgements in said.values()):
         counts = [len(judgements) for judgements in said.values()]
         raise DataError(f"Every judge must judge the same {len(sound)} responses; got {counts}.")
-    scores_NM = _scores(list(said.values()))
-    members = [_moments(scores_NM[:, m]) for m in range(len(said))]
-    found = fit_logistic(_features(scores_NM, members), sound, penalty)
-    weights_M, absent_M = np.split(found.weights, 2)
+    said_MN = list(said.values())
+    members = [_moments(said_N) for said_N in said_MN]
+    found = fit_logistic(_features(said_MN, members), sound, penalty)
+    weights_M, doubt_M, absent_M = np.split(found.weights, 3)
     return EnsembleFit(
         fitted_on=fitted_on,
         cases=len(sound),
         sound=sum(map(bool, sound)),
         bias=found.bias,
         members=[
-            Member(identity=identity, mean=mean, spread=spread, weight=float(weight), absent=float(absent))
-            for identity, (mean, spread), weight, absent in zip(said, members, weights_M, absent_M, strict=True)
+            Member(identity=identity, mean=mean, spread=spread, weight=weight, doubt=doubt, absent=absent)
+            for identity, (mean, spread), weight, doubt, absent in zip(
+                said, members, weights_M.tolist(), doubt_M.tolist(), absent_M.tolist(), strict=True
+            )
         ],
     )
 
@@ -214,20 +217,19 @@ def _combined(p: float | None, said: Sequence[Judgement], members: Sequence[Memb
     return Judgement(1.0 if p > _ALIGNED else 0.0, p, reason, cost, lasting=lasting)
 
 
-def _scores(said_MN: Sequence[Sequence[Judgement]]) -> npt.NDArray[np.float64]:
-    """Scores, NaN where a judge abstains. Shape (N, M)."""
-    return np.array([[np.nan if one.score is None else one.score for one in said_N] for said_N in said_MN]).T
+def _moments(said_N: Sequence[Judgement]) -> tuple[float, float]:
+    """Mean and standard deviation of the scores there are; 1 where they do not differ."""
+    known = [one.score for one in said_N if one.score is not None]
+    return (float(np.mean(known)), float(np.std(known)) or 1.0) if known else (0.0, 1.0)
 
 
-def _moments(scores_N: npt.NDArray[np.float64]) -> tuple[float, float]:
-    known = scores_N[~np.isnan(scores_N)]
-    if not known.size:
-        return 0.0, 1.0
-    return float(known.mean()), float(known.std()) or 1.0
-
-
-def _features(scores_NM: npt.NDArray[np.float64], members: Sequence[tuple[float, float]]) -> npt.NDArray[np.float64]:
-    """Standardised scores, 0 where there is none, then whether there is none. Shape (N, 2M)."""
-    means_M, spreads_M = np.array(members).T
-    absent_NM = np.isnan(scores_NM)
-    return np.column_stack([np.where(absent_NM, 0.0, (scores_NM - means_M) / spreads_M), absent_NM])
+def _features(
+    said_MN: Sequence[Sequence[Judgement]], moments_M: Sequence[tuple[float, float]]
+) -> npt.NDArray[np.float64]:
+    """Standardised scores, 0 where there is none; doubts; abstentions. Shape (N, 3M)."""
+    columns: list[list[float]] = []
+    for said_N, (mean, spread) in zip(said_MN, moments_M, strict=True):
+        columns.append([0.0 if one.score is None else (one.score - mean) / spread for one in said_N])
+    columns += [[0.0 if one.label is None else 1.0 - one.label for one in said_N] for said_N in said_MN]
+    columns += [[float(one.score is None) for one in said_N] for said_N in said_MN]
+    return np.array(columns).T
