@@ -213,6 +213,8 @@ def test_a_server_that_dies_ends_the_work_and_what_it_said_is_kept(tmp_path):
             judge.judge(items(40))
         assert len(server.questions) <= 4 + 5 + 2
         assert judge.estimate(items(40)).calls == 36
+        server.reply = lambda question, number: FINE
+        assert all(one.label == 1.0 for one in judge.judge(items(39)))
     with pytest.raises(JudgeError, match="No server answers"):
         judge_at(server, tmp_path, retries=0).judge(items(40))
 

@@ -103,6 +103,7 @@ class ChatClient:
         wanted = {self._key(question): question for question in questions}
         found = {key: answer for key in wanted if (answer := self._remembered(key)) is not None}
         missing = {key: question for key, question in wanted.items() if key not in found}
+        self._stopped, self._unanswered = None, 0  # whatever ended the last call may be mended
         with ThreadPoolExecutor(self._settings.concurrent) as pool:
             try:
                 found.update(zip(missing, pool.map(self._answer, missing.items()), strict=True))
@@ -178,19 +179,19 @@ class ChatClient:
             return self._read(self._request(question))
         except (openai.AuthenticationError, openai.PermissionDeniedError) as error:
             raise JudgeError(
-                f"The server {server} refuses the key ({told(error)}): put the right one into "
+                f"The server {server} refuses the key ({_shown(error)}): put the right one into "
                 f"{' or '.join(KEY_NAMES)} in the environment."
             ) from error
         except openai.NotFoundError as error:
             raise JudgeError(
-                f"The server {server} has no model {brief(self.model)}, or is not at this address ({told(error)}): "
+                f"The server {server} has no model {brief(self.model)}, or is not at this address ({_shown(error)}): "
                 "check both; the address mostly ends in /v1."
             ) from error
         except openai.APITimeoutError:
             return Answer(None, f"The server did not answer within {self._settings.timeout_s:g} s.")
         except openai.APIConnectionError as error:
             raise JudgeError(
-                f"No server answers at {server} ({told(error)}). What was answered is kept: check the address, "
+                f"No server answers at {server} ({_shown(error)}). What was answered is kept: check the address, "
                 "start the server, and start again."
             ) from error
         except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
@@ -233,8 +234,8 @@ class ChatClient:
             names = [str(model.id) for model in self._client.models.list()]
         except self._openai.OpenAIError as error:
             raise JudgeError(
-                f"The server {server} does not say which models it has ({told(error)}): check the address and the key, "
-                "or name the model (`model`)."
+                f"The server {server} does not say which models it has ({_shown(error)}): check the address and the "
+                "key, or name the model (`model`)."
             ) from error
         except (ValueError, AttributeError, TypeError) as error:
             raise JudgeError(
