@@ -220,6 +220,17 @@ def test_a_server_that_dies_ends_the_work_and_what_it_said_is_kept(tmp_path):
 
 
 @needs_openai
+def test_a_dead_server_is_told_over_many_small_calls_too(tmp_path):
+    with ChatServer(lambda question, number: FINE if number < 2 else (503, failure("dead"))).running() as server:
+        judge = judge_at(server, tmp_path, concurrent=4, retries=0)
+        for first in range(0, 8, 2):
+            judge.judge(items(40)[first : first + 2])
+        with pytest.raises(JudgeError, match="7 questions in a row"):
+            judge.judge(items(40)[8:10])
+    assert len(server.questions) <= 2 + 8
+
+
+@needs_openai
 def test_questions_that_are_too_long_are_not_a_dead_server(tmp_path):
     def reply(question, number):
         return FINE if "It is 0." in question else (400, failure("too long"))

@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 
 from presat.config.schema.chat import ChatConfig
 from presat.errors import ConfigError, JudgeError, nearest
+from presat.files import expanded
 from presat.models.packaged import cache_folder
 from presat.rollouts.protocol import import_openai, told
 from presat.text import brief
@@ -86,7 +87,7 @@ class ChatClient:
         )
         self._temperature = settings.temperature
         self.model = settings.model or self._only_model()
-        folder = settings.cache or cache_folder() / "judges"
+        folder = expanded(settings.cache) if settings.cache else cache_folder() / "judges"
         self._known = KeyedLines(folder / f"{file_name(self.model)}.jsonl")
         self._lock = threading.Lock()
         self.calls = 0
@@ -103,7 +104,8 @@ class ChatClient:
         wanted = {self._key(question): question for question in questions}
         found = {key: answer for key in wanted if (answer := self._remembered(key)) is not None}
         missing = {key: question for key, question in wanted.items() if key not in found}
-        self._stopped, self._unanswered = None, 0  # whatever ended the last call may be mended
+        if self._stopped is not None:  # what ended the last questions may be mended
+            self._stopped, self._unanswered = None, 0
         with ThreadPoolExecutor(self._settings.concurrent) as pool:
             try:
                 found.update(zip(missing, pool.map(self._answer, missing.items()), strict=True))

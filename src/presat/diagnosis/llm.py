@@ -16,6 +16,7 @@ from presat.config.schema.chat import ChatConfig
 from presat.diagnosis.chat import Answer, ChatClient
 from presat.diagnosis.judges import Cost, Judgement, read_item
 from presat.diagnosis.rubric import RUBRICS, Verdict, read_rubric, read_verdict
+from presat.files import expanded
 
 LOG = logging.getLogger("presat")
 VERSION = 1
@@ -45,7 +46,8 @@ class _Asking:
             ConfigError: a key is missing, `openai` is not installed, or the rubric is none.
             JudgeError: the server does not answer, where it has to say which model it has.
         """
-        self._rubric = read_rubric(config.rubric or RUBRICS / self.rubric, self.needed, self.known)
+        file = expanded(config.rubric) if config.rubric else RUBRICS / self.rubric
+        self._rubric = read_rubric(file, self.needed, self.known)
         self._client = ChatClient(config)
         self.unread: Counter[str] = Counter()
 

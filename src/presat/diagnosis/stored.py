@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from presat.diagnosis.judges import Cost, Estimating, Judge, Judgement, read_item
 from presat.errors import JudgeError, RunError
+from presat.files import expanded
 from presat.text import printable
 from presat.tracking import Run, open_run
 from presat.tracking.judgements import JudgementFile, judgement_folder, response_key
@@ -115,9 +116,9 @@ def judge_responses(
     """
     run = open_run(source) if isinstance(source, Path | str) else source
     if isinstance(run, Run):
-        kept = Path(folder) if folder is not None else judgement_folder(run.path, run.kind == "presat")
+        kept = expanded(folder) if folder is not None else judgement_folder(run.path, run.kind == "presat")
     else:
-        kept = None if folder is None else Path(folder)
+        kept = None if folder is None else expanded(folder)
     with ExitStack() as stack:
         if kept is not None:
             stack.callback(_lock(kept).release)
