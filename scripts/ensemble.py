@@ -18,6 +18,9 @@ from judges import FILES, Labelled, judge_all, labelled, spread, table
 from presat.diagnosis import Judge, fit_ensemble, judge_responses, make_judge
 from presat.metrics import brier_score, expected_calibration_error, reliability_bins
 
+_TAKES = {"llm": ("model", "server"), "self_support": ("model",)}
+"""Which of the options a judge takes."""
+
 
 def main(words: Sequence[str]) -> int:
     """Fit, and print the table and the reliability curve."""
@@ -33,8 +36,12 @@ def main(words: Sequence[str]) -> int:
     if not files:
         print(f"{given.folder} holds none of the labelled files: {', '.join(FILES)}.", file=sys.stderr)
         return 1
-    options = {name: value for name in ("model", "server") if (value := getattr(given, name))}
-    members = [make_judge(name, **({} if name == "symbolic" else options)) for name in given.judges]
+    members = [
+        make_judge(
+            name, **{option: getattr(given, option) for option in _TAKES.get(name, ()) if getattr(given, option)}
+        )
+        for name in given.judges
+    ]
     halves = [
         {name: spread(list(labelled(path))[place::2], given.limit) for name, path in files.items()} for place in (0, 1)
     ]
