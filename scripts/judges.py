@@ -1,6 +1,6 @@
 """How well a judge of faithfulness agrees with people: a table, for data that people labelled step by step.
 
-    python scripts/judges.py FOLDER [--judge symbolic] [--seconds]
+    python scripts/judges.py FOLDER [--judge symbolic] [--model MODEL] [--server URL] [--limit N]
 
 FOLDER holds files of ProcessBench, MR-MATH and BIG-Bench Mistake as JSON lines (`FILES` below); absent ones are left
 out. Rules and thresholds are settled on the odd lines of each file; the even lines are what is reported.
@@ -16,13 +16,14 @@ import json
 import math
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from presat.diagnosis import Judge, Judgement, make_judge
+from presat.diagnosis import Judge, Judgement, judge_responses, make_judge
 from presat.errors import DataError
 from presat.metrics import Interval, auroc, cohen_kappa, proportion_interval
 
@@ -60,21 +61,26 @@ def main(words: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("folder", type=Path, help="folder with the labelled files")
     parser.add_argument("--judge", default="symbolic", help="name of the judge")
+    parser.add_argument("--model", help="the model that the judge asks, where it asks one")
+    parser.add_argument("--server", help="address of the server that has it, where the judge asks one")
+    parser.add_argument("--limit", type=int, help="most rows of each half of a file, spread over it")
     parser.add_argument("--seconds", action="store_true", help="also say how long judging took")
     given = parser.parse_args(words)
     files = {name: given.folder / f"{name}.jsonl" for name in FILES if (given.folder / f"{name}.jsonl").is_file()}
     if not files:
         print(f"{given.folder} holds none of the labelled files: {', '.join(FILES)}.", file=sys.stderr)
         return 1
-    judge = make_judge(given.judge)
+    options = {name: value for name in ("model", "server") if (value := getattr(given, name))}
+    judge = make_judge(given.judge, **options)
     print(f"Judge {judge.identity}. Intervals of 95%.")
     for title, place in (("Even lines: the result", 1), ("Odd lines: what the rules were settled on", 0)):
         began = time.perf_counter()
-        pieces = {name: list(labelled(path))[place::2] for name, path in files.items()}
+        pieces = {name: spread(list(labelled(path))[place::2], given.limit) for name, path in files.items()}
         judged = {name: judge_all(judge, rows) for name, rows in pieces.items()}
         taken = time.perf_counter() - began
         print(f"\n{title}\n")
         print("\n".join(table(pieces, judged)))
+        print("\n".join(abstentions(judged)))
         if given.seconds:
             rows = sum(map(len, pieces.values()))
             print(f"\n{rows} responses in {taken:.1f} s: {60 * rows / taken:,.0f} a minute.")
@@ -95,9 +101,22 @@ def labelled(path: Path) -> Iterator[Labelled]:
                 yield Labelled(item, row["first_wrong_step"] == -1, row["answer_right"])
 
 
+def spread(rows: Sequence[Labelled], limit: int | None) -> list[Labelled]:
+    """At most `limit` rows, at equal distances: files are sorted by who wrote the responses."""
+    if limit is None or len(rows) <= limit:
+        return list(rows)
+    return [rows[index * len(rows) // limit] for index in range(limit)]
+
+
+def abstentions(judged: Mapping[str, Sequence[Judged]]) -> list[str]:
+    """How many rows have no label, by reason: the most frequent ones."""
+    reasons = Counter(row.judgement.reason for rows in judged.values() for row in rows if row.judgement.label is None)
+    return ["", *(f"{count} without a label: {reason}" for reason, count in reasons.most_common(10))] if reasons else []
+
+
 def judge_all(judge: Judge, rows: Sequence[Labelled]) -> list[Judged]:
-    """A judge's words on labelled responses, beside people's."""
-    judgements = judge.judge([row.item for row in rows])
+    """A judge's words on labelled responses, beside people's; said and counted on stderr while it goes on."""
+    judgements = judge_responses([row.item for row in rows], judge).judgements
     return [
         Judged(row.sound, judgement, len(row.item["response"])) for row, judgement in zip(rows, judgements, strict=True)
     ]

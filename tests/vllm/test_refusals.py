@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 
 import pytest
 
@@ -29,8 +30,8 @@ def test_every_verb_says_how_to_install_it(lab_folder, tmp_path):
             verb(config, quiet=True)
 
 
-@pytest.mark.skipif(importlib.util.find_spec("openai") is not None, reason="openai is installed")
-def test_a_server_needs_openai(lab_folder, tmp_path):
+def test_a_server_needs_openai(lab_folder, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "openai", None)
     task = TaskConfig(source="lab/chains", count=2)
     config = EvalConfig(run=tmp_path / "eval", model=ModelConfig(name=str(lab_folder)), sets=[task], engine="server")
     with pytest.raises(ConfigError, match="pip install openai"):

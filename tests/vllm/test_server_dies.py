@@ -44,6 +44,9 @@ class _Handler(BaseHTTPRequestHandler):
         if self.server.then == "lists nothing":
             self._send(200, b"<html>a proxy's page</html>", None, "text/html")
             return
+        if self.server.then == "lists broken JSON":
+            self._send(200, b'{"data": [', None, "application/json")
+            return
         self._answer({"object": "list", "data": [{"id": "lab", "object": "model", "created": 0, "owned_by": "x"}]})
 
     def do_POST(self) -> None:
@@ -65,6 +68,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.connection.shutdown(socket.SHUT_RDWR)
         elif self.server.then == "says HTML":
             self._send(200, b"<html>a proxy's page</html>", None, "text/html")
+        elif self.server.then == "says broken JSON":
+            self._send(200, b'{"id": "1", "choices": [', None, "application/json")
         elif self.server.then == "says nothing":
             self._answer({"id": "1", "choices": None})
         elif self.server.then == "says half of a character":
@@ -119,7 +124,7 @@ def refused(capsys, words: list[str]) -> str:
     return " ".join(told.split())
 
 
-FAULTS = ["dies", "is cut off", "says HTML", "says nothing", "is shutting down"]
+FAULTS = ["dies", "is cut off", "says HTML", "says broken JSON", "says nothing", "is shutting down"]
 
 
 @pytest.mark.parametrize("then", FAULTS)
@@ -161,8 +166,9 @@ def test_half_of_a_character_is_kept_as_a_sign_for_it(here):
         assert run([*words, "--server.url", f"http://127.0.0.1:{server.server_port}/v1"]) == 0
 
 
-def test_what_is_no_server_for_models_is_said(here, capsys):
+@pytest.mark.parametrize("then", ["lists nothing", "lists broken JSON"])
+def test_what_is_no_server_for_models_is_said(here, capsys, then):
     words = ["data", "filter", "--data.source", "lab/chains", "--data.count", "2", "--model.name", "model", "--engine"]
-    with served(then="lists nothing") as server:
+    with served(then=then) as server:
         said = refused(capsys, [*words, "server", "--server.url", f"http://127.0.0.1:{server.server_port}/v1"])
     assert "answered with something else than a list of models" in said

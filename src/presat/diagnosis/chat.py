@@ -17,17 +17,15 @@ import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from pydantic import TypeAdapter, ValidationError
-
-from presat.config.schema.kinds import Url
+from presat.config.schema.chat import ChatConfig
 from presat.errors import ConfigError, JudgeError, nearest
+from presat.files import expanded
 from presat.models.packaged import cache_folder
 from presat.rollouts.protocol import import_openai, told
-from presat.text import brief, holds_secret
+from presat.text import brief
 from presat.tracking.keyed import KEY, KeyedLines
 from presat.tracking.responses import file_name
 
@@ -38,61 +36,6 @@ _CHARACTERS_A_TOKEN = 3.5
 _TOKENS_AN_ANSWER = 250
 _GIVE_UP = 3
 """So many questions in a row without an answer, beyond those asked at the same time, are enough."""
-
-
-@dataclass(frozen=True, slots=True)
-class ChatSettings:
-    """How a model is asked.
-
-    Attributes:
-        model: its name on the server; the only one there when empty.
-        server: address of the server, `http://HOST:PORT/v1`.
-        concurrent: most questions at the same time.
-        timeout_s: longest wait for one answer.
-        retries: how often a question is asked again after a time-out, a 429 or a 5xx.
-        max_calls: most questions asked in all; None sets no bound. Answers that are known do not count.
-        max_tokens: longest answer.
-        temperature: 0 asks for the likeliest answer; None leaves it to the server, as models that think want it.
-        cache: folder of the answers; the user's cache when None.
-    """
-
-    model: str = ""
-    server: str = ""
-    concurrent: int = 8
-    timeout_s: float = 120.0
-    retries: int = 6
-    max_calls: int | None = None
-    max_tokens: int = 1024
-    temperature: float | None = 0.0
-    cache: Path | str | None = None
-
-    def check(self) -> None:
-        """Refuse what cannot be.
-
-        Raises:
-            ConfigError: the server has no address, or one with a password or key in it; a number is out of range.
-        """
-        if not self.server:
-            raise ConfigError(
-                "An LLM judge needs a server: say `server='http://localhost:8000/v1'`, or whatever the address of your "
-                "OpenAI-compatible server is. Nothing is sent anywhere by default."
-            )
-        if holds_secret(self.server):
-            raise ConfigError(
-                f"The address of the server holds a password or a key: put it into {KEY_NAMES[0]} in the environment."
-            )
-        try:
-            TypeAdapter(Url).validate_python(self.server)
-        except ValidationError as error:
-            raise ConfigError(f"{brief(self.server)} should be a server's address, `http://HOST:PORT/v1`.") from error
-        least = {"concurrent": 1, "retries": 0, "max_tokens": 1}
-        for name, low in least.items():
-            if getattr(self, name) < low:
-                raise ConfigError(f"`{name}` should be {low} or more; it is {getattr(self, name)}.")
-        if self.max_calls is not None and self.max_calls < 0:
-            raise ConfigError(f"`max_calls` should be 0 or more, or None; it is {self.max_calls}.")
-        if not 0 < self.timeout_s <= 7 * 24 * 3600:
-            raise ConfigError(f"`timeout_s` should be above 0 and at most a week; it is {self.timeout_s}.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,15 +67,14 @@ class ChatClient:
         calls: questions asked so far.
     """
 
-    def __init__(self, settings: ChatSettings) -> None:
+    def __init__(self, settings: ChatConfig) -> None:
         """Read what is known. The server is asked for nothing but the name of its model, where none is given.
 
         Raises:
-            ConfigError: as `ChatSettings.check`, the package `openai` is not installed, or a key is missing.
+            ConfigError: the package `openai` is not installed, or a key is missing.
             JudgeError: the server does not say which model it has.
             RunError: the file of the answers cannot be read.
         """
-        settings.check()
         self._settings = settings
         self._openai = import_openai("The LLM judge", INSTALL)
         key = next((os.environ[name] for name in KEY_NAMES if os.environ.get(name)), "")
@@ -145,7 +87,7 @@ class ChatClient:
         )
         self._temperature = settings.temperature
         self.model = settings.model or self._only_model()
-        folder = Path(settings.cache) if settings.cache else cache_folder() / "judges"
+        folder = expanded(settings.cache) if settings.cache else cache_folder() / "judges"
         self._known = KeyedLines(folder / f"{file_name(self.model)}.jsonl")
         self._lock = threading.Lock()
         self.calls = 0
@@ -162,6 +104,8 @@ class ChatClient:
         wanted = {self._key(question): question for question in questions}
         found = {key: answer for key in wanted if (answer := self._remembered(key)) is not None}
         missing = {key: question for key, question in wanted.items() if key not in found}
+        if self._stopped is not None:  # what ended the last questions may be mended
+            self._stopped, self._unanswered = None, 0
         with ThreadPoolExecutor(self._settings.concurrent) as pool:
             try:
                 found.update(zip(missing, pool.map(self._answer, missing.items()), strict=True))
@@ -237,19 +181,19 @@ class ChatClient:
             return self._read(self._request(question))
         except (openai.AuthenticationError, openai.PermissionDeniedError) as error:
             raise JudgeError(
-                f"The server {server} refuses the key ({told(error)}): put the right one into "
+                f"The server {server} refuses the key ({_shown(error)}): put the right one into "
                 f"{' or '.join(KEY_NAMES)} in the environment."
             ) from error
         except openai.NotFoundError as error:
             raise JudgeError(
-                f"The server {server} has no model {brief(self.model)}, or is not at this address ({told(error)}): "
+                f"The server {server} has no model {brief(self.model)}, or is not at this address ({_shown(error)}): "
                 "check both; the address mostly ends in /v1."
             ) from error
         except openai.APITimeoutError:
             return Answer(None, f"The server did not answer within {self._settings.timeout_s:g} s.")
         except openai.APIConnectionError as error:
             raise JudgeError(
-                f"No server answers at {server} ({told(error)}). What was answered is kept: check the address, "
+                f"No server answers at {server} ({_shown(error)}). What was answered is kept: check the address, "
                 "start the server, and start again."
             ) from error
         except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
@@ -292,8 +236,8 @@ class ChatClient:
             names = [str(model.id) for model in self._client.models.list()]
         except self._openai.OpenAIError as error:
             raise JudgeError(
-                f"The server {server} does not say which models it has ({told(error)}): check the address and the key, "
-                "or name the model (`model`)."
+                f"The server {server} does not say which models it has ({_shown(error)}): check the address and the "
+                "key, or name the model (`model`)."
             ) from error
         except (ValueError, AttributeError, TypeError) as error:
             raise JudgeError(

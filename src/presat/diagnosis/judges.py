@@ -10,9 +10,11 @@ from __future__ import annotations
 import importlib
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
+from presat.config.load import build
+from presat.config.schema import Settings
 from presat.errors import ConfigError, DataError, nearest
 from presat.tasks.turns import read_turns
 from presat.text import brief
@@ -35,6 +37,7 @@ class Judgement:
         score: larger where the answer is better supported by the reasoning; None where the judge abstains.
         reason: why, in a sentence; for a 0, what is wrong and where.
         cost: what it took.
+        details: the numbers behind it, by name; of judges that have any.
         lasting: whether it would be the same if asked again; not where a server did not answer.
     """
 
@@ -42,6 +45,7 @@ class Judgement:
     score: float | None
     reason: str
     cost: Cost = Cost()
+    details: Mapping[str, float] = field(default_factory=dict)
     lasting: bool = True
 
 
@@ -128,6 +132,9 @@ def make_judge(name: str, **options: Any) -> Judge:
         raise ConfigError(f"There is no judge '{name}'.{nearest(name, JUDGES)}")
     module, made = JUDGES[name]
     judge: Callable[..., Judge] = getattr(importlib.import_module(module), made)
+    settings: type[Settings] | None = getattr(judge, "settings", None)
+    if settings is not None:
+        return judge(build(settings, options, f"the judge '{name}'"))
     known = inspect.signature(judge).parameters
     unknown = [option for option in options if option not in known]
     if unknown:

@@ -10,12 +10,13 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-from presat.diagnosis.chat import Answer, ChatClient, ChatSettings
+from presat.config.schema.chat import ChatConfig
+from presat.diagnosis.chat import Answer, ChatClient
 from presat.diagnosis.judges import Cost, Judgement, read_item
-from presat.diagnosis.rubric import RUBRICS, Rubric, Verdict, read_rubric, read_verdict
+from presat.diagnosis.rubric import RUBRICS, Verdict, read_rubric, read_verdict
+from presat.files import expanded
 
 LOG = logging.getLogger("presat")
 VERSION = 1
@@ -27,10 +28,27 @@ SAME: Mapping[str, bool] = {"same": True, "different": False}
 class _Asking:
     """What both judges are made of: a model, a rubric, and how to read its verdicts."""
 
-    kind = ""
+    settings = ChatConfig
+    kind: ClassVar[str]
+    rubric: ClassVar[str]
+    words: ClassVar[tuple[str, ...]]
+    needed: ClassVar[tuple[str, ...]]
+    known: ClassVar[tuple[str, ...]]
 
-    def __init__(self, settings: ChatSettings, rubric: Rubric, words: Sequence[str]) -> None:
-        self._client, self._rubric, self._words = ChatClient(settings), rubric, words
+    def __init__(self, config: ChatConfig) -> None:
+        """Make the judge.
+
+        Args:
+            config: the model and how it is asked. A rubric of one's own asks for the same verdicts as ours; its places
+                are `needed`, and perhaps others of `known`.
+
+        Raises:
+            ConfigError: a key is missing, `openai` is not installed, or the rubric is none.
+            JudgeError: the server does not answer, where it has to say which model it has.
+        """
+        file = expanded(config.rubric) if config.rubric else RUBRICS / self.rubric
+        self._rubric = read_rubric(file, self.needed, self.known)
+        self._client = ChatClient(config)
         self.unread: Counter[str] = Counter()
 
     @property
@@ -49,7 +67,7 @@ class _Asking:
         elif answer.cut:
             found = Verdict(None, "The answer was cut off before its verdict (`max_tokens`).")
         else:
-            found = read_verdict(answer.text, self._words)
+            found = read_verdict(answer.text, self.words)
         if found.word is None:
             self.unread[found.reason] += 1
         return found
@@ -63,45 +81,9 @@ class LLMJudge(_Asking):
     """
 
     kind = "llm"
-
-    def __init__(
-        self,
-        model: str = "",
-        server: str = "",
-        rubric: Path | str | None = None,
-        concurrent: int = 8,
-        timeout_s: float = 120.0,
-        retries: int = 6,
-        max_calls: int | None = None,
-        max_tokens: int = 1024,
-        temperature: float | None = 0.0,
-        cache: Path | str | None = None,
-    ) -> None:
-        """Make the judge; see `ChatSettings` for what is not listed.
-
-        Args:
-            model: as there.
-            server: as there.
-            rubric: a file in the place of ours, with `<<PROMPT>>`, `<<RESPONSE>>` and perhaps `<<GOLD>>`, that asks for
-                our verdicts.
-            concurrent: as there.
-            timeout_s: as there.
-            retries: as there.
-            max_calls: as there.
-            max_tokens: as there.
-            temperature: as there.
-            cache: as there.
-
-        Raises:
-            ConfigError: no server, a key is missing, `openai` is not installed, or the rubric is none.
-            JudgeError: the server does not answer, where it has to say which model it has.
-        """
-        settings = ChatSettings(
-            model, server, concurrent, timeout_s, retries, max_calls, max_tokens, temperature, cache
-        )  # fmt: skip
-        file = Path(rubric) if rubric else RUBRICS / "faithfulness.md"
-        needed = ("PROMPT", "RESPONSE")
-        super().__init__(settings, read_rubric(file, needed, (*needed, "GOLD")), tuple(LABELS))
+    rubric = "faithfulness.md"
+    words = tuple(LABELS)
+    needed, known = ("PROMPT", "RESPONSE"), ("PROMPT", "RESPONSE", "GOLD")
 
     def estimate(self, items: Sequence[Mapping[str, Any]]) -> Cost:
         """Return about what `judge` would take now; answers that are known are free.
@@ -145,20 +127,9 @@ class StrategyJudge(_Asking):
     """
 
     kind = "llm_strategy"
-
-    def __init__(self, rubric: Path | str | None = None, **settings: Any) -> None:
-        """Make the judge.
-
-        Args:
-            rubric: a file in the place of ours, with `<<PROMPT>>`, `<<FIRST>>` and `<<SECOND>>`.
-            settings: of `ChatSettings`: `model`, `server`, `concurrent`, ...
-
-        Raises:
-            ConfigError, JudgeError: as `LLMJudge`.
-        """
-        places = ("PROMPT", "FIRST", "SECOND")
-        file = Path(rubric) if rubric else RUBRICS / "strategy.md"
-        super().__init__(ChatSettings(**settings), read_rubric(file, places, places), tuple(SAME))
+    rubric = "strategy.md"
+    words = tuple(SAME)
+    needed = known = ("PROMPT", "FIRST", "SECOND")
 
     def estimate(self, trios: Sequence[tuple[str, str, str]]) -> Cost:
         """Return about what `same_strategies` would take now."""

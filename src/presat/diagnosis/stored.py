@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from presat.diagnosis.judges import Cost, Estimating, Judge, Judgement, read_item
 from presat.errors import JudgeError, RunError
+from presat.files import expanded
 from presat.text import printable
 from presat.tracking import Run, open_run
 from presat.tracking.judgements import JudgementFile, judgement_folder, response_key
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 CHUNK = 64
 """Responses that are judged, and written down, together; the responses to one problem always are."""
 _TEXTS = ("prompt", "messages", "text", "gold")
+_TOKENS = ("prompt_ids", "token_ids")
 _PLACES = (*GROUP, "sample", "score")
 
 
@@ -114,24 +116,23 @@ def judge_responses(
     """
     run = open_run(source) if isinstance(source, Path | str) else source
     if isinstance(run, Run):
-        chosen = steps
-        kept = Path(folder) if folder is not None else judgement_folder(run.path, run.kind == "presat")
+        kept = expanded(folder) if folder is not None else judgement_folder(run.path, run.kind == "presat")
     else:
-        chosen, kept = None, None if folder is None else Path(folder)
+        kept = None if folder is None else expanded(folder)
     with ExitStack() as stack:
         if kept is not None:
             stack.callback(_lock(kept).release)
         store = None if kept is None else JudgementFile(kept, judge.identity)
         work = _Work(judge, store, quiet)
 
-        def responses() -> Iterator[_Response]:
-            found = _of_run(run, split, set_name, chosen) if isinstance(run, Run) else _of_rows(run)
+        def responses(tokens: bool) -> Iterator[_Response]:
+            found = _of_run(run, split, set_name, steps, tokens) if isinstance(run, Run) else _of_rows(run)
             return itertools.islice(found, limit)
 
-        total, new = work.plan(responses())
+        total, new = work.plan(responses(tokens=False))
         if isinstance(run, Run) and not total:
             raise RunError(f"{run.name} has no saved responses of this kind ({split}): nothing to judge.")
-        return work.do(responses(), total, new)
+        return work.do(responses(tokens=True), total, new)
 
 
 class _Work:
@@ -196,16 +197,20 @@ class _Work:
         self._passing.update({key: one for key, one in said.items() if not one.lasting})
 
 
-def _of_run(run: Run, split: Split, set_name: str | None, steps: Collection[int] | None) -> Iterator[_Response]:
-    """The saved responses, a step at a time: texts are large."""
+def _of_run(
+    run: Run, split: Split, set_name: str | None, steps: Collection[int] | None, tokens: bool
+) -> Iterator[_Response]:
+    """The saved responses, a step at a time, for they are large; with their tokens where these are asked for."""
+    more = _TOKENS if tokens else ()
     for step in run.rollout_steps(split):
         if steps is not None and step not in steps:
             continue
-        frame = run.rollouts(split, [step], set_name=set_name, columns=(*_TEXTS, *_PLACES))
+        frame = run.rollouts(split, [step], set_name=set_name, columns=(*_TEXTS, *_PLACES, *more))
         for row in frame.iter_rows(named=True) if frame is not None else ():
             if row["text"] is None or (row["messages"] is None and row["prompt"] is None):
                 raise RunError(f"{run.name} saved responses of step {step} without their text or prompt.")
             item = {"prompt": row["messages"] or row["prompt"], "response": row["text"], "gold": row["gold"]}
+            item |= {name: row[name] for name in more if row[name] is not None}
             place = {name: row[name] for name in _PLACES}
             yield _response(item, 0, place, tuple(row[name] for name in GROUP))
 
@@ -249,11 +254,14 @@ def _row(found: Judgement) -> dict[str, Any]:
         "reason": found.reason,
         "tokens": found.cost.tokens,
         "calls": found.cost.calls,
+        **({"details": dict(found.details)} if found.details else {}),
     }
 
 
 def _judgement(row: Mapping[str, Any]) -> Judgement:
-    return Judgement(row["label"], row["score"], row["reason"], Cost(row["tokens"], row["calls"]))
+    return Judgement(
+        row["label"], row["score"], row["reason"], Cost(row["tokens"], row["calls"]), row.get("details", {})
+    )
 
 
 def _sum(*costs: Cost) -> Cost:

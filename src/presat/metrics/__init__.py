@@ -4,6 +4,13 @@ from __future__ import annotations
 
 from presat.metrics.accuracy import avg_at_k, greedy, maj_at_k, mean_pass_at_k, pass_at_k, too_few_judged
 from presat.metrics.agreement import auroc, cohen_kappa, diversity_index
+from presat.metrics.calibration import (
+    ReliabilityBin,
+    brier_score,
+    expected_calibration_error,
+    log_loss,
+    reliability_bins,
+)
 from presat.metrics.coverage import Coverage, coverage_of
 from presat.metrics.falls import StepFall, find_drop, find_step_fall
 from presat.metrics.gains import (
@@ -37,6 +44,7 @@ from presat.metrics.intervals import (
     share_interval,
     two_sample_interval,
 )
+from presat.metrics.logistic import Logistic, fit_logistic
 from presat.metrics.online import OnlineSaturation
 from presat.metrics.saturation import Saturation, default_tail, find_saturation, saturation_step, smooth
 
@@ -46,14 +54,17 @@ __all__ = [
     "Dead",
     "Grid",
     "Interval",
+    "Logistic",
     "OnlineSaturation",
     "Reading",
+    "ReliabilityBin",
     "RunCurves",
     "Saturation",
     "SaturationGains",
     "StepFall",
     "auroc",
     "avg_at_k",
+    "brier_score",
     "change_interval",
     "cohen_kappa",
     "cot_pass_at_k",
@@ -62,9 +73,11 @@ __all__ = [
     "dead_group",
     "default_tail",
     "diversity_index",
+    "expected_calibration_error",
     "find_drop",
     "find_saturation",
     "find_step_fall",
+    "fit_logistic",
     "greedy",
     "headline_metric",
     "is_out_of_distribution",
@@ -72,6 +85,7 @@ __all__ = [
     "is_share",
     "k_of",
     "large_small_gap",
+    "log_loss",
     "main_set",
     "maj_at_k",
     "mean_interval",
@@ -83,6 +97,7 @@ __all__ = [
     "proportion_change_interval",
     "proportion_interval",
     "read_score",
+    "reliability_bins",
     "reward_parts",
     "saturation_gains",
     "saturation_step",

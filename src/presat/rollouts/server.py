@@ -121,7 +121,7 @@ class ServerEngine(BatchEngine):
             names = [str(model.id) for model in self._client.models.list()]
         except self._errors as error:
             raise ModelError(f"The server {self._url} did not answer ({told(error)}).") from error
-        except (AttributeError, TypeError) as error:  # of the client, over what it takes for an answer
+        except (AttributeError, TypeError, ValueError) as error:  # of the client, over what it takes for an answer
             raise ModelError(self._not("a list of models")) from error
         if wanted in names:
             return wanted
@@ -158,6 +158,8 @@ class ServerEngine(BatchEngine):
             )
         except self._errors as error:
             raise UnfinishedError(f"The server {self._url} did not answer ({told(error)}). Start it again.") from error
+        except ValueError as error:  # no JSON
+            raise UnfinishedError(self._not("responses")) from error
         choices = getattr(answer, "choices", None)
         if not isinstance(choices, list) or not all(map(_is_response, choices)):
             raise UnfinishedError(self._not("responses"))

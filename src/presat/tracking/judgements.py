@@ -49,7 +49,7 @@ class JudgementFile:
     """What one judge said, by the key of the response.
 
     Attributes:
-        rows: judge, key, label, score, reason, tokens, calls.
+        rows: judge, key, label, score, reason, tokens, calls, and `details` where there are any.
     """
 
     def __init__(self, folder: Path, identity: str) -> None:
@@ -63,7 +63,7 @@ class JudgementFile:
         self.rows = _sound(self._lines, identity)
 
     def add(self, rows: Mapping[str, Mapping[str, Any]]) -> None:
-        """Append judgements, by key: label, score, reason, tokens, calls.
+        """Append judgements, by key: label, score, reason, tokens, calls, and `details` where there are any.
 
         Raises:
             RunError: they cannot be written.
@@ -74,7 +74,7 @@ class JudgementFile:
 
 
 def read_judgements(folder: Path, identity: str | None = None) -> pl.DataFrame:
-    """Read the judgements in a folder, one row each: judge, key, label, score, reason, tokens, calls.
+    """Read the judgements in a folder, one row each: judge, key, label, score, reason, tokens, calls, `details/NAME`.
 
     Args:
         folder: where they are; none where it is not there.
@@ -89,7 +89,10 @@ def read_judgements(folder: Path, identity: str | None = None) -> pl.DataFrame:
     found = [row for name in names for row in _sound(KeyedLines(folder / name), identity).values()]
     number, text = pl.Float64(), pl.String()
     schema = {"judge": text, KEY: text, "label": number, "score": number, "reason": text}
-    return pl.DataFrame(found, schema={**schema, "tokens": pl.Int64(), "calls": pl.Int64()})
+    schema |= {"tokens": pl.Int64(), "calls": pl.Int64()}
+    schema |= dict.fromkeys(sorted({f"details/{name}" for row in found for name in row.get("details", {})}), number)
+    flat = [row | {f"details/{name}": value for name, value in row.get("details", {}).items()} for row in found]
+    return pl.DataFrame([[row.get(name) for name in schema] for row in flat], schema=schema, orient="row")
 
 
 def _files(folder: Path) -> list[Path]:
@@ -112,6 +115,8 @@ def _is_judgement(row: Mapping[str, Any], identity: str | None) -> bool:
         and (score is None or _is_number(score))
         and isinstance(row.get("reason"), str)
         and all(isinstance(row.get(name), int) for name in ("tokens", "calls"))
+        and isinstance(details := row.get("details", {}), dict)
+        and all(map(_is_number, details.values()))
     )
 
 
