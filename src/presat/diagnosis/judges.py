@@ -10,9 +10,11 @@ from __future__ import annotations
 import importlib
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
+from presat.config.load import build
+from presat.config.schema import Settings
 from presat.errors import ConfigError, DataError, nearest
 from presat.tasks.turns import read_turns
 from presat.text import brief
@@ -35,12 +37,14 @@ class Judgement:
         score: larger where the answer is better supported by the reasoning; None where the judge abstains.
         reason: why, in a sentence; for a 0, what is wrong and where.
         cost: what it took.
+        details: the numbers behind it, by name; of judges that have any.
     """
 
     label: float | None
     score: float | None
     reason: str
     cost: Cost = Cost()
+    details: Mapping[str, float] = field(default_factory=dict)
 
 
 class Judge(Protocol):
@@ -94,7 +98,10 @@ def read_item(item: Mapping[str, Any], place: int) -> Item:
     return Item("\n".join(turn["content"] for turn in turns if turn["role"] == "user"), response, gold)
 
 
-JUDGES: Mapping[str, tuple[str, str]] = {"symbolic": ("presat.diagnosis.symbolic", "SymbolicJudge")}
+JUDGES: Mapping[str, tuple[str, str]] = {
+    "self_support": ("presat.diagnosis.self_support", "SelfSupportJudge"),
+    "symbolic": ("presat.diagnosis.symbolic", "SymbolicJudge"),
+}
 """Judges by name: the module and the class, which is imported when it is asked for."""
 
 
@@ -102,7 +109,8 @@ def make_judge(name: str, **options: Any) -> Judge:
     """Make a judge of faithfulness.
 
     Args:
-        name: `symbolic`, which calculates again what a response says.
+        name: `symbolic`, which calculates again what a response says; or `self_support`, which asks the model that
+            wrote it (`model=...`; its other options are the settings of `SelfSupportConfig`).
         options: settings of the judge.
 
     Raises:
@@ -112,6 +120,9 @@ def make_judge(name: str, **options: Any) -> Judge:
         raise ConfigError(f"There is no judge '{name}'.{nearest(name, JUDGES)}")
     module, made = JUDGES[name]
     judge: Callable[..., Judge] = getattr(importlib.import_module(module), made)
+    settings: type[Settings] | None = getattr(judge, "settings", None)
+    if settings is not None:
+        return judge(build(settings, options, f"the judge '{name}'"))
     known = inspect.signature(judge).parameters
     unknown = [option for option in options if option not in known]
     if unknown:
