@@ -1,6 +1,6 @@
 """How well a judge of faithfulness agrees with people: a table, for data that people labelled step by step.
 
-    python scripts/judges.py FOLDER [--judge symbolic] [--seconds]
+    python scripts/judges.py FOLDER [--judge symbolic] [--model MODEL] [--options YAML] [--limit N] [--keep FILE]
 
 FOLDER holds files of ProcessBench, MR-MATH and BIG-Bench Mistake as JSON lines (`FILES` below); absent ones are left
 out. Rules and thresholds are settled on the odd lines of each file; the even lines are what is reported.
@@ -22,9 +22,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from presat.config.yamls import parse_yaml
 from presat.diagnosis import Judge, Judgement, make_judge
 from presat.errors import DataError
 from presat.metrics import Interval, auroc, cohen_kappa, proportion_interval
+from presat.models.cpu import use_cpu
 
 FILES = (
     "processbench_gsm8k",
@@ -60,18 +62,27 @@ def main(words: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("folder", type=Path, help="folder with the labelled files")
     parser.add_argument("--judge", default="symbolic", help="name of the judge")
+    parser.add_argument("--model", help="the model that the judge asks, where it asks one")
+    parser.add_argument("--options", default="{}", help="its other settings, as a YAML mapping")
+    parser.add_argument("--limit", type=int, help="most rows of each half of a file, spread over it")
+    parser.add_argument("--keep", type=Path, help="write every judgement with its details here, as JSON lines")
     parser.add_argument("--seconds", action="store_true", help="also say how long judging took")
     given = parser.parse_args(words)
     files = {name: given.folder / f"{name}.jsonl" for name in FILES if (given.folder / f"{name}.jsonl").is_file()}
     if not files:
         print(f"{given.folder} holds none of the labelled files: {', '.join(FILES)}.", file=sys.stderr)
         return 1
-    judge = make_judge(given.judge)
+    options = parse_yaml(given.options) | ({"model": given.model} if given.model else {})
+    if given.model:
+        use_cpu(0, onednn=True)
+    judge = make_judge(given.judge, **options)
     print(f"Judge {judge.identity}. Intervals of 95%.")
     for title, place in (("Even lines: the result", 1), ("Odd lines: what the rules were settled on", 0)):
         began = time.perf_counter()
-        pieces = {name: list(labelled(path))[place::2] for name, path in files.items()}
+        pieces = {name: spread(list(labelled(path))[place::2], given.limit) for name, path in files.items()}
         judged = {name: judge_all(judge, rows) for name, rows in pieces.items()}
+        if given.keep:
+            keep(given.keep, ("odd", "even")[place], pieces, judged)
         taken = time.perf_counter() - began
         print(f"\n{title}\n")
         print("\n".join(table(pieces, judged)))
@@ -93,6 +104,29 @@ def labelled(path: Path) -> Iterator[Labelled]:
                 yield Labelled(item, row["process_right"], row["answer_right"])
             else:  # ProcessBench
                 yield Labelled(item, row["first_wrong_step"] == -1, row["answer_right"])
+
+
+def spread(rows: Sequence[Labelled], limit: int | None) -> list[Labelled]:
+    """At most `limit` rows, at equal distances: files are sorted by who wrote the responses."""
+    if limit is None or len(rows) <= limit:
+        return list(rows)
+    return [rows[index * len(rows) // limit] for index in range(limit)]
+
+
+def keep(
+    file: Path, half: str, pieces: Mapping[str, Sequence[Labelled]], judged: Mapping[str, Sequence[Judged]]
+) -> None:
+    """Write judgements at the end of a file, one a line."""
+    with file.open("a", encoding="utf-8") as out:
+        for name, rows in pieces.items():
+            for source, row in zip(rows, judged[name], strict=True):
+                found = row.judgement
+                line = {
+                    "half": half, "file": name, "sound": row.sound, "right": source.right, "label": found.label,
+                    "score": found.score, "reason": found.reason, "tokens": found.cost.tokens,
+                    "details": dict(found.details), "length": row.length,
+                }  # fmt: skip
+                out.write(json.dumps(line) + "\n")
 
 
 def judge_all(judge: Judge, rows: Sequence[Labelled]) -> list[Judged]:

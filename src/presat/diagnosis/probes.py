@@ -72,7 +72,7 @@ def plan(
         ways[f"at_{share:g}"] = ask(at, (), parts.answer_ids)
     if settings.contrast:
         for number, other in enumerate(others):
-            ways[f"other_{number}"] = ask(trace.end, (), other)
+            ways[f"answer_{number}"] = ask(trace.end, (), other)
     if settings.corrupted:
         with_numbers = [step for step in parts.steps if parts.numbers(step)]
         if with_numbers:
@@ -128,7 +128,7 @@ def quantities(made: Plan, scored: Sequence[Scored], shares: Sequence[float]) ->
         half = (ways[0] + ways[-1]) / 2
         below = [index for index, value in enumerate(ways) if value < half]
         details["certain_at"] = shares[below[-1] + 1]
-    others = [math.fsum(values) for name, values in found.items() if name.startswith("other_")]
+    others = [math.fsum(values) for name, values in found.items() if name.startswith("answer_")]
     if others:
         own = math.fsum(found["at_1"])
         most = max(own, *others)

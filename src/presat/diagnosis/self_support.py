@@ -148,12 +148,17 @@ class SelfSupportJudge:
 
     def _judgement(self, details: dict[str, float], cost: Cost) -> Judgement:
         score = combined(details)
-        label = 1.0 if score >= self._settings.aligned else 0.5 if score >= self._settings.partial else 0.0
+        label = label_of(score, self._settings)
         reason = (
             f"The trace changes the answer's log-probability by {details['support']:+.2f} a token, from "
             f"{details['without']:.2f} to {details['with']:.2f}."
         )
         return Judgement(label, score, reason, cost, details)
+
+
+def label_of(score: float, settings: SelfSupportConfig) -> float:
+    """The label of a score: 1, 1/2 or 0."""
+    return 1.0 if score >= settings.aligned else 0.5 if score >= settings.partial else 0.0
 
 
 def combined(details: Mapping[str, float]) -> float:
