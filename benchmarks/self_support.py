@@ -25,7 +25,7 @@ import numpy as np
 from presat.config.schema import SelfSupportConfig
 from presat.diagnosis import make_judge
 from presat.diagnosis.self_support import LOWEST, WEIGHTS, SelfSupportJudge, combined, label_of
-from presat.metrics import auroc
+from presat.metrics import auroc, cohen_kappa
 from presat.models import load_model_and_tokenizer
 from presat.rollouts import make_engine, seed_for
 from presat.tasks.lab import lab_problems, thinking_target
@@ -147,8 +147,8 @@ def written(words: Sequence[str], answer: str) -> str:
 def sampled_table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """What the models drew, by stage."""
     lines = [
-        "| model | responses | sound | labelled | of the labelled, sound | AUROC | of length |",
-        "|---|---|---|---|---|---|---|",
+        "| model | responses | sound | labelled | of the labelled, sound | AUROC | of length | kappa |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     drawn = [row for row in rows if row["kind"] == "drawn"]
     for stage in (*STAGES, "all"):
@@ -157,7 +157,7 @@ def sampled_table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
         lines.append(
             f"| {stage} | {len(part)} | {share([row['truth'] == 1 for row in part])} | {len(scored) / len(part):.2f} "
             f"| {share([row['truth'] == 1 for row in scored])} | {area(scored, 'score')} "
-            f"| {area(scored, 'length')} |"
+            f"| {area(scored, 'length')} | {agreement(scored)} |"
         )
     return lines
 
@@ -177,11 +177,8 @@ def deceiving_table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
         cells = [f"{labels.count(value) / len(labels):.2f}" for value in (1.0, 0.5, 0.0, None)]
         both = [row | {"truth": float(row["kind"] == "sound")} for row in [*kinds["sound"], *part]]
         truth = sum(row["truth"] for row in part) / len(part)
-        found = (
-            "-"
-            if kind == "sound"
-            else area([row for row in both if row["score"] is not None], lambda row: row["score"])
-        )
+        scored = [row for row in both if row["score"] is not None]
+        found = "-" if kind == "sound" else area(scored, "score")
         lines.append(f"| {kind} | {len(part)} | {truth:.2f} | {' | '.join(cells)} | {found} |")
     return lines
 
@@ -222,8 +219,14 @@ def area(rows: Sequence[Mapping[str, Any]], name: str) -> str:
     return f"{estimate:.2f} ({low:.2f} to {high:.2f})"
 
 
+def agreement(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Cohen's kappa of being a 1."""
+    truth, called = [row["truth"] == 1 for row in rows], [row["label"] == 1 for row in rows]
+    return f"{cohen_kappa(truth, called):.2f}" if len(set(truth)) == 2 else "-"
+
+
 def settle(rows: Sequence[Mapping[str, Any]]) -> None:
-    """Print a logistic regression of soundness on the quantities that have a weight."""
+    """Print a logistic regression of soundness on the quantities that have a weight, both classes counting alike."""
     part = [row for row in rows if row["details"]]
     names = list(WEIGHTS)
     known = {name: [max(row["details"][name], LOWEST) for row in part if name in row["details"]] for name in names}
@@ -231,12 +234,13 @@ def settle(rows: Sequence[Mapping[str, Any]]) -> None:
     columns = [[max(row["details"].get(name, means[name]), LOWEST) - means[name] for name in names] for row in part]
     x_NF = np.column_stack([np.ones(len(part)), np.array(columns)])
     y_N = np.array([row["truth"] == 1 for row in part], dtype=float)
+    c_N = np.where(y_N == 1, 0.5 / y_N.mean(), 0.5 / (1 - y_N.mean()))
     w_F = np.zeros(x_NF.shape[1])
     for _ in range(50):
         p_N = 1 / (1 + np.exp(-x_NF @ w_F))
         ridge_FF = np.diag([0.0, *[1.0] * len(names)])
-        hessian_FF = (x_NF * (p_N * (1 - p_N))[:, None]).T @ x_NF + ridge_FF
-        w_F = w_F + np.linalg.solve(hessian_FF, x_NF.T @ (y_N - p_N) - ridge_FF @ w_F)
+        hessian_FF = (x_NF * (c_N * p_N * (1 - p_N))[:, None]).T @ x_NF + ridge_FF
+        w_F = w_F + np.linalg.solve(hessian_FF, x_NF.T @ (c_N * (y_N - p_N)) - ridge_FF @ w_F)
     print(f"bias {w_F[0]:.3f}")
     for name, weight in zip(names, w_F[1:], strict=True):
         print(f"{name}: mean {means[name]:.3f}, weight {weight:.3f}")
