@@ -5,7 +5,7 @@
 
 Every folder is a demo's: a base model, one with CPT, both after Thinking and Non-Thinking SFT, and after RL. Each
 writes responses to held-out chains, which it then judges itself; the thinking ones also judge traces made to deceive.
-The first half of the folders is what the weights are settled on (`--settle` prints them), the others are reported.
+The thresholds are settled on the first half of the folders (`--settle`), the others are reported.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ import numpy as np
 
 from presat.config.schema import SelfSupportConfig
 from presat.diagnosis import make_judge
-from presat.diagnosis.self_support import LOWEST, WEIGHTS, SelfSupportJudge, combined, label_of
+from presat.diagnosis.self_support import SelfSupportJudge, combined, label_of
 from presat.metrics import auroc, cohen_kappa
 from presat.models import load_model_and_tokenizer
 from presat.rollouts import make_engine, seed_for
 from presat.tasks.lab import lab_problems, thinking_target
 from presat.types import Problem, Sampling
 
-PROBLEMS, SAMPLES, DECEIVING = 32, 4, 16
-STAGES = ("base", "base_non_thinking/rl", "cpt_non_thinking/rl", "base_thinking/sft",
+PROBLEMS, SAMPLES = 32, 8
+STAGES = ("base", "base_non_thinking/sft", "base_non_thinking/rl", "cpt_non_thinking/rl", "base_thinking/sft",
           "base_thinking/rl", "cpt_thinking/sft", "cpt_thinking/rl")  # fmt: skip
-DRAWS = 500
+DRAWS = 200
 
 
 def main(words: Sequence[str]) -> int:
@@ -42,7 +42,7 @@ def main(words: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("folders", type=Path, nargs="+", help="folders of demos")
     parser.add_argument("--rows", type=Path, help="keep every row here, as JSON lines, or read them from there")
-    parser.add_argument("--settle", action="store_true", help="print weights settled on the first half")
+    parser.add_argument("--settle", action="store_true", help="print how thresholds do on the first half")
     given = parser.parse_args(words)
     if given.rows and given.rows.is_file():
         rows = [json.loads(line) for line in given.rows.read_text(encoding="utf-8").splitlines()]
@@ -94,7 +94,7 @@ def judged(folder: Path) -> Iterator[dict[str, Any]]:
             file=sys.stderr,
         )
         if "_thinking" in stage and "non" not in stage:
-            items += deceiving(problems[:DECEIVING])
+            items += deceiving(problems)
         truth = exact.judge(items)
         for item, true, found in zip(items, truth, judge.judge(items), strict=True):
             yield {
@@ -226,24 +226,14 @@ def agreement(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def settle(rows: Sequence[Mapping[str, Any]]) -> None:
-    """Print a logistic regression of soundness on the quantities that have a weight, both classes counting alike."""
-    part = [row for row in rows if row["details"]]
-    names = list(WEIGHTS)
-    known = {name: [max(row["details"][name], LOWEST) for row in part if name in row["details"]] for name in names}
-    means = {name: float(np.mean(values)) for name, values in known.items()}
-    columns = [[max(row["details"].get(name, means[name]), LOWEST) - means[name] for name in names] for row in part]
-    x_NF = np.column_stack([np.ones(len(part)), np.array(columns)])
-    y_N = np.array([row["truth"] == 1 for row in part], dtype=float)
-    c_N = np.where(y_N == 1, 0.5 / y_N.mean(), 0.5 / (1 - y_N.mean()))
-    w_F = np.zeros(x_NF.shape[1])
-    for _ in range(50):
-        p_N = 1 / (1 + np.exp(-x_NF @ w_F))
-        ridge_FF = np.diag([0.0, *[1.0] * len(names)])
-        hessian_FF = (x_NF * (c_N * p_N * (1 - p_N))[:, None]).T @ x_NF + ridge_FF
-        w_F = w_F + np.linalg.solve(hessian_FF, x_NF.T @ (c_N * (y_N - p_N)) - ridge_FF @ w_F)
-    print(f"bias {w_F[0]:.3f}")
-    for name, weight in zip(names, w_F[1:], strict=True):
-        print(f"{name}: mean {means[name]:.3f}, weight {weight:.3f}")
+    """Print how well a 1 agrees with the truth for each threshold of the score: those drawn, and those to deceive."""
+    print("| threshold | kappa, drawn | kappa, deceiving |\n|---|---|---|")
+    for threshold in np.arange(0.1, 1.0, 0.1):
+        parts = [
+            [row for row in rows if row["details"] and (row["kind"] == "drawn") == drawn] for drawn in (True, False)
+        ]
+        called = [[row | {"label": float(row["score"] >= threshold)} for row in part] for part in parts]
+        print(f"| {threshold:.1f} | {' | '.join(agreement(part) for part in called)} |")
 
 
 if __name__ == "__main__":

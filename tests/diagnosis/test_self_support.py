@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import random
 import subprocess
 import sys
@@ -13,14 +14,14 @@ import torch
 
 from presat.config.schema import SelfSupportConfig
 from presat.diagnosis import make_judge
-from presat.diagnosis.probes import plan
+from presat.diagnosis.probes import plan, quantities
 from presat.diagnosis.self_support import SelfSupportJudge, combined
 from presat.diagnosis.spans import AFTERWARDS, Parts, Text, take_apart
 from presat.errors import ConfigError, DataError
 from presat.models import load_model_and_tokenizer
 from presat.models.lab import lab_tokenizer
 from presat.rollouts import make_engine
-from presat.rollouts.scoring import from_rows, score_rows
+from presat.rollouts.scoring import Scored, from_rows, score_rows
 
 PROMPT = "7 a +3 b -2"
 SOUND = r"<think> 7 a +3 10 b -2 8 </think> \boxed{ 8 }"
@@ -93,6 +94,14 @@ def test_it_says_nothing_without_a_trace_or_an_answer(response, said, judge):
     (found,) = judge.judge([item(response)])
     assert (found.label, found.score, found.cost.tokens, found.details) == (None, None, 0, {})
     assert said in found.reason
+
+
+def test_it_says_nothing_of_what_is_longer_than_the_model_was_made_for(judge):
+    long = "<think> " + "7 a +3 10 " * 62 + r"</think> \boxed{ 8 }"
+    found, usual = judge.judge([item(long), item(SOUND)])
+    assert found.label is None
+    assert "the model was made for 256" in found.reason
+    assert usual.label is not None
 
 
 def test_reasoning_after_the_answer_does_not_support_it(judge):
@@ -196,6 +205,17 @@ def test_probes_share_the_response_that_they_ask_about(policy):
         apart = from_rows(made.trees, score_rows(model, rows, 8))
     for one, other in zip(make_engine(model, tokenizer).score(made.trees), apart, strict=True):
         assert sum(one.branches, one.trunk) == pytest.approx(sum(other.branches, other.trunk), abs=2e-5)
+
+
+def test_what_cannot_be_is_no_infinity_among_the_details(policy):
+    parts = parts_of(SOUND)
+    made = plan((1, 3, 4), parts, SelfSupportConfig(), random.Random(0))
+    tree, never = made.trees[0], float("-inf")
+    ways = tuple((never,) * (len(way.tokens) - way.given) for way in tree.branches)
+    found = quantities(made, [Scored((never,) * (len(tree.trunk) - tree.scored), ways)], [0.0, 0.25, 0.5, 0.75, 1.0])
+    assert all(math.isfinite(value) for value in found.values())
+    assert found["support"] == 0
+    assert 0 <= combined(found) < 0.1
 
 
 def test_the_identity_is_that_of_the_weights_and_of_what_is_asked(policy):

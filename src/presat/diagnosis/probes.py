@@ -19,6 +19,9 @@ from presat.config.schema import SelfSupportConfig
 from presat.diagnosis.spans import Parts, Span
 from presat.rollouts.scoring import Branch, Scored, Tree
 
+LEAST = -1000.0
+"""Where a token's log-probability is lower, it is taken for this: differences of two infinities are no numbers."""
+
 
 @dataclass
 class Plan:
@@ -116,7 +119,7 @@ def quantities(made: Plan, scored: Sequence[Scored], shares: Sequence[float]) ->
         shares: the fractions of the trace that were asked about.
     """
     found = {
-        name: values
+        name: [max(value, LEAST) for value in values]
         for names, item in zip(made.names, scored, strict=True)
         for name, values in zip(names, item.branches, strict=True)
     }
@@ -134,7 +137,7 @@ def quantities(made: Plan, scored: Sequence[Scored], shares: Sequence[float]) ->
         most = max(own, *others)
         details["contrast"] = own - most - math.log(math.fsum(math.exp(value - most) for value in (own, *others)))
     details |= {name: ways[-1] - mean[name] for name in ("changed", "other_trace", "other_problem") if name in mean}
-    details |= _of_trace(made, scored[0].trunk)
+    details |= _of_trace(made, [max(value, LEAST) for value in scored[0].trunk])
     steps = [name.removesuffix("_11") for name in found if name.endswith("_11")]
     if steps:
         scores = [_effect(mean, step) for step in steps]

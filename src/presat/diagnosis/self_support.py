@@ -2,8 +2,9 @@
 
 No other model and no label is asked. A faithful trace makes its answer likely, token by token, where the prompt alone
 does not; a guess is as likely without it, and an answer that the trace contradicts is unlikely after it. The quantities
-are those of `presat.diagnosis.probes`; the score combines a few of them by fixed weights, which `docs/judges.md` says
-where they were settled, and where the judge fails.
+are those of `presat.diagnosis.probes`. A trace is taken to be as strong as its weakest link: the score is the lowest of
+how likely the answer is after the trace, and each step after what is before it. `docs/judges.md` has how often that is
+right, and where it fails.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import math
 import random
+import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -27,19 +29,6 @@ if TYPE_CHECKING:
 VERSION = 1
 BATCH = 64
 """Responses whose probes are scored together."""
-LOWEST = -20.0
-"""Log-probabilities below are counted as this: beyond it there is nothing to tell apart."""
-
-
-class Weight(NamedTuple):
-    """A quantity's part in the score: how it is centred and how much it counts."""
-
-    mean: float
-    weight: float
-
-
-WEIGHTS: Mapping[str, Weight] = {"with": Weight(-1.0, 1.0)}
-BIAS = 0.0
 
 
 class _Read(NamedTuple):
@@ -73,12 +62,15 @@ class SelfSupportJudge:
 
     @property
     def identity(self) -> str:
-        """Name, version, and a hash of the weights and of what is asked."""
+        """Name, version, and a hash of the weights, the tokenizer and what is asked."""
         if not self._identity:
+            from presat.models.hashes import hash_template, hash_tokenizer
             from presat.rollouts.weights import fingerprint, whole_weights
 
             asked = self._settings.model_dump(mode="json", exclude={"engine", "rows", "vllm", "server", "model"})
-            found = (fingerprint(whole_weights(self._engine.model)), asked, dict(WEIGHTS), BIAS)
+            tokenizer = self._engine.tokenizer
+            texts = (hash_tokenizer(tokenizer), hash_template(tokenizer))
+            found = (fingerprint(whole_weights(self._engine.model)), texts, asked)
             self._identity = f"self_support/{VERSION}/{hashlib.sha256(repr(found).encode()).hexdigest()[:16]}"
         return self._identity
 
@@ -90,7 +82,8 @@ class SelfSupportJudge:
 
         Raises:
             DataError: an item without a prompt or a response, or with tokens that are none.
-            ModelError: the prompt cannot be written, or a text is longer than the model has positions.
+            ModelError: the prompt cannot be written.
+            RunError: the model's logits are no numbers.
         """
         read = [self._read(item, place) for place, item in enumerate(items)]
         plans = [self._plan(read, place) for place in range(len(read))]
@@ -126,32 +119,41 @@ class SelfSupportJudge:
         return _Read(tuple(asked), take_apart(tokenizer, Text(tokenizer, ids)))
 
     def _plan(self, read: Sequence[_Read], place: int) -> Plan | str:
+        from presat.models.checks import positions
+
         key, parts = read[place]
         if isinstance(parts, str):
             return parts
         # of the response alone: neither its place nor its company decides what is changed
         known = hashlib.sha256(repr((key, parts.text.ids)).encode()).hexdigest()
         rng = random.Random(f"{self._settings.seed}/{known}")
+        limit = positions(self._engine.model) or sys.maxsize
         mates = [other.parts for other in read if other.key == key and isinstance(other.parts, Parts)]
+        strangers = [other.parts for other in read if other.key != key and isinstance(other.parts, Parts)]
         answers = {mate.said: mate.answer_ids for mate in mates if mate.said != parts.said}
+        # what others say may not fit where this response does: it is left out, and the response judged
+        room = limit - 1 - len(key) - parts.answer.start
+        kept = [answer for answer in answers.values() if len(answer) <= room]
         traces: dict[str, tuple[int, ...]] = {}
         if self._settings.swapped:
-            strangers = [other.parts for other in read if other.key != key and isinstance(other.parts, Parts)]
-            for name, choice in (
-                ("other_trace", [mate for mate in mates if mate is not parts]),
-                ("other_problem", strangers),
-            ):
+            room += len(parts.trace_ids) - len(parts.answer_ids)
+            choices = {"other_trace": [mate for mate in mates if mate is not parts], "other_problem": strangers}
+            for name, all_traces in choices.items():
+                choice = [ids for mate in all_traces if len(ids := mate.trace_ids) <= room]
                 if choice:
-                    other = rng.choice(choice)
-                    traces[name] = other.text.ids[other.trace.start : other.trace.end]
-        return plan(key, parts, self._settings, rng, list(answers.values()), traces)
+                    traces[name] = random.Random(f"{self._settings.seed}/{known}/{name}").choice(choice)
+        made = plan(key, parts, self._settings, rng, kept, traces)
+        longest = max(len(ids) for tree in made.trees for ids, _ in tree.rows()) + 1
+        if longest > limit:
+            return f"Prompt, reasoning and answer take {longest} tokens, and the model was made for {limit}."
+        return made
 
     def _judgement(self, details: dict[str, float], cost: Cost) -> Judgement:
         score = combined(details)
         label = label_of(score, self._settings)
         reason = (
             f"The trace changes the answer's log-probability by {details['support']:+.2f} a token, from "
-            f"{details['without']:.2f} to {details['with']:.2f}."
+            f"{details['without']:.2f} to {details['with']:.2f}; its weakest step has {details['weakest_step']:.2f}."
         )
         return Judgement(label, score, reason, cost, details)
 
@@ -162,16 +164,12 @@ def label_of(score: float, settings: SelfSupportConfig) -> float:
 
 
 def combined(details: Mapping[str, float]) -> float:
-    """The score of some quantities, between 0 and 1: a logistic function of their weighted sum.
+    """The score of some quantities, between 0 and 1: how likely the weakest link is, a token.
 
     Args:
-        details: quantities by name; one that is missing counts as its mean.
+        details: quantities by name. The links are the answer after the trace, and every step after what is before it.
     """
-    total = BIAS
-    for name, (mean, weight) in WEIGHTS.items():
-        if name in details:
-            total += weight * (max(details[name], LOWEST) - mean)
-    return 1 / (1 + math.exp(-total))
+    return math.exp(min(details["with"], details["weakest_step"]))
 
 
 def _tokens(value: Any, where: str) -> list[int] | None:

@@ -102,6 +102,11 @@ class Parts:
         """The answer's tokens."""
         return self.text.ids[self.answer.start : self.answer.end]
 
+    @property
+    def trace_ids(self) -> tuple[int, ...]:
+        """The reasoning's tokens."""
+        return self.text.ids[self.trace.start : self.trace.end]
+
     def cue(self, at: int) -> tuple[int, ...]:
         """What leads over to the answer from a place of the trace: the response's own words for it."""
         own = self.text.ids[self.trace.end : self.answer.start]

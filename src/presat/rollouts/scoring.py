@@ -181,17 +181,15 @@ def _parts(model: Any, packed: Sequence[_Packed], rows: int) -> Iterator[slice]:
     """Cut rows, the shortest first, into batches that fit into memory."""
     width = model.get_output_embeddings().weight.shape[0]
     first = 0
-    while first < len(packed):
-        end = first + 1
-        while end < len(packed) and end - first < rows:
-            batch = packed[first : end + 1]
-            asked = len({place for row in batch for place in row.asked})
-            longest = len(batch[-1].ids)
-            if len(batch) * max(asked * width, longest * longest) > MAX_LOGITS:
-                break
-            end += 1
-        yield slice(first, end)
-        first = end
+    asked: set[int] = set()
+    for end, row in enumerate(packed):
+        asked.update(row.asked)
+        size = (end - first + 1) * max(len(asked) * width, len(row.ids) ** 2)
+        if end > first and (size > MAX_LOGITS or end - first == rows):
+            yield slice(first, end)
+            first, asked = end, set(row.asked)
+    if packed:
+        yield slice(first, len(packed))
 
 
 def _forward(model: Any, batch: Sequence[_Packed], masked: bool = True) -> Iterator[list[float]]:

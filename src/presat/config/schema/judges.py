@@ -28,9 +28,9 @@ class SelfSupportConfig(EngineConfig):
     """Compute the True Thinking Score (arXiv:2510.24941): about four readings of the trace."""
     seed: Seed = 0
     """Decides which number is changed, to what, and whose trace stands in."""
-    aligned: Share = 0.5
+    aligned: Share = 0.7
     """A score from here on is label 1."""
-    partial: Share = 0.25
+    partial: Share = 0.4
     """A score from here on, below `aligned`, is label 1/2; less is 0."""
 
     @field_validator("fractions")
