@@ -90,7 +90,7 @@ class VllmEngine(BatchEngine):
             DataError: a text takes more than the model's positions.
             RunError: a log-probability is no number.
         """
-        from vllm import SamplingParams  # pyright: ignore[reportMissingImports]  (an optional extra)
+        from vllm import SamplingParams  # pyright: ignore[reportMissingImports, reportAttributeAccessIssue]  (an optional extra)
 
         rows = [row for tree in trees for row in tree.rows()]
         asked = [place for place, (ids, start) in enumerate(rows) if start < len(ids)]
@@ -121,7 +121,7 @@ class VllmEngine(BatchEngine):
         Raises:
             DataError: a prompt leaves no position for a response.
         """
-        from vllm import SamplingParams  # pyright: ignore[reportMissingImports]  (an optional extra)
+        from vllm import SamplingParams  # pyright: ignore[reportMissingImports, reportAttributeAccessIssue]  (an optional extra)
 
         length = self._length(sampling)
         longest = max(len(ids) for ids in prompts)
