@@ -130,7 +130,8 @@ def fits(model: Any) -> bool:
         return False
     if "position_ids" not in takes or getattr(config, "_attn_implementation", "") not in _MASKED:
         return False
-    some = [index % min(97, config.vocab_size - 1) for index in range(3, 27)]
+    words = model.get_output_embeddings().weight.shape[0]
+    some = [index % min(97, words) for index in range(3, 27)]
     trial = Tree(tuple(some[:16]), (Branch(5, tuple(some[4:12])), Branch(16, tuple(some[16:]), 3)), 1)
     (whole,), (apart,) = score_trees(model, [trial], 4), score_trees(model, [trial], 4, shared=False)
     pairs = zip((whole.trunk, *whole.branches), (apart.trunk, *apart.branches), strict=True)
