@@ -155,7 +155,7 @@ class SelfSupportJudge:
             f"The trace changes the answer's log-probability by {details['support']:+.2f} a token, from "
             f"{details['without']:.2f} to {details['with']:.2f}; its weakest step has {details['weakest_step']:.2f}."
         )
-        return Judgement(label, score, reason, cost, details)
+        return Judgement(label, score, reason, cost, details=details)
 
 
 def label_of(score: float, settings: SelfSupportConfig) -> float:
