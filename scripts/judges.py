@@ -1,6 +1,7 @@
 """How well a judge of faithfulness agrees with people: a table, for data that people labelled step by step.
 
-    python scripts/judges.py FOLDER [--judge symbolic] [--model MODEL] [--server URL] [--limit N]
+    python scripts/judges.py FOLDER [--judge symbolic] [--model MODEL] [--server URL] [--options YAML] [--limit N]
+                             [--keep FILE]
 
 FOLDER holds files of ProcessBench, MR-MATH and BIG-Bench Mistake as JSON lines (`FILES` below); absent ones are left
 out. Rules and thresholds are settled on the odd lines of each file; the even lines are what is reported.
@@ -23,9 +24,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from presat.config.yamls import parse_yaml
 from presat.diagnosis import Judge, Judgement, judge_responses, make_judge
 from presat.errors import DataError
 from presat.metrics import Interval, auroc, cohen_kappa, proportion_interval
+from presat.models.cpu import use_cpu
 
 FILES = (
     "processbench_gsm8k",
@@ -63,20 +66,27 @@ def main(words: Sequence[str]) -> int:
     parser.add_argument("--judge", default="symbolic", help="name of the judge")
     parser.add_argument("--model", help="the model that the judge asks, where it asks one")
     parser.add_argument("--server", help="address of the server that has it, where the judge asks one")
+    parser.add_argument("--options", default="{}", help="its other settings, as a YAML mapping")
     parser.add_argument("--limit", type=int, help="most rows of each half of a file, spread over it")
+    parser.add_argument("--keep", type=Path, help="write every judgement with its details here, as JSON lines")
     parser.add_argument("--seconds", action="store_true", help="also say how long judging took")
     given = parser.parse_args(words)
     files = {name: given.folder / f"{name}.jsonl" for name in FILES if (given.folder / f"{name}.jsonl").is_file()}
     if not files:
         print(f"{given.folder} holds none of the labelled files: {', '.join(FILES)}.", file=sys.stderr)
         return 1
-    options = {name: value for name in ("model", "server") if (value := getattr(given, name))}
+    named = {name: value for name in ("model", "server") if (value := getattr(given, name))}
+    options = {**parse_yaml(given.options), **named}
+    if given.model and not given.server:
+        use_cpu(0, onednn=True)
     judge = make_judge(given.judge, **options)
     print(f"Judge {judge.identity}. Intervals of 95%.")
     for title, place in (("Even lines: the result", 1), ("Odd lines: what the rules were settled on", 0)):
         began = time.perf_counter()
         pieces = {name: spread(list(labelled(path))[place::2], given.limit) for name, path in files.items()}
         judged = {name: judge_all(judge, rows) for name, rows in pieces.items()}
+        if given.keep:
+            keep(given.keep, ("odd", "even")[place], pieces, judged)
         taken = time.perf_counter() - began
         print(f"\n{title}\n")
         print("\n".join(table(pieces, judged)))
@@ -112,6 +122,22 @@ def abstentions(judged: Mapping[str, Sequence[Judged]]) -> list[str]:
     """How many rows have no label, by reason: the most frequent ones."""
     reasons = Counter(row.judgement.reason for rows in judged.values() for row in rows if row.judgement.label is None)
     return ["", *(f"{count} without a label: {reason}" for reason, count in reasons.most_common(10))] if reasons else []
+
+
+def keep(
+    file: Path, half: str, pieces: Mapping[str, Sequence[Labelled]], judged: Mapping[str, Sequence[Judged]]
+) -> None:
+    """Write judgements at the end of a file, one a line."""
+    with file.open("a", encoding="utf-8") as out:
+        for name, rows in pieces.items():
+            for source, row in zip(rows, judged[name], strict=True):
+                found = row.judgement
+                line = {
+                    "half": half, "file": name, "sound": row.sound, "right": source.right, "label": found.label,
+                    "score": found.score, "reason": found.reason, "tokens": found.cost.tokens,
+                    "details": dict(found.details), "length": row.length,
+                }  # fmt: skip
+                out.write(json.dumps(line) + "\n")
 
 
 def judge_all(judge: Judge, rows: Sequence[Labelled]) -> list[Judged]:

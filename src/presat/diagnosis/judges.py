@@ -111,6 +111,7 @@ def read_item(item: Mapping[str, Any], place: int) -> Item:
 
 JUDGES: Mapping[str, tuple[str, str]] = {
     "symbolic": ("presat.diagnosis.symbolic", "SymbolicJudge"),
+    "self_support": ("presat.diagnosis.self_support", "SelfSupportJudge"),
     "llm": ("presat.diagnosis.llm", "LLMJudge"),
     "ensemble": ("presat.diagnosis.ensemble", "EnsembleJudge"),
 }
@@ -121,8 +122,8 @@ def make_judge(name: str, **options: Any) -> Judge:
     """Make a judge of faithfulness.
 
     Args:
-        name: `symbolic`, which calculates again what a response says; `llm`, which asks a language model behind a
-            server; `ensemble`, which combines others.
+        name: `symbolic`, which calculates again what a response says; `self_support`, which asks the model that wrote
+            it (`model=...`); `llm`, which asks a language model behind a server; `ensemble`, which combines others.
         options: settings of the judge.
 
     Raises:

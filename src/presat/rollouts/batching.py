@@ -7,6 +7,7 @@ T response tokens.
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
@@ -15,10 +16,11 @@ import numpy as np
 import torch
 from torch.distributed.tensor import DTensor
 
-from presat.errors import DataError
+from presat.errors import DataError, RunError
 from presat.models.checks import check_positions, end_tokens, positions
 from presat.models.templates import prompt_ids
 from presat.rollouts.draws import uniforms
+from presat.rollouts.scoring import Scored, Tree, fits, score_trees
 from presat.types import Completion, Problem, RolloutGroup, Sampling
 
 LOG = logging.getLogger("presat")
@@ -62,6 +64,7 @@ class BatchEngine:
         self.rows = rows or self.default_rows
         self.eos_ids = eos_ids(model, tokenizer)
         self._warned = False
+        self._fits: bool | None = None
         self._prompts: dict[tuple[str, ...], tuple[int, ...]] = {}
 
     def _decoder(self) -> Decoder:
@@ -102,6 +105,25 @@ class BatchEngine:
             RolloutGroup(problem, prompts[i], tuple(rows[i * n : (i + 1) * n]), seed=seeds[i])
             for i, problem in enumerate(problems)
         ]
+
+    def score(self, trees: Sequence[Tree]) -> list[Scored]:
+        """Return the log-probabilities of given texts, in nats, at temperature 1: see `presat.rollouts.scoring`.
+
+        Raises:
+            ModelError: a text is longer than the model has positions.
+            RunError: a log-probability is no number: the weights may have diverged.
+        """
+        longest = max((len(ids) for tree in trees for ids, _ in tree.rows()), default=0)
+        check_positions(self.model, longest, "the texts to score")
+        training = self.model.training
+        self.model.eval()
+        try:
+            with no_gradients(self.model):
+                if self._fits is None:
+                    self._fits = fits(self.model)
+                return all_numbers(score_trees(self.model, trees, self.rows, shared=self._fits))
+        finally:
+            self.model.train(training)
 
     def _decode(
         self, prompts: list[tuple[int, ...]], rows: range, n: int, sampling: Sampling, seeds: Sequence[int]
@@ -149,6 +171,17 @@ def no_gradients(model: Any) -> AbstractContextManager[Any]:
     """
     sharded = any(isinstance(weight, DTensor) for weight in model.parameters())
     return torch.no_grad() if sharded else torch.inference_mode()
+
+
+def all_numbers(found: list[Scored]) -> list[Scored]:
+    """Return what was scored, if every log-probability is a number (a forbidden token's may be minus infinity).
+
+    Raises:
+        RunError: one is not.
+    """
+    if any(math.isnan(value) for item in found for values in (item.trunk, *item.branches) for value in values):
+        raise RunError("The model's logits are no numbers, so nothing can be scored: its weights may have diverged.")
+    return found
 
 
 class _Draws:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from presat.config.schema import CheckConfig, EvalConfig, SampleConfig, TrainConfig
+from presat.config.schema import CheckConfig, EvalConfig, SampleConfig, SelfSupportConfig, TrainConfig
+from presat.errors import ConfigError
 from presat.models.loading import open_model, open_tokenizer, to_gpu
 from presat.rollouts import make_engine
 from presat.rollouts.batching import BatchEngine
@@ -31,6 +32,21 @@ def open_engine(config: CheckConfig | EvalConfig | SampleConfig, name: str) -> B
     # vLLM and a server are given the weights, and a GPU that vLLM shares has no room to spare
     sampled_here = config.engine not in ("vllm", "server")
     return live_engine(config, to_gpu(model) if sampled_here else model, tokenizer)
+
+
+def scoring_engine(config: SelfSupportConfig) -> BatchEngine:
+    """Return an engine that scores given texts.
+
+    Raises:
+        ConfigError: it cannot run here, or a server is to score.
+        ModelError: the model cannot be loaded.
+    """
+    if config.engine == "server":
+        raise ConfigError("A server does not score given texts: take engine: auto, or vllm in this process.")
+    model, tokenizer = open_model(config.model)
+    return make_engine(
+        model if config.engine == "vllm" else to_gpu(model), tokenizer, config.engine, config.rows, config.vllm
+    )
 
 
 def live_engine(

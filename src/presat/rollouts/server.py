@@ -22,9 +22,10 @@ from typing import Any
 import torch.distributed as dist
 
 from presat.config.schema import ServerConfig
-from presat.errors import ModelError, UnfinishedError, nearest
+from presat.errors import ConfigError, ModelError, UnfinishedError, nearest
 from presat.rollouts.batching import BatchEngine, decode
 from presat.rollouts.protocol import import_openai, told
+from presat.rollouts.scoring import Scored, Tree
 from presat.rollouts.weights import fingerprint, save_weights, whole_weights
 from presat.types import Completion, Problem, RolloutGroup, Sampling
 
@@ -70,6 +71,17 @@ class ServerEngine(BatchEngine):
         if self._folder is not None:
             self._hand_over(self._folder)
         return super().generate(problems, n, sampling, seeds)
+
+    def score(self, trees: Sequence[Tree]) -> list[Scored]:
+        """Refuse: what servers call the log-probability of a given text differs from one to the next.
+
+        Raises:
+            ConfigError: always.
+        """
+        del trees
+        raise ConfigError(
+            "A server does not score given texts (log-probabilities differ between servers): take engine: auto or vllm."
+        )
 
     def _load(self, folder: Path) -> None:
         """Have the server take the weights in `folder` and forget the prompts computed with the old ones.

@@ -32,8 +32,9 @@ from presat.config.schema import VllmConfig
 from presat.errors import ConfigError, DataError
 from presat.models.checks import positions
 from presat.models.pretrained import runs_own_code
-from presat.rollouts.batching import BatchEngine, decode
+from presat.rollouts.batching import BatchEngine, all_numbers, decode
 from presat.rollouts.draws import seed_for
+from presat.rollouts.scoring import Scored, Tree, from_rows
 from presat.rollouts.weights import fingerprint, whole_weights
 from presat.types import Completion, Problem, RolloutGroup, Sampling
 
@@ -48,6 +49,7 @@ _SETTINGS = {
     "VLLM_NO_USAGE_STATS": "1",
 }
 
+_LEAST_SCORED = 256
 _STEP_TOKENS = 4096  # of prompts read side by side; vLLM's own number leaves a small share of a GPU no room for them
 
 
@@ -81,6 +83,34 @@ class VllmEngine(BatchEngine):
         self._served(self._length(sampling)).sync(self.model)
         return super().generate(problems, n, sampling, seeds)
 
+    def score(self, trees: Sequence[Tree]) -> list[Scored]:
+        """Score as `BatchEngine.score` does, every branch a prompt of its own: vLLM shares none that it scores.
+
+        Raises:
+            DataError: a text takes more than the model's positions.
+            RunError: a log-probability is no number.
+        """
+        from vllm import SamplingParams  # pyright: ignore[reportMissingImports, reportAttributeAccessIssue]  (an optional extra)
+
+        rows = [row for tree in trees for row in tree.rows()]
+        asked = [place for place, (ids, start) in enumerate(rows) if start < len(ids)]
+        if not asked:
+            return from_rows(trees, [()] * len(rows))
+        longest, limit = max(len(rows[place][0]) for place in asked) + 1, positions(self.model) or sys.maxsize
+        if longest > limit:
+            raise DataError(f"A text to score has {longest - 1} tokens and the model {limit} positions; leave it out.")
+        # a power of two: one vLLM for texts of like length, for each length needs one of its own
+        served = self._served(min(1 << max(longest - 1, _LEAST_SCORED - 1).bit_length(), limit))
+        served.sync(self.model)
+        params = SamplingParams(temperature=0.0, max_tokens=1, prompt_logprobs=0, detokenize=False)
+        requests = [{"prompt_token_ids": list(rows[place][0])} for place in asked]
+        values: list[tuple[float, ...]] = [()] * len(rows)
+        for place, done in zip(asked, served.llm.generate(requests, params, use_tqdm=False), strict=True):
+            ids, start = rows[place]
+            pairs = list(zip(ids, done.prompt_logprobs, strict=True))[start:]
+            values[place] = tuple(entry[token].logprob for token, entry in pairs)
+        return all_numbers(from_rows(trees, values))
+
     def _decode(
         self, prompts: list[tuple[int, ...]], rows: range, n: int, sampling: Sampling, seeds: Sequence[int]
     ) -> list[Completion]:
@@ -91,7 +121,7 @@ class VllmEngine(BatchEngine):
         Raises:
             DataError: a prompt leaves no position for a response.
         """
-        from vllm import SamplingParams  # pyright: ignore[reportMissingImports]  (an optional extra)
+        from vllm import SamplingParams  # pyright: ignore[reportMissingImports, reportAttributeAccessIssue]  (an optional extra)
 
         length = self._length(sampling)
         longest = max(len(ids) for ids in prompts)

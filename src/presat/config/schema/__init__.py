@@ -25,6 +25,7 @@ from presat.config.schema.data import (
     SubsetConfig,
     TracesConfig,
 )
+from presat.config.schema.judges import SelfSupportConfig
 from presat.config.schema.kinds import Settings, YamlMapping
 from presat.config.schema.study import (
     STAGES,
@@ -87,6 +88,7 @@ __all__ = [
     "RewardConfig",
     "RewardPart",
     "SampleConfig",
+    "SelfSupportConfig",
     "ServerConfig",
     "Settings",
     "SftConfig",
