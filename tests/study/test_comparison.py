@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.saved_runs import MakeRun, make_run  # noqa: F401 (a fixture)
+from tests.saved_runs import MakeRun
 
 from presat.analysis.numbers import Choices
 from presat.cli import run
@@ -27,7 +27,7 @@ SEEDS = ("0", "1", "2")
 
 
 @pytest.fixture
-def make_study(tmp_path: Path, make_run: MakeRun) -> Callable[..., Folder]:  # noqa: F811
+def make_study(tmp_path: Path, make_run: MakeRun) -> Callable[..., Folder]:
     """Make a finished study: two starts, three seeds, a run for each; `states` says which cells are something else."""
 
     def make(states: dict[str, str] | None = None, **given: Any) -> Folder:
@@ -153,10 +153,8 @@ def test_what_is_not_there_is_named(
         table(make_study(), *words, **given)
 
 
-def entry(values: list[float], row: str = "a", by_problem: np.ndarray | None = None) -> Entry:
-    problems = [{} if by_problem is None else {str(p): v for p, v in enumerate(line)} for line in
-                (by_problem if by_problem is not None else values)]  # fmt: skip
-    units = [Unit(str(seed), "done", Measured(v, "", problems[seed])) for seed, v in enumerate(values)]
+def entry(values: list[float], row: str = "a") -> Entry:
+    units = [Unit(str(seed), "done", Measured(value)) for seed, value in enumerate(values)]
     return Entry((row,), (), parse_quantity("main"), units)
 
 
