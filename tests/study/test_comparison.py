@@ -192,6 +192,20 @@ def test_the_check_of_one_setting_claims_little_and_of_two_is_refused() -> None:
         check([one], 20)
 
 
+def test_a_study_says_which_sets_are_out_of_domain(
+    make_study: Callable[..., Folder], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = make_study()
+    cells = Cells(folder, Choices(), ["held_out"])
+    found = table_of(cells, [parse_quantity("in_domain"), parse_quantity("out_of_domain")])
+    assert [len(item.values) for item in found.entries] == [0, 0, 3, 3]  # both sets are out of domain then
+    study = tmp_path / "s.yaml"
+    study.write_text(f"study: s\nout: {folder.path}\nout_of_domain: [held_out]\n")
+    assert run(["study", "report", str(study), "--form", "averages", "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert [item["seeds"] for item in said["entries"]] == [0, 0, 3, 3]
+
+
 def test_forms() -> None:
     axes = {"supervision": ["n8", "n64", "vote"], "seed": ["0", "1"]}
     assert metrics_of("gaps", axes) == ["G(n64):in_domain", "G(n64):out_of_domain"]
