@@ -76,7 +76,7 @@ def resampled(seeds, problems, spread, samples=150, draws=150):
 def test_seeds_and_problems_are_covered(spread):
     for seeds, problems in SIZES[:3]:
         for found in coverage(seeds, problems, SPREADS[spread], 250):
-            assert found >= 0.89, (seeds, problems)  # .92 or more in the table, less what 250 samples scatter
+            assert found >= 0.915, (seeds, problems)  # .94 or more in the table, less what 250 samples scatter
 
 
 def test_resampling_three_seeds_does_not_cover():
