@@ -16,8 +16,9 @@ from presat.analysis.numbers import Choices
 from presat.cli import run
 from presat.errors import ConfigError
 from presat.study import Folder
-from presat.study.comparison import Cells, Entry, Table, Unit, compare, orders, table_of
+from presat.study.comparison import Entry, Table, Unit, compare, orders, table_of
 from presat.study.false_claims import check
+from presat.study.finished import Cells
 from presat.study.folder import KIND, CellPart, PointPart, Record, StudyFile
 from presat.study.forms import metrics_of, published
 from presat.study.quantities import Measured, parse_quantity

@@ -17,8 +17,9 @@ from presat.report import study_tables as texts
 from presat.report.study import read_study
 from presat.report.terminal import say
 from presat.study import Folder, folder_of
-from presat.study.comparison import Cells, table_of
+from presat.study.comparison import table_of
 from presat.study.false_claims import Check, check
+from presat.study.finished import Cells
 from presat.study.forms import metrics_of, published
 from presat.study.quantities import parse_quantity
 from presat.text import brief, printable
