@@ -200,9 +200,6 @@ def test_the_labs_studies_begin_with_nothing(tmp_path: Path) -> None:
     assert mini.cells[by_stage["cpt"].model_of] is first
     lab = planned("lab", tmp_path)
     assert stages(lab) == {"pretrain": 1, "cpt": 1, "sft": 12, "filter": 12, "subset": 24, "corrupt": 12, "train": 36}
-    forecast = stages(planned("lab-forecast", tmp_path))
-    assert forecast["train"] >= 120
-    assert len(planned("lab-forecast", tmp_path).study.seeds) >= 8
     assert stages(planned("lab-aa", tmp_path))["train"] == 40
 
 
