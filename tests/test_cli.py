@@ -17,7 +17,7 @@ import yaml
 from presat.cli import VERBS, main, run
 from presat.config import dump_config, load_config, preset_names
 from presat.config.load import holds_models, settings_of
-from presat.config.schema import ModelConfig, OptimConfig, TaskConfig, TrainConfig
+from presat.config.schema import ModelConfig, OptimConfig, StudyConfig, TaskConfig, TrainConfig
 from presat.config.usage import complaint
 from presat.errors import UnfinishedError
 from presat.processes import Terminated
@@ -387,10 +387,19 @@ def test_a_path_is_printed_whole_brackets_and_all(tmp_path, capsys, monkeypatch)
     assert f"Written to {out}.\n" in capsys.readouterr().out
 
 
+STUDIES = ("lab", "lab-aa", "lab-forecast", "lab-mini", "paper", "smollm2-repair")
+
+
 @pytest.mark.parametrize("preset", preset_names())
 def test_every_preset_fits_the_verb_it_is_named_for(preset: str) -> None:
-    verb = next((word for word in preset.split("-") if word in VERBS), "train")  # `paper-math-n8` is for `train`
-    load_config(VERBS[verb].config, preset)
+    load_config(StudyConfig if preset in STUDIES else VERBS[verb_of(preset)].config, preset)
+
+
+def verb_of(preset: str) -> str:
+    """`smollm2-sft` is for `sft`, `paper-math-n8` for `train`, `lab` is a study."""
+    if preset in STUDIES:
+        return "study run"
+    return next((word for word in preset.split("-") if word in VERBS), "train")
 
 
 @pytest.mark.parametrize(("verb", "pages", "gpus"), [("demo", None, ""), ("train", "1", None)])
@@ -449,8 +458,7 @@ def test_presets_are_listed_with_what_they_are_for(capsys) -> None:
     found = {item["name"]: item for item in json.loads(capsys.readouterr().out)["presets"]}
     assert list(found) == preset_names()
     for name, item in found.items():
-        verb = next((word for word in name.split("-") if word in VERBS), "train")
-        assert verb in item["for"]
+        assert verb_of(name) in item["for"]
         assert item["what"].endswith(".")
         assert not item["what"].startswith("#")
     assert run(["presets"]) == 0

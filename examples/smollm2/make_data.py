@@ -41,6 +41,11 @@ def worked(pair: Pair) -> str:
     return "\n".join([*lists, f"Common: {common}.", f"The greatest is \\boxed{{{gcd(*pair)}}}."])
 
 
+def answer(pair: Pair) -> str:
+    """The answer without the work."""
+    return f"The greatest is \\boxed{{{gcd(*pair)}}}."
+
+
 def messages(pair: Pair) -> tuple[Message, ...]:
     """The prompt."""
     return (Message(role="user", content=QUESTION.format(a=pair[0], b=pair[1])),)
@@ -64,7 +69,7 @@ def take(left: list[Pair], count: int) -> list[Pair]:
 
 
 def main(folder: Path, seed: int = 0) -> None:
-    """Write `sft.jsonl`, `train-8.parquet`, `train-64.parquet` and `held-out.parquet`."""
+    """Write `sft.jsonl`, `answers.jsonl` (the answers alone), `train-8`, `train-64` and `held-out.parquet`."""
     rng = random.Random(seed)
     pairs = [(a, b) for a in range(2, LARGEST + 1) for b in range(a + 1, LARGEST + 1)]
     rng.shuffle(pairs)
@@ -77,10 +82,11 @@ def main(folder: Path, seed: int = 0) -> None:
     save_problems([problem(pair) for pair in train], folder / "train-64.parquet")
     save_problems([problem(pair) for pair in take(list(train), 8)], folder / "train-8.parquet")
     save_problems([problem(pair) for pair in held_out], folder / "held-out.parquet")
-    with (folder / "sft.jsonl").open("w", encoding="utf-8") as file:
-        for pair in examples:
-            turns = [*messages(pair), {"role": "assistant", "content": worked(pair)}]
-            file.write(json.dumps({"messages": turns}) + "\n")
+    for name, response in (("sft", worked), ("answers", answer)):
+        with (folder / f"{name}.jsonl").open("w", encoding="utf-8") as file:
+            for pair in examples:
+                turns = [*messages(pair), {"role": "assistant", "content": response(pair)}]
+                file.write(json.dumps({"messages": turns}) + "\n")
     print(f"{len(examples)} worked examples, {len(train)} training and {len(held_out)} held-out problems in {folder}")
 
 

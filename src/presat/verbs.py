@@ -201,10 +201,12 @@ def _presets(_: schema.PresetsConfig, out: Console) -> Result:
 
     found = []
     for name, what in ((name, preset_purpose(name)) for name in preset_names()):
-        fits = [verb for verb, its in VERBS.items() if its.config.common and reads(its.config, read_yaml(name))]
+        given = read_yaml(name)
+        fits = [verb for verb, its in VERBS.items() if its.config.common and reads(its.config, given)]
+        fits += ["study run"] if reads(schema.StudyConfig, given) else []
         found.append({"name": name, "for": fits, "what": what})
         say(out, f"{name:<25} {'/'.join(fits):<14} {what}")
-    say(out, "`presat VERB --config NAME` runs one; with --dry-run it is printed.")
+    say(out, "`presat VERB --config NAME` runs one, a study `presat study run NAME`; with --dry-run it is shown.")
     return {"presets": found}
 
 

@@ -60,7 +60,7 @@ def test_what_is_not_there_is_said_beforehand(tmp_path: Path, capsys: pytest.Cap
     [
         (["study", "run"], 2, "Which study? `presat study run` takes its YAML file."),
         (["study", "status", "nosuch"], 2, "no configuration file or preset 'nosuch'"),
-        (["study"], 2, "`presat study` needs one more word: study run, study status."),
+        (["study"], 2, "`presat study` needs one more word: study run, study status, study report."),
         (["study", "status", "FILE"], 1, "No study was run in"),
         (["study", "run", "--config", "FILE"], 2, "It is a study: `presat study run "),
         (["train", "--config", "FILE"], 2, "It is a study: `presat study run "),

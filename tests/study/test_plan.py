@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ from presat.study.estimate import costs_of
 from presat.study.folder import Folder
 from presat.study.plan import Plan, make_plan
 
-EXAMPLES = Path(__file__).parents[2] / "examples" / "study"
+DOCS = Path(__file__).parents[2] / "docs"
+PRESETS = Path(str(resources.files("presat.config"))) / "presets"
 BASE: dict[str, Any] = {
     "model": {"name": "some/model-135m"},
     "data": {"source": "lab/chains", "count": 20, "options": {"operands": [3, 6]}},
@@ -186,24 +188,48 @@ def test_costs_are_read_off_the_settings(tmp_path: Path) -> None:
 
 
 def test_the_papers_grid_is_a_page(tmp_path: Path) -> None:
-    text = (EXAMPLES / "paper.yaml").read_text()
-    assert len(text.splitlines()) < 66
-    config = build(StudyConfig, read_yaml(str(EXAMPLES / "paper.yaml")) | {"out": str(tmp_path)})
-    found = make_plan(config, Folder(tmp_path), Contents(tmp_path / "hashes.json"))
+    assert len((PRESETS / "paper.yaml").read_text(encoding="utf-8").splitlines()) < 66
+    found = planned("paper", tmp_path)
     assert len(found.points) == 3 * (2 * 3 * 13 - 2 + 2 * 4 + 3 * 4)
     assert stages(found)["cpt"] == 1
     assert stages(found)["sft"] == 4
     assert len(found.absent) == 5
 
 
-def test_the_lab_example_is_a_study(tmp_path: Path) -> None:
-    config = build(StudyConfig, read_yaml(str(EXAMPLES / "lab.yaml")) | {"out": str(tmp_path)})
-    found = make_plan(config, Folder(tmp_path), Contents(tmp_path / "hashes.json"))
-    assert stages(found) == {"cpt": 1, "sft": 2, "filter": 2, "subset": 2, "corrupt": 2, "train": 8}
+def planned(preset: str, folder: Path) -> Plan:
+    config = build(StudyConfig, read_yaml(preset) | {"out": str(folder)})
+    return make_plan(config, Folder(folder), Contents(folder / "hashes.json"))
+
+
+def test_the_labs_studies_begin_with_nothing(tmp_path: Path) -> None:
+    mini = planned("lab-mini", tmp_path)
+    assert stages(mini) == {"pretrain": 1, "cpt": 1, "sft": 2, "filter": 2, "subset": 2, "train": 12}
+    assert mini.absent == []
+    (first,) = [cell for cell in mini.cells.values() if cell.stage == "pretrain"]
+    assert (first.settings["model"]["name"], first.sources) == ("lab/new", [])
+    by_stage = {cell.stage: cell for cell in mini.cells.values()}
+    assert mini.cells[by_stage["cpt"].model_of] is first
+    lab = planned("lab", tmp_path)
+    assert stages(lab) == {"pretrain": 1, "cpt": 1, "sft": 12, "filter": 12, "subset": 24, "corrupt": 12, "train": 36}
+    assert stages(planned("lab-aa", tmp_path))["train"] == 40
+
+
+def test_gpu_hours_follow_from_tokens_and_parameters(tmp_path: Path) -> None:
+    found = planned("paper", tmp_path)
+    costs = costs_of(found)
+    hours = {costs[key].gpu_hours for key, cell in found.cells.items() if cell.stage == "train"}
+    assert None not in hours
+    small, large = (
+        next(key for key, cell in found.cells.items() if cell.stage == "train" and f"math-{model}-n8-none" in cell.name)
+        for model in ("qwen_1.5b", "qwen_math_1.5b")
+    )
+    assert costs[small].gpu_hours == costs[large].gpu_hours
+    cost = costs[small]
+    assert cost.gpu_hours == pytest.approx(1.5e9 * (2 * cost.sampled / 4e13 + 6 * cost.trained / 4e14) / 3600)
 
 
 def test_the_file_that_the_page_explains_is_a_study(tmp_path: Path) -> None:
-    page = (EXAMPLES.parents[1] / "docs" / "study.md").read_text(encoding="utf-8")
+    page = (DOCS / "study.md").read_text(encoding="utf-8")
     (tmp_path / "study.yaml").write_text(page.partition("```yaml\n")[2].partition("```")[0])
     config = build(StudyConfig, read_yaml(str(tmp_path / "study.yaml")) | {"out": str(tmp_path / "out")})
     found = make_plan(config, Folder(tmp_path / "out"), Contents(tmp_path / "hashes.json"))

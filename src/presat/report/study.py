@@ -15,7 +15,7 @@ from presat.errors import ConfigError, RunError
 from presat.report.terminal import say
 from presat.study import Folder, Watcher, folder_of, run_study
 from presat.study.contents import Contents
-from presat.study.estimate import Cost, costs_of
+from presat.study.estimate import SAMPLING_FLOPS, TRAINING_FLOPS, Cost, costs_of
 from presat.study.plan import Plan, make_plan
 from presat.study.standing import State
 from presat.tracking.pace import duration
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from presat.study.drive import Workers
     from presat.study.standing import CellStanding, Known, Standing
 
+SPEED = f"{TRAINING_FLOPS / 1e12:.0f} TFLOP/s in training and {SAMPLING_FLOPS / 1e12:.0f} in sampling"
 LOOK_S = 2.0
 """Seconds between two looks at the runs' logs."""
 PLAIN_S = 60.0
@@ -91,7 +92,7 @@ def foresee(config: StudyRunConfig, out: Console) -> dict[str, Any]:
     plan = make_plan(study, folder, Contents(folder.hashes))
     costs = costs_of(plan)
     done = _done(plan, folder)
-    table = _table("stage", "cells", "for points", "done", "tokens sampled", "trained on", "disk")
+    table = _table("stage", "cells", "for points", "done", "tokens sampled", "trained on", "disk", "GPU hours")
     rows: list[dict[str, Any]] = []
     for stage in STAGES:
         keys = [key for key, cell in plan.cells.items() if cell.stage == stage]
@@ -109,6 +110,7 @@ def foresee(config: StudyRunConfig, out: Console) -> dict[str, Any]:
     notes = [
         f"{study.study}: {len(plan.points)} points, {cells} cells, to be made in {folder.path}. Axes: {axes}.",
         "Tokens and disk are estimates from the settings, responses counted at their longest: upper bounds.",
+        f"GPU hours follow from tokens and parameters, at {SPEED} (an H100).",
         *(f"{name} is not there: cells that read it will fail." for name in plan.absent),
     ]
     out.print(Group(table, *map(Text, notes)))
@@ -251,16 +253,23 @@ def _table(*heads: str) -> Table:
 def _sum(costs: Iterable[Cost]) -> dict[str, Any]:
     costs = list(costs)
     known = [cost.disk for cost in costs if cost.disk is not None]
+    hours = [cost.gpu_hours for cost in costs if cost.gpu_hours is not None]
     return {
         "sampled": sum(cost.sampled for cost in costs),
         "trained": sum(cost.trained for cost in costs),
         "disk": sum(known) if len(known) == len(costs) else None,
+        "gpu_hours": sum(hours) if len(hours) == len(costs) else None,
     }
 
 
 def _cost_cells(row: dict[str, Any]) -> list[str]:
     disk = "unknown" if row["disk"] is None else f"{_short(row['disk'])}B"
-    return [_short(row["sampled"]), _short(row["trained"]), disk]
+    hours = "unknown" if row["gpu_hours"] is None else _hours(row["gpu_hours"])
+    return [_short(row["sampled"]), _short(row["trained"]), disk, hours]
+
+
+def _hours(hours: float) -> str:
+    return f"{hours:,.0f}" if hours >= 1 else "under 1"
 
 
 def _short(number: float) -> str:

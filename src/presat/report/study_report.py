@@ -17,8 +17,9 @@ from presat.report import study_tables as texts
 from presat.report.study import read_study
 from presat.report.terminal import say
 from presat.study import Folder, folder_of
-from presat.study.comparison import Cells, table_of
+from presat.study.comparison import table_of
 from presat.study.false_claims import Check, check
+from presat.study.finished import Cells
 from presat.study.forms import metrics_of, published
 from presat.study.quantities import parse_quantity
 from presat.text import brief, printable
@@ -74,12 +75,12 @@ def report(config: StudyReportConfig, out: Console) -> dict[str, Any]:
 
 
 def _cells(config: StudyReportConfig) -> Cells:
-    path = Path(config.study)
-    folder = Folder(path) if config.study and path.is_dir() else folder_of(read_study(config.study, "report"))
+    path, read = Path(config.study), config.read
+    given = None if config.study and path.is_dir() else read_study(config.study, "report")
+    folder = Folder(path) if given is None else folder_of(given)
     if not folder.read().cells:
         raise RunError(f"No study was run in {folder.path} yet. Start it: `presat study run STUDY.yaml`.")
-    study = build(StudyConfig, read_yaml(str(folder.study)), str(folder.study))
-    read = config.read
+    study = given or build(StudyConfig, read_yaml(str(folder.study)), str(folder.study))
     return Cells(folder, Choices(read.tail, read.window, read.reading, read.grid), study.out_of_domain)
 
 

@@ -2,7 +2,8 @@
 
 `graph.py` runs a small graph of calls (the demo). `presat study` goes from axes to points (`grid.py`), from points to
 cells (`plan.py`, with `contents.py` for what they read), and runs these (`drive.py`), here (`local.py`) or on a cluster
-(`on_ray.py`, `on_node.py`), in a folder (`folder.py`), where anybody can look how it stands (`standing.py`).
+(`on_ray.py`, `on_node.py`), in a folder (`folder.py`), where anybody can look how it stands (`standing.py`). What came
+of them is read (`finished.py`), measured (`quantities.py`) and compared (`comparison.py`).
 """
 
 from presat.study.drive import folder_of, run_study

@@ -31,6 +31,9 @@ from presat.study.plan import Cell, Plan
 from presat.tasks.benchmarks import BENCHMARKS
 from presat.tasks.load import PROCEDURAL_COUNT
 
+TRAINING_FLOPS, SAMPLING_FLOPS = 4e14, 4e13
+"""Operations a second that a GPU of 1e15 at most (an H100 in bfloat16) comes to: 40% of them in training, a tenth of
+that in sampling, which waits for memory."""
 TRAINED = 3
 """A token trained on costs about as much as three that are read: forward once, backward twice."""
 _PARAMETERS = re.compile(r"(\d+(?:\.\d+)?)([mb])(?![a-z])")
@@ -51,6 +54,7 @@ class Cost:
         disk: bytes that stay on the disk; None where the size of the model is not known.
         steps: training steps, where known beforehand.
         problems: problems that come out of it, for the cells after it.
+        parameters: of the model, where known.
     """
 
     sampled: float = 0.0
@@ -58,6 +62,15 @@ class Cost:
     disk: float | None = 0.0
     steps: int | None = None
     problems: int = 0
+    parameters: float | None = None
+
+    @property
+    def gpu_hours(self) -> float | None:
+        """Hours of one GPU: two operations a parameter and token read, four more where it is trained on."""
+        if self.parameters is None:
+            return 0.0 if not self.work else None
+        seconds = 2 * self.sampled / SAMPLING_FLOPS + 2 * TRAINED * self.trained / TRAINING_FLOPS
+        return self.parameters * seconds / 3600
 
     @property
     def work(self) -> float:
@@ -69,7 +82,9 @@ def costs_of(plan: Plan) -> dict[str, Cost]:
     """Return the cost of every cell, by key."""
     found: dict[str, Cost] = {}
     for key, cell in plan.cells.items():
-        found[key] = _cost(cell, found, _model_bytes(cell, plan.cells), plan.study.keep == "last")
+        size = _model_bytes(cell, plan.cells)
+        found[key] = _cost(cell, found, size, plan.study.keep == "last")
+        found[key].parameters = None if size is None else size / _FLOAT
     return found
 
 

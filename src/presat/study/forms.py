@@ -15,7 +15,8 @@ from typing import Any, Literal
 
 from presat.config.yamls import YamlError, read_yaml_file
 from presat.errors import ConfigError
-from presat.study.comparison import Cells, Table
+from presat.study.comparison import Table
+from presat.study.finished import Cells
 from presat.study.folder import PointPart
 from presat.study.grid import SEED
 from presat.study.quantities import IN_DOMAIN, MAIN, OUT_OF_DOMAIN

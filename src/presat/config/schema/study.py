@@ -99,7 +99,7 @@ class StudyRunConfig(Settings):
 
     saved: ClassVar[bool] = False
     study: Positional[str] = ""
-    """The study's YAML file."""
+    """The study's YAML file, or a preset."""
     retry: Literal["nothing", "failed"] = "nothing"
     """`failed`: run cells that failed before once more; otherwise they stay as they are."""
     ray: Word | None = None
@@ -111,7 +111,7 @@ class StudyStatusConfig(Settings):
 
     saved: ClassVar[bool] = False
     study: Positional[str] = ""
-    """The study's folder, or its YAML file."""
+    """The study's folder, or its YAML file or preset."""
 
 
 class StudyReportConfig(Settings):
