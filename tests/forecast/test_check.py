@@ -133,6 +133,16 @@ def test_a_judge_that_misses_most_faults_is_not_weighed() -> None:
     assert probability("clean", known, 0.7) > probability("clean", blind, 0.7)
 
 
+def test_other_judges_may_be_asked(toy_model, tmp_path) -> None:
+    few = {"prompts": 2, "samples": 4, "group_size": 2, "until_clear": False}
+    found = run_check(settings(toy_model, tmp_path / "a", judge="self_support", **few), quiet=True)
+    assert found.evidence.measures["judged"].prompts == 2
+    bare = run_check(settings(toy_model, tmp_path / "b", judge="none", **few), quiet=True)
+    assert bare.evidence["judged"] is None
+    with pytest.raises(ConfigError, match="judge_options"):
+        run_check(settings(toy_model, tmp_path / "c", judge="none", judge_options={"a": 1}), quiet=True)
+
+
 def test_without_a_gradient_nothing_is_learnt() -> None:
     for dead in ({"dead_right": 1.0, "dead_wrong": 0.0}, {"dead_right": 0.3, "dead_wrong": 0.69}):
         found = evidence(aligned_right=1.0, **dead)

@@ -83,7 +83,11 @@ RULES: Mapping[type[Settings], tuple[Rule, ...]] = {
         Rule(("rows",), lambda c: c.engine != "server", "means nothing to a server, which decides by itself"),
     ),
     SampleConfig: (_REMOTE,),
-    CheckConfig: (_REMOTE, _UNNAMED),
+    CheckConfig: (
+        _REMOTE,
+        _UNNAMED,
+        Rule(("judge_options",), lambda c: c.judge != "none", "belongs to the judge, and there is none"),
+    ),
     EvalConfig: (
         _REMOTE,
         Rule(

@@ -74,8 +74,8 @@ class Evidence:
         group_size: responses of a group of the training that is asked about.
         histogram: how many prompts were solved 0, 1, ..., G times.
         measures: by the names of `MEANINGS`.
-        exact: whether the judge knows of every response whether its reasoning leads to its answer, as the symbolic one
-            does on the lab. Elsewhere it finds the fewest of the faults, and what it says is shown and not weighed.
+        exact: whether what the judge says may be weighed: the symbolic one is exact on the lab, and a language model or
+            an ensemble was chosen for these responses. Else it is shown and not weighed.
     """
 
     prompts: int
@@ -103,13 +103,14 @@ Values = dict[str, float | None]
 """The quantities of one prompt; None where one is not defined for it."""
 
 
-def collect(drawn: Sequence[Drawn], group_size: int, values: Sequence[Values]) -> Evidence:
+def collect(drawn: Sequence[Drawn], group_size: int, values: Sequence[Values], exact: bool) -> Evidence:
     """Return the evidence of some prompts.
 
     Args:
         drawn: P prompts.
         group_size: of the training asked about.
         values: what `values_of` says of each.
+        exact: whether what the judge says may be weighed.
     """
     samples = len(drawn[0].scores_G) if drawn else 0
     right_P = [sum(value == 1.0 for value in row.values_G) for row in drawn]
@@ -120,7 +121,6 @@ def collect(drawn: Sequence[Drawn], group_size: int, values: Sequence[Values]) -
     limit = noise_limit([right for right, _ in known], [wrong for _, wrong in known])
     measures["noise_limit"] = Measure(limit, prompts=len(known))
     histogram = [tally[count] for count in range(samples + 1)]
-    exact = bool(drawn) and all(row.group.problem.domain == "lab" for row in drawn)
     return Evidence(len(drawn), samples, group_size, histogram, measures, exact)
 
 

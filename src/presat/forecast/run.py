@@ -31,6 +31,8 @@ from presat.types import Problem
 from presat.verify import Verifier
 
 TRAIN_FILE, FORECAST_FILE = "train.yaml", "forecast.json"
+CHOSEN = ("llm", "ensemble")
+"""Judges that a person chose for these responses: what they say is weighed."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +117,8 @@ def run_check(config: CheckConfig, problems: Sequence[Problem] | None = None, qu
     asked = load_task(config.data) if problems is None else list(problems)
     warn_of_doubts(asked, config.data.source or "the problems")
     use_cpu(config.threads, config.onednn)
-    verify, judge = config.verify, make_judge(config.judge) if config.judge != "none" else None
+    look = _Look(config, _judge(config), config.judge in CHOSEN or all(problem.domain == "lab" for problem in asked))
+    verify = config.verify
     with (
         quiet_libraries(),
         Verifier(verify.extraction, verify.workers, verify.timeout_s) as verifier,
@@ -129,37 +132,57 @@ def run_check(config: CheckConfig, problems: Sequence[Problem] | None = None, qu
         chunks.refuse_others("a check")
         fitting, too_long = drop_too_long(engine, asked, config.max_prompt_tokens)
         chosen = choose_prompts(fitting, config.prompts, config.seed)
-        known: dict[str, Values] = {}
-
-        def valued(drawn: Sequence[Drawn]) -> list[Values]:
-            return [_valued(row, config.group_size, judge, known) for row in drawn]
-
         with RunWriter(config.run, config, "check", resume=True) as writer:
             writer.note_provenance(model=described, problems={"data": describe(chosen, too_long)})
             progress.start(0, len(chosen) * config.samples)
             progress.phase("sampling")
-            probe = draw_probe(
-                config, engine, verifier, chosen, chunks, progress,
-                lambda drawn: is_clear(drawn, valued(drawn), config.group_size, config.gamma),
-            )  # fmt: skip
+            probe = draw_probe(config, engine, verifier, chosen, chunks, progress, look.is_clear)
             progress.phase("judging")
-            forecast = _forecast(
-                config, probe, valued(probe.drawn), _notes(config, probe, described, too_long, engine.model)
-            )
+            forecast = _forecast(look, probe, _notes(config, probe, described, too_long, engine.model))
             writer.append(0, _logged(forecast))
             _keep(forecast)
     return forecast
 
 
-def _valued(row: Drawn, group_size: int, judge: Judge | None, known: dict[str, Values]) -> Values:
-    """The quantities of a prompt, worked out once."""
-    if row.group.problem.id not in known:
-        known[row.group.problem.id] = values_of(row, group_size, judge)
-    return known[row.group.problem.id]
+@dataclass(frozen=True)
+class _Look:
+    """What is made of draws: the quantities of each prompt, worked out once, and whether they say all there is to say.
+
+    Attributes:
+        config: the verb's settings.
+        judge: of the reasoning; None leaves it out.
+        exact: whether what the judge says may be weighed.
+        known: the quantities of the prompts seen, by the prompt's id.
+    """
+
+    config: CheckConfig
+    judge: Judge | None
+    exact: bool
+    known: dict[str, Values] = field(default_factory=dict)
+
+    def values(self, drawn: Sequence[Drawn]) -> list[Values]:
+        """The quantities of each prompt."""
+        for row in drawn:
+            if row.group.problem.id not in self.known:
+                self.known[row.group.problem.id] = values_of(row, self.config.group_size, self.judge)
+        return [self.known[row.group.problem.id] for row in drawn]
+
+    def is_clear(self, drawn: Sequence[Drawn]) -> bool:
+        """Whether no verdict would change any more."""
+        return is_clear(drawn, self.values(drawn), self.config.group_size, self.config.gamma, self.exact)
 
 
-def _forecast(config: CheckConfig, probe: Probe, values: list[Values], notes: list[str]) -> Forecast:
-    evidence = collect(probe.drawn, config.group_size, values)
+def _judge(config: CheckConfig) -> Judge | None:
+    """The judge that is asked for; one that asks the policy asks the model that is checked."""
+    if config.judge == "none":
+        return None
+    own = {"model": config.model.model_dump()} if config.judge == "self_support" else {}
+    return make_judge(config.judge, **{**own, **config.judge_options})
+
+
+def _forecast(look: _Look, probe: Probe, notes: list[str]) -> Forecast:
+    config, values = look.config, look.values(probe.drawn)
+    evidence = collect(probe.drawn, config.group_size, values, look.exact)
     verdicts = judge_kinds(evidence, probe.drawn, values, config.gamma)
     labelled = all(is_labelled(row.group.problem) for row in probe.drawn)
     responses = config.prompts_per_step * config.group_size

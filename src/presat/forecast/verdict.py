@@ -112,14 +112,14 @@ def judge_kinds(evidence: Evidence, drawn: Sequence[Drawn], values: Sequence[Val
         values: the quantities of each.
         gamma: share of wrong labels of the noisy kind.
     """
-    again = resampled(drawn, values, evidence.group_size)
+    again = resampled(drawn, values, evidence)
     return [_verdict(kind, evidence, again, gamma) for kind in KINDS]
 
 
-def is_clear(drawn: Sequence[Drawn], values: Sequence[Values], group_size: int, gamma: float) -> bool:
+def is_clear(drawn: Sequence[Drawn], values: Sequence[Values], group_size: int, gamma: float, exact: bool) -> bool:
     """Whether the verdicts stay what they are under nearly all resamplings of the prompts."""
-    now = collect(drawn, group_size, values)
-    again = resampled(drawn, values, group_size)
+    now = collect(drawn, group_size, values, exact)
+    again = resampled(drawn, values, now)
     for kind in KINDS:
         label = label_of(kind, now, gamma)
         if sum(label_of(kind, other, gamma) == label for other in again) < AGREED * len(again):
@@ -127,13 +127,14 @@ def is_clear(drawn: Sequence[Drawn], values: Sequence[Values], group_size: int, 
     return True
 
 
-def resampled(drawn: Sequence[Drawn], values: Sequence[Values], group_size: int) -> list[Evidence]:
+def resampled(drawn: Sequence[Drawn], values: Sequence[Values], now: Evidence) -> list[Evidence]:
     """The evidence of prompts drawn with putting back, so many times that its scatter is that over prompts."""
     rng = random.Random(0)
     found = []
     for _ in range(RESAMPLES):
         chosen = rng.choices(range(len(drawn)), k=len(drawn))
-        found.append(collect([drawn[i] for i in chosen], group_size, [values[i] for i in chosen]))
+        again = [drawn[i] for i in chosen], now.group_size, [values[i] for i in chosen], now.exact
+        found.append(collect(*again))
     return found
 
 

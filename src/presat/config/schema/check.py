@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 from pydantic import Field, model_validator
 
 from presat.config.schema.base import DrawConfig, ModelConfig, TaskConfig
-from presat.config.schema.kinds import AnyPath, Problems, Rows, Samples, Seed, Share
+from presat.config.schema.kinds import AnyPath, Problems, Rows, Samples, Seed, Share, YamlMapping
 
 LEAST_PROMPTS = 16
 """Prompts after which a check may stop early: of fewer, no share is known well enough."""
@@ -47,8 +47,11 @@ class CheckConfig(DrawConfig):
     """Most minutes of drawing: fewer prompts are drawn where they would take longer. None: as long as it takes."""
     until_clear: bool = True
     """Stop before all prompts are drawn once no verdict would change."""
-    judge: Literal["symbolic", "none"] = "symbolic"
-    """Who judges whether the reasoning supports the answer."""
+    judge: Literal["symbolic", "self_support", "llm", "ensemble", "none"] = "symbolic"
+    """Who judges whether the reasoning supports the answer (judges.md)."""
+    judge_options: YamlMapping = Field(default_factory=dict)
+    """Settings of that judge: `{server: http://localhost:8000/v1, model: NAME}` for `llm`. `self_support` asks the model
+    that is checked."""
     certainty: bool = True
     """Also measure self-certainty, by one more pass over the responses; a server's model cannot be asked for it."""
     held_out: str = ""
