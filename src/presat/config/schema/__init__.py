@@ -35,6 +35,7 @@ from presat.config.schema.study import (
 )
 from presat.config.schema.tools import (
     DemoConfig,
+    DiagnoseConfig,
     EvalConfig,
     InitConfig,
     PresetsConfig,
@@ -66,6 +67,7 @@ __all__ = [
     "CorruptConfig",
     "CptConfig",
     "DemoConfig",
+    "DiagnoseConfig",
     "DrawConfig",
     "EngineConfig",
     "EvalConfig",
