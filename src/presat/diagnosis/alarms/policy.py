@@ -6,7 +6,7 @@ import numpy as np
 
 from presat.diagnosis.alarms.groups import dead_curve
 from presat.diagnosis.alarms.kinds import Alarm
-from presat.diagnosis.alarms.series import Curve, Curves, correlation
+from presat.diagnosis.alarms.series import Curve, Curves, FloatArray
 from presat.diagnosis.alarms.thresholds import (
     BETA_HIGH,
     CLIPPED,
@@ -103,9 +103,10 @@ def kl_weight(curves: Curves) -> Alarm | None:
     if beta is None and kl is not None and loss is not None:
         _, at, to = np.intersect1d(kl.steps, loss.steps, return_indices=True)
         moved = kl.values[at] > KL_NONE
-        penalties, distances = loss.values[to][moved], kl.values[at][moved]
-        if moved.sum() >= reward.window and correlation(penalties, distances) >= PENALTY:
-            beta = float(np.median(penalties / distances))
+        distances = kl.values[at][moved]
+        ratios = loss.values[to][moved] / np.maximum(distances, KL_NONE)
+        if moved.sum() >= reward.window and _spread(ratios) <= PENALTY < _spread(distances):
+            beta = float(np.median(ratios))
     if beta is None or beta < BETA_HIGH:
         return None
     read = "set to" if given else "read off loss / KL as"
@@ -160,6 +161,12 @@ def kl_in_first_tokens(curves: Curves) -> Alarm | None:
         "a response begins is what changes, and not how it reasons."
     )
     return Alarm("kl_in_first_tokens", sentence, "warning", onset, {"share": share.last})
+
+
+def _spread(values: FloatArray) -> float:
+    """The upper quartile as a multiple of the lower one; infinite where that is not above 0."""
+    low, high = np.percentile(values, [25, 75])
+    return float(high / low) if low > 0 else np.inf
 
 
 def _learns_on(curves: Curves) -> bool:

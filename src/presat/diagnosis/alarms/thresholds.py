@@ -52,8 +52,8 @@ RATE_NONE = 1e-10
 BETA_HIGH = 0.5
 """KL weight, given or read off loss / KL: at .5 a KL of .02 costs as much as a hundredth of the reward. Papers use 0
 to .05."""
-PENALTY = 0.9
-"""Correlation of loss and KL from which on the loss is the penalty, so that their ratio is its weight."""
+PENALTY = 1.5
+"""Spread of loss / KL (upper over lower quartile) up to which the loss is the penalty, if the KL spreads more."""
 FIRST_TOKENS = 0.5
 """Share of the KL in the first of several stretches of the response: even is one in as many as there are."""
 
