@@ -86,7 +86,7 @@ FAULTS: dict[str, dict[str, Any]] = {
     "kl_weight_10": {"model": "thinking", "count": 64, "beta": 10.0, **GATED},
     "limit_8": {"model": "thinking", "count": 64, "max_new_tokens": 8, **GATED},
     "no_end": {"model": "endless", "count": 64},
-    "all_solved": {"model": "solver", "count": 300, "operands": SHORT, "solved": True, **GATED},
+    "all_solved": {"model": "solver", "count": 300, "operands": SHORT, "solved": True},
     "unsolvable": {"model": "thinking", "count": 64, "wrong": "impossible", **GATED},
     "wrong_labels": {"model": "thinking", "count": 64, "wrong": 1.0, "reward": {"gate": "none"}},
     "greedy": {"model": "thinking", "count": 64, "temperature": 0.01, **GATED},
@@ -137,7 +137,9 @@ def train(run: Path, settings: dict[str, Any], models: dict[str, str], seed: int
     problems = lab_problems("chains", settings.pop("count"), seed, operands)
     if settings.pop("solved", False):
         sampling = Sampling(1.0, 40, 64)
-        counts = solve_counts(ModelConfig(name=models[settings["model"]]), problems, 16, sampling, seed, VerifyConfig())
+        counts = solve_counts(
+            ModelConfig(name=models[settings["model"]]), problems, 16, sampling, seed, VerifyConfig(extraction="boxed")
+        )
         problems = [problem for problem, count in zip(problems, counts, strict=True) if count == 16]
     file = run.with_name(f"{run.name}.parquet")
     save_problems(_mislabelled(problems, wrong, seed), file)

@@ -20,6 +20,7 @@ from presat.diagnosis.alarms.thresholds import (
     REPEATS,
     TRUNCATED,
     TRUNCATED_CRITICAL,
+    TRUNCATION_RISE,
 )
 from presat.diagnosis.alarms.truth import truth_change
 
@@ -27,12 +28,16 @@ from presat.diagnosis.alarms.truth import truth_change
 def truncation(curves: Curves) -> Alarm | None:
     """Many responses reach the length limit."""
     found = curves.get("truncated", LEAST_STEPS // 2)
-    if found is None or found.last < TRUNCATED:
+    if found is None:
         return None
-    onset = found.since(found.smooth() >= TRUNCATED)
+    rising = found.size >= LEAST_STEPS and found.last - found.first >= TRUNCATION_RISE and found.rose(MARGIN)
+    if found.last < TRUNCATED and not rising:
+        return None
+    bound = min(TRUNCATED, found.first + TRUNCATION_RISE) if rising else TRUNCATED
+    onset = found.since(found.smooth() >= bound)
     sentence = (
         f"{found.last:.0%} of the responses are cut off at the length limit, from step {onset} on at least "
-        f"{TRUNCATED:.0%}: what is cut off earns nothing, however good it was, so shortness is what is taught."
+        f"{bound:.0%}: what is cut off earns nothing, however good it was, so shortness is what is taught."
     )
     severity = "critical" if found.last >= TRUNCATED_CRITICAL else "warning"
     return Alarm("truncation", sentence, severity, onset, {"truncated": found.last})

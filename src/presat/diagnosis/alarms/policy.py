@@ -14,10 +14,12 @@ from presat.diagnosis.alarms.thresholds import (
     ENTROPY_HALVED,
     ENTROPY_LEFT,
     FIRST_TOKENS,
+    FLAT,
     KL_GROWTH,
     KL_LEAST,
     KL_NONE,
     KL_RUNAWAY,
+    LEAST_STEPS,
     MARGIN,
     NEAR_TOP,
     NEVER_STEPS,
@@ -36,7 +38,7 @@ def entropy_collapse(curves: Curves) -> Alarm | None:
         onset = found.since(found.smooth() <= floor)
         said = f"fell to {left:.0%} of what it was ({found.first:.3g} to {found.middle:.3g}), from step {onset} on"
         return Alarm("entropy_collapse", f"The entropy {said}: {_GONE}", "critical", onset, {"left": left})
-    arrival = _arrival(found, floor) if left <= ENTROPY_HALVED else None
+    arrival = _arrival(found, floor) if left <= ENTROPY_HALVED and _stands(curves) else None
     if arrival is None or arrival > curves.planned:
         return None
     onset = found.since(found.smooth() <= ENTROPY_HALVED * found.first)
@@ -170,12 +172,21 @@ def _spread(values: FloatArray) -> float:
 
 
 def _learns_on(curves: Curves) -> bool:
-    """Whether the reward is near its top, or rose over the last half."""
+    """Whether the reward is near its top, or rose over the last third."""
     reward = curves.get("reward")
     if reward is None:
         return False
-    late = reward.part(reward.size // 2)
+    late = reward.part(2 * reward.size // 3)
     return (curves.reward_is_share and reward.last >= NEAR_TOP) or late.rose(0.02)
+
+
+def _stands(curves: Curves) -> bool:
+    """Whether the reward stood still over the last half, as far as it scatters little enough to tell."""
+    reward = curves.get("reward", 2 * LEAST_STEPS)
+    if reward is None:
+        return False
+    change, error = reward.part(reward.size // 2).change()
+    return change <= FLAT and error <= FLAT / 2
 
 
 def _arrival(found: Curve, floor: float) -> int | None:

@@ -8,6 +8,7 @@ from presat.diagnosis.alarms.thresholds import (
     FLAT,
     LEAST_STEPS,
     MARGIN,
+    MOST_SUMMED,
     NEAR_TOP,
     NEVER_STEPS,
     PLATEAU_SHARE,
@@ -55,13 +56,13 @@ def held_out_flat(curves: Curves) -> Alarm | None:
 def memorising(curves: Curves) -> Alarm | None:
     """The train reward rises far and the held-out score hardly, before any saturation."""
     reward, score = curves.get("reward"), curves.run.held_out()
-    if reward is None or score is None or score[2].size < 3 or not curves.reward_is_share:
+    if reward is None or score is None or score[2].size < 3 or reward.values.max() > MOST_SUMMED:
         return None
     gained, held = reward.last - reward.first, float(score[3][-1] - score[3][0])
-    if gained < 4 * MARGIN or not reward.rose(2 * MARGIN) or held >= gained / 5 or curves.get("gold") is None:
+    if gained < 4 * MARGIN or not reward.rose(2 * MARGIN) or held >= gained / 5:
         return None
     gold = curves.get("gold")
-    if gold is None or not gold.rose(2 * MARGIN):
+    if gold is not None and not gold.rose(2 * MARGIN):
         return None  # the reward left the truth, which is said by another alarm
     onset = reward.since(reward.smooth() >= reward.first + gained / 2)
     sentence = (
@@ -81,9 +82,10 @@ def plateau(curves: Curves) -> Alarm | None:
         return None
     late = reward.part(-count)
     change, error = late.change()
-    if abs(change) > FLAT or error > FLAT or (late.first - reward.first < RISEN and late.last - reward.first < RISEN):
-        return None
     level = float(late.values.mean())
+    risen = level - reward.first
+    if risen < RISEN or abs(change) > min(FLAT, risen / 10) or error > FLAT / 2:
+        return None
     onset = reward.since(reward.smooth() >= level - FLAT)
     left = curves.planned - curves.steps
     rest = f"; {left} steps are left" if left else ""

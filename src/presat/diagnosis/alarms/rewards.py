@@ -13,6 +13,7 @@ from presat.diagnosis.alarms.thresholds import (
     ABOVE_TRUTH,
     DROWNED,
     FARM_SHARE,
+    FARM_STEPS,
     FARMED,
     FIRST_STEP,
     FLAT,
@@ -102,7 +103,8 @@ def held_out_fell(curves: Curves) -> Alarm | None:
     scatter = float(np.sqrt(np.mean(np.diff(score.values) ** 2) / 2)) if score.size >= 8 else 0.0
     if means[best] - after < max(HELD_OUT_FALL, 2 * scatter) or means.size - best < 2:
         return None
-    if not curves.reward_is_share or reward.last < reward.smooth()[: max(1, reward.size // 3)].mean() - MARGIN:
+    means_S = reward.smooth()
+    if reward.last < means_S.max() - (means_S.max() - means_S.min()) / 4:
         return None  # the reward fell too, which is said by another alarm
     step = int(score.steps[min(score.size - 1, best + count)])
     sentence = (
@@ -162,7 +164,7 @@ def format_farming(curves: Curves) -> Alarm | None:
         return None
     began = form.since(form.smooth() >= min(low, form.first) + (form.last - min(low, form.first)) / 3)
     after = true.part(int(np.searchsorted(true.steps, began or 0)))
-    least = max(LEAST_STEPS, FARM_SHARE * curves.planned)
+    least = max(FARM_STEPS, FARM_SHARE * curves.planned)
     if (
         after.size < least
         or after.change()[0] >= max(0.02, 2 * after.change()[1])

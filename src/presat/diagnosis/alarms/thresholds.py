@@ -7,7 +7,7 @@ from __future__ import annotations
 
 LEAST_STEPS = 20
 """Logged steps before a curve is judged: a share of a step of 64 responses scatters by .06, the mean of five by .03."""
-WINDOW_SHARE, LEAST_WINDOW, MOST_WINDOW = 0.1, 5, 50
+WINDOW_SHARE, LEAST_WINDOW, MOST_WINDOW = 0.1, 5, 25
 """What is compared is the mean of a tenth of the run: long enough not to follow single steps, short enough to date."""
 MARGIN = 0.05
 """Smallest change of a rate that is worth saying."""
@@ -17,7 +17,7 @@ ERRORS = 3.0
 DEAD, DEAD_CRITICAL = 0.6, 0.9
 """Share of groups without a gradient: healthy lab runs stay below .5 (DAPO reports up to .4 on mathematics), and from
 .6 on more is sampled in vain than not. At .9 a step of 64 prompts learns from six."""
-DEAD_SOLVED = 0.7
+DEAD_SOLVED = 0.65
 """The same where the dead groups are all right: a run that has learned its problems passes through .6 by itself."""
 PART_OF_DEAD = 0.6
 """Share of the dead groups that are of one kind, from which on they are called by it."""
@@ -30,6 +30,9 @@ VANISHED = 0.1
 
 TRUNCATED, TRUNCATED_CRITICAL = 0.25, 0.5
 """Share of responses cut at the limit. Models before RL reach .1 to .2; at .25 the limit shapes the reward."""
+
+TRUNCATION_RISE = 0.1
+"""Rise of it that is said before it gets there: what grows so far goes on growing."""
 
 ENTROPY_LEFT = 0.15
 """Share of its first entropy that a policy keeps: lab runs that learn their task keep .25 or more."""
@@ -66,8 +69,8 @@ SPIKE_CRITICAL = 0.05
 ZERO_GRADIENTS = 0.2
 """Share of steps whose gradient is exactly 0, above the steps in which all groups are dead."""
 
-CLIPPED = 0.25
-"""Share of tokens outside the clip range: 0 on-policy, about .1 in healthy off-policy runs."""
+CLIPPED = 0.18
+"""Share of tokens outside the clip range: 0 on-policy, up to about .12 in healthy off-policy runs."""
 
 LONGER = 1.5
 """Times its first mean length: reasoning that helps grows too, so truth decides, and where it is not logged:"""
@@ -89,9 +92,9 @@ DROWNED = 3.0
 """Times what the accuracy part pays that all other parts of a summed reward pay together."""
 FARMED = 0.1
 """Rise of a format part."""
-FARM_SHARE = 0.2
-"""Share of the run over which accuracy must have stood still since the format began to rise: formats are learned
-first in healthy runs too."""
+FARM_SHARE, FARM_STEPS = 0.25, 100
+"""Share and number of the steps over which accuracy must have stood still since the format began to rise: formats are
+learned first in healthy runs too."""
 
 LABELS_WRONG = 0.5
 """Accuracy of the labels below which they teach more wrong than right (paper: models break at gamma .5 to .7)."""
@@ -102,12 +105,14 @@ PLATEAU_SHARE, PLATEAU_STEPS = 0.4, 25
 """Share and number of the last steps in which the reward stood still: a healthy logistic curve is flat for less."""
 FLAT = 0.03
 """Change of the reward over them that counts as none."""
-RISEN = 0.1
+RISEN = 0.2
 """Rise before it: what never rose is no plateau."""
 NEVER_STEPS = 40
 """Steps without any rise before the reward counts as one that does not rise."""
 ABOVE_TRUTH = 0.5
 """Reward above the accuracy of the same responses: votes and partial credit pay up to .3 more than the truth would."""
+MOST_SUMMED = 1.5
+"""Highest reward that is still compared with a score: accuracy and a bonus for the format."""
 HELD_OUT_FALL = 0.08
 """Fall of a held-out score from its best: 48 problems of 4 samples scatter by .03."""
 
