@@ -75,6 +75,8 @@ def alarms(run: Run, *, live: bool = False) -> list[Alarm]:
         found = check.find(curves) if check.live or not live else None
         if found is not None:
             raised.append(replace(found, remedy=check.remedy, wasted=groups.wasted(curves, found.onset)))
+    if any(alarm.name == "held_out_flat" for alarm in raised):  # which says the same, of a run that has saturated
+        raised = [alarm for alarm in raised if alarm.name != "memorising"]
     return sorted(raised, key=lambda alarm: SEVERITIES.index(alarm.severity))
 
 
