@@ -11,7 +11,6 @@ from presat.diagnosis.alarms.series import Curve, Curves
 from presat.diagnosis.alarms.thresholds import (
     DEAD,
     DEAD_CRITICAL,
-    DEAD_SOLVED,
     IDENTICAL,
     LEAST_GROUPS,
     LEAST_STEPS,
@@ -74,10 +73,9 @@ def dead_groups(kind: str) -> Any:
         shares = _kinds(curves, found)
         main = max(shares, key=lambda name: shares[name], default="")
         named = main if shares.get(main, 0.0) >= PART_OF_DEAD else "mixed"
-        bound = DEAD_SOLVED if named == "all_right" else DEAD
-        if named != kind or found.last < bound:
+        if named != kind:
             return None
-        onset = found.since(found.smooth() >= bound)
+        onset = found.since(found.smooth() >= DEAD)
         parts = ", ".join(f"{share:.0%} {_SAID[name]}" for name, share in shares.items() if share > 0)
         lost = float(found.values[found.steps >= (onset or 0)].mean())
         sentence = (

@@ -17,8 +17,6 @@ ERRORS = 3.0
 DEAD, DEAD_CRITICAL = 0.6, 0.9
 """Share of groups without a gradient: healthy lab runs stay below .5 (DAPO reports up to .4 on mathematics), and from
 .6 on more is sampled in vain than not. At .9 a step of 64 prompts learns from six."""
-DEAD_SOLVED = 0.65
-"""The same where the dead groups are all right: a run that has learned its problems passes through .6 by itself."""
 PART_OF_DEAD = 0.6
 """Share of the dead groups that are of one kind, from which on they are called by it."""
 IDENTICAL = 0.9
