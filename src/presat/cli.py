@@ -162,7 +162,7 @@ def _execute(verb: Verb, config: schema.Settings, flags: Flags) -> int:
     result = call(config, make_console(stderr=flags.json))
     if flags.json:
         print(json.dumps(_strict(result), default=str, allow_nan=False))
-    return 0
+    return 0 if verb.code is None or flags.dry_run else verb.code(result)
 
 
 def _strict(value: Any) -> Any:

@@ -34,6 +34,7 @@ class Verb:
         words: what may stand before its options, as its help writes it.
         first: puts those words into its settings, where they are no settings of their own.
         dry: what `--dry-run` shows in place of the resolved configuration.
+        code: the exit code by what it found; 0 when None.
     """
 
     question: str
@@ -44,6 +45,7 @@ class Verb:
     words: str = ""
     first: Callable[[list[str], Result], Result] | None = None
     dry: Callable[[Any, Console], Result] | None = None
+    code: Callable[[Result], int] | None = None
 
 
 def _demo(config: schema.DemoConfig, out: Console) -> Result:
@@ -226,6 +228,12 @@ def _watch(config: schema.WatchConfig, out: Console) -> Result:
     return watch(config, out)
 
 
+def _diagnose(config: schema.DiagnoseConfig, out: Console) -> Result:
+    from presat.report import diagnose
+
+    return diagnose(config, out)
+
+
 def _report(config: schema.ReportConfig, out: Console) -> Result:
     from presat.report import report
 
@@ -296,6 +304,13 @@ VERBS: dict[str, Verb] = {
         words="STUDY",
     ),
     "watch": Verb("What is this run doing now; has it saturated?", schema.WatchConfig, _watch, words="RUN"),
+    "diagnose": Verb(
+        "What is wrong with this run, since when, and what to do?",
+        schema.DiagnoseConfig,
+        _diagnose,
+        words="RUN ...",
+        code=lambda result: int(result["failed"]),
+    ),
     "report": Verb("One page (and tables) for one run or many.", schema.ReportConfig, _report, words="RUN ..."),
 }
 

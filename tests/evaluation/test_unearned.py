@@ -11,7 +11,8 @@ from tests.toy import toy
 
 from presat.cli import run
 from presat.config.schema import RewardConfig, TaskConfig, VerifyConfig
-from presat.diagnosis.alarms import nothing_earned
+from presat.diagnosis.alarms.answers import nothing_earned
+from presat.diagnosis.alarms.series import Curves
 from presat.evaluation.unearned import Unearned, unearned, unread_format
 from presat.report.live import live_view
 from presat.tracking import Run, open_run
@@ -69,7 +70,9 @@ def test_training_warns_and_the_alarm_says_why(toy_model: Path, tmp_path: Path, 
     (said,) = [text for text in caplog.messages if "nothing was learned" in text]
     assert "In the first 5 steps no group had responses of different rewards" in said
     assert "of 20 groups 0% are all right and 100% all wrong" in said
-    found = nothing_earned(open_run(config.run))
+    raised = nothing_earned(Curves(open_run(config.run)))
+    assert raised is not None
+    found = raised.sentence
     assert found is not None
     assert found.startswith("Next to nothing was earned at steps 3 to 5:")
     assert "--verify.extraction boxed" in found
@@ -87,9 +90,9 @@ def test_no_alarm_where_something_is_earned_or_nobody_knows(rewards: list[float]
                           "score": [0.0, 0.0], "text": ["a", "b"], "finished": [True, True],
                           "extracted": pl.Series([None, None], dtype=pl.String)})  # fmt: skip
     made = Run(Path("nowhere"), kind, {}, rollout_frames={"train": frame})
-    assert nothing_earned(made) is None
+    assert nothing_earned(Curves(made)) is None
     frame = frame.with_columns(reward=pl.lit(0.0))
-    assert nothing_earned(Run(Path("nowhere"), "presat", {}, rollout_frames={"train": frame})) is not None
+    assert nothing_earned(Curves(Run(Path("nowhere"), "presat", {}, rollout_frames={"train": frame}))) is not None
 
 
 def test_held_out_problems_that_are_trained_on_are_said_everywhere(

@@ -85,6 +85,7 @@ def standing(alarms: Sequence[Alarm], verdict: Verdict, fallen: bool) -> list[Al
     rapid = not fallen and verdict.tone != "good" and verdict.label not in ("did not train", "nothing to learn")
     stands = {
         "held_out_flat": flat,
+        "memorising": flat,
         "rapid_saturation": rapid,
         "reward_hacking": verdict.label in ("hacked its reward", "collapsed", "got worse"),
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from presat.analysis.naming import run_names
 from presat.analysis.numbers import RunSummary, SetSummary, Verdict
 from presat.analysis.summary import summarise
+from presat.report.diagnose import diagnose
 from presat.report.html import build_report
 from presat.report.live import watch_run
 from presat.report.terminal import sparkline, summary_table
@@ -15,6 +16,7 @@ __all__ = [
     "SetSummary",
     "Verdict",
     "build_report",
+    "diagnose",
     "report",
     "run_names",
     "sparkline",

@@ -20,7 +20,7 @@ from presat.analysis.summary import ends
 from presat.analysis.verdict import NOT_RISEN, did_not_train
 from presat.config.load import build
 from presat.config.schema import StopConfig
-from presat.diagnosis.alarms import constant_answer, nothing_earned, reward_hacking
+from presat.diagnosis.alarms import SEVERITIES, alarms
 from presat.errors import ConfigError, RunError
 from presat.metrics import (
     GOLD_ACCURACY,
@@ -45,8 +45,8 @@ if TYPE_CHECKING:
 WIDTH = 48
 LABEL = 14
 BAR = 12
-MOST_SETS, MOST_NOTES, MOST_FALLS = 12, 6, 4
-"""What a screen holds of evaluation sets, of notes and of what fell."""
+MOST_SETS, MOST_NOTES, MOST_FALLS, MOST_ALARMS = 12, 6, 4, 4
+"""What a screen holds of evaluation sets, of notes, of what fell, and of alarms."""
 TITLES = {
     "finished": "finished", "stopped": "stopped early", "failed": "failed", "interrupted": "interrupted",
     "running": "running", UNKNOWN: "no status (its trainer leaves none)",
@@ -315,10 +315,12 @@ def _final_saturation(run: Run, rewards_T: np.ndarray, window: int) -> str:
 def _alarms(run: Run) -> list[str]:
     """Alarms that hold whenever they are raised; those that need the end of a run are left to the report."""
     try:
-        raised = [check(run) for check in (reward_hacking, constant_answer, nothing_earned)]
+        raised = alarms(run, live=True)
     except RunError:  # saved responses that a resumed run deletes while they are read; the next look is another chance
         return []
-    return [sentence for sentence in raised if sentence is not None]
+    shown = [alarm.sentence for alarm in raised if alarm.severity != SEVERITIES[-1]]
+    more = len(shown) - MOST_ALARMS
+    return [*shown[:MOST_ALARMS], *([f"and {more} more alarms: `presat diagnose` has them"] if more > 0 else [])]
 
 
 def _main_scores(run: Run) -> list[tuple[int, float]]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from presat.errors import RunError, nearest
 from presat.jsons import Faults, log_lines
 from presat.text import listed, printable
-from presat.tracking.readers import completions, console, dumps, stores, table, tfevents, trl, verl, wandb
+from presat.tracking.readers import completions, console, dumps, groups, stores, table, tfevents, trl, verl, wandb
 from presat.tracking.readers.aliases import step_rank
 from presat.tracking.readers.build import Log, run_of
 from presat.tracking.readers.ours import read_presat
@@ -28,7 +28,8 @@ _FOLDERS = (
 )
 _FILES = (
     f"a table ({', '.join(_TABLES)}); TRL's `{trl.STATE}`; verl's file log or responses (`.jsonl`); flat JSON lines "
-    "with a `step`; lines of verl's console log (`step:1 - name:value`) or of another's (`{'reward': 0.5, ...}`); "
+    "with a `step`; lines of `{prompt_id, rewards}` or `{prompt, response, reward}`; "
+    "lines of verl's console log (`step:1 - name:value`) or of another's (`{'reward': 0.5, ...}`); "
     "W&B's `.wandb`; TensorBoard's `events.out.tfevents.*`; a database of trackio's or MLflow's"
 )
 _SWIFT = "logging.jsonl"
@@ -157,6 +158,8 @@ def _open_file(path: Path, columns: Mapping[str, str] | None) -> list[Run]:
         return [trl.read_trl(path.parent, path, columns)]
     if _json_kind(path) == "dump":
         return [dumps.read_dumps(path)]
+    if _json_kind(path) == "groups":
+        return [groups.read_groups(path)]
     return [run_of(log, columns) for log in _logs_of(path, columns)]
 
 
@@ -207,7 +210,7 @@ def _open_verl_folder(path: Path, columns: Mapping[str, str] | None) -> Run | No
 
 
 def _json_kind(path: Path) -> str:
-    """What a JSON-lines file holds by its first object: `verl`, `dump`, `flat` (with a step), or an empty string."""
+    """What a JSON-lines file holds by its first object: `verl`, `dump`, `groups`, `flat` (with a step), or nothing."""
     if path.suffix != ".jsonl" or not path.is_file():
         return ""
     if not path.stat().st_size:
@@ -217,6 +220,8 @@ def _json_kind(path: Path) -> str:
         return "verl"
     if all(name in first for name in dumps.NEEDED):
         return "dump"
+    if groups.is_group(first):
+        return "groups"
     return "flat" if any(step_rank(name) is not None for name in first) else ""
 
 

@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from presat.training.adopt import SaturationCallback, TRLReward
+    from presat.training.alarm_callback import AlarmCallback
     from presat.training.grpo.train import run_train
     from presat.training.supervised.cpt import run_cpt, run_pack
     from presat.training.supervised.sft import run_sft
 
-__all__ = ["SaturationCallback", "TRLReward", "run_cpt", "run_pack", "run_sft", "run_train"]
+__all__ = ["AlarmCallback", "SaturationCallback", "TRLReward", "run_cpt", "run_pack", "run_sft", "run_train"]
 
 _HOME = {
+    "AlarmCallback": "alarm_callback",
     "SaturationCallback": "adopt",
     "TRLReward": "adopt",
     "run_cpt": "supervised.cpt",

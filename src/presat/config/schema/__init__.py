@@ -38,6 +38,7 @@ from presat.config.schema.study import (
 )
 from presat.config.schema.tools import (
     DemoConfig,
+    DiagnoseConfig,
     EvalConfig,
     InitConfig,
     PresetsConfig,
@@ -70,6 +71,7 @@ __all__ = [
     "CorruptConfig",
     "CptConfig",
     "DemoConfig",
+    "DiagnoseConfig",
     "DrawConfig",
     "EngineConfig",
     "EvalConfig",

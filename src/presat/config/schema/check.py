@@ -50,8 +50,8 @@ class CheckConfig(DrawConfig):
     judge: Literal["symbolic", "self_support", "llm", "ensemble", "none"] = "symbolic"
     """Who judges whether the reasoning supports the answer (judges.md)."""
     judge_options: YamlMapping = Field(default_factory=dict)
-    """Settings of that judge: `{server: http://localhost:8000/v1, model: NAME}` for `llm`. `self_support` asks the model
-    that is checked."""
+    """Settings of that judge: `{server: http://localhost:8000/v1, model: NAME}` for `llm`. `self_support` asks the
+    model that is checked."""
     certainty: bool = True
     """Also measure self-certainty, by one more pass over the responses; a server's model cannot be asked for it."""
     held_out: str = ""

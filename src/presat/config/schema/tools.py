@@ -1,4 +1,4 @@
-"""Settings of `eval`, `demo`, `watch` and `report`."""
+"""Settings of `eval`, `demo`, `watch`, `diagnose` and `report`."""
 
 from __future__ import annotations
 
@@ -187,6 +187,20 @@ class WatchConfig(LogConfig):
     """Steps that must follow t_sat; None takes the run's own `stop.patience`, else the tail for its planned length."""
     min_reward: Weight | None = None
     """Not saturated while the smoothed reward is below this; None takes the run's own `stop.min_reward`, else any."""
+
+
+class DiagnoseConfig(LogConfig):
+    """What is wrong with a run, since when, and what to do about it."""
+
+    common: ClassVar[tuple[str, ...]] = ("runs", "fail_on", "show")
+    saved: ClassVar[bool] = False
+    runs: Positional[list[Word]] = Field(default_factory=list)
+    """Runs of any kind `presat report` reads, folders or files of saved responses, or JSON lines of
+    `{prompt_id, rewards}` or `{prompt, response, reward}`, with a `step` or without."""
+    fail_on: Literal["never", "critical", "warning"] = "never"
+    """Exit with code 1 where an alarm is at least so bad: for continuous integration."""
+    show: Literal["critical", "warning", "info"] = "info"
+    """The least severity that is shown; what is less bad is left out of the screen and the JSON."""
 
 
 class ReportConfig(LogConfig):

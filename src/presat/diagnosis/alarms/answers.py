@@ -1,0 +1,133 @@
+"""What the saved responses say: one answer to everything, answers nobody reads, nothing that earns."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import numpy.typing as npt
+
+from presat.answers.formats import format_of
+from presat.diagnosis.alarms.kinds import Alarm
+from presat.diagnosis.alarms.series import Curves
+from presat.diagnosis.alarms.thresholds import CONSTANT_SHARE, EARNED, EARNED_STEPS, UNREAD
+from presat.evaluation.unearned import MANY, unearned, unread_format
+
+_END = 2000
+"""Characters at the end of a response in which its answer is looked for."""
+
+
+def constant_answer(curves: Curves) -> Alarm | None:
+    """Nearly every response of the last saved step gives one answer, whatever the question (section 3)."""
+    last = curves.last_responses(("step", "problem_id", "gold", "extracted"), 1)
+    if last is None:
+        return None
+    golds = last["gold"].drop_nulls()
+    answers = last["extracted"].drop_nulls()
+    prompts = last["problem_id"].n_unique()
+    if prompts < 2 or not answers.len() or (golds.len() == last.height and golds.n_unique() < 2):
+        return None  # one answer is what one question, or one shared gold answer, calls for
+    top = answers.value_counts(sort=True).row(0)
+    share = top[1] / last.height
+    if share < CONSTANT_SHARE:
+        return None
+    step = int(last["step"][0])
+    sentence = (
+        f"At step {step}, {share:.0%} of {last.height} responses to {prompts} different prompts give the "
+        f"same answer, '{top[0]}': the policy has collapsed to a constant, as reward hacking under majority vote ends."
+    )
+    return Alarm("constant_answer", sentence, "critical", _constant_since(curves, str(top[0]), step), {"share": share})
+
+
+def answers_unread(curves: Curves) -> Alarm | None:
+    """Most responses end without an answer that is read: the format asked for is not the one that is scored."""
+    columns = ("step", "extracted", "finished", "text", "reward")
+    last = curves.last_responses(columns, EARNED_STEPS)
+    if last is None or last["extracted"].null_count() == last["text"].null_count() == last.height:
+        return None
+    if curves.run.kind != "presat" and last["extracted"].null_count() == last.height:
+        return None  # others' logs do not say what was read
+    whole = last.filter(last["finished"].fill_null(True))
+    unread = whole.filter(whole["extracted"].is_null())
+    if whole.height < last.height / 2 or unread.height < UNREAD * last.height:
+        return None
+    forms = Counter(form for text in unread["text"].drop_nulls() if (form := format_of(text[-_END:])) is not None)
+    form, count = max(forms.items(), key=lambda item: item[1], default=("", 0))
+    share = unread.height / last.height
+    if count < MANY * last.height:  # a model that states no answer at all has more to learn than a format
+        return None
+    sentence = (
+        f"Of {share:.0%} of the last saved responses no answer is read although they were finished; "
+        f"{count / last.height:.0%} state one as `{form}`: the format "
+        "that is asked for, or learned, is not the one that is scored."
+    )
+    first = curves.run.rollout_steps("train")[0]
+    return Alarm("answers_unread", sentence, "critical", first, {"unread": share, "other_format": count / last.height})
+
+
+def nothing_earned(curves: Curves) -> Alarm | None:
+    """Next to no response of the last saved steps earned a reward, or no step of a foreign log; says why."""
+    run = curves.run
+    if run.kind != "presat":  # what others' logs call an answer, and a length limit, is not known
+        return _all_lowest(run.train_rewards())
+    steps = run.rollout_steps("train")[-EARNED_STEPS:]
+    if not steps or not _next_to_nothing(curves):  # texts are read only then: a live view asks at every look
+        return None
+    last = curves.last_responses(("step", "problem_id", "seed", "score", "extracted", "finished", "text"), EARNED_STEPS)
+    if last is None:
+        return None
+    groups = [part for _, part in last.group_by("step", "problem_id", "seed", maintain_order=True)]
+    found = unearned(
+        [part["score"].to_list() for part in groups],
+        [[done is not False for done in part["finished"]] for part in groups],
+        [part["extracted"].to_list() for part in groups],
+        [list(map(unread_format, part["text"].fill_null(""), part["extracted"])) for part in groups],
+    )
+    shown = f"step {steps[-1]}" if len(steps) == 1 else f"steps {steps[0]} to {steps[-1]}"
+    sentence = f"Next to nothing was earned at {shown}: {found.sentence()}"
+    evidence = {
+        "responses": found.responses,
+        "cut_off": found.cut_off,
+        "unread": found.unread,
+        "all_wrong": found.all_wrong,
+    }
+    return Alarm("nothing_earned", sentence, "critical", _unpaid_since(curves), evidence)
+
+
+def _next_to_nothing(curves: Curves) -> bool:
+    saved = curves.last_responses(("reward",), EARNED_STEPS)
+    rewards = np.empty(0) if saved is None else saved["reward"].drop_nulls().to_numpy()
+    return rewards.size > 0 and not (rewards.min() < 0 or rewards.mean() > EARNED)
+
+
+def _unpaid_since(curves: Curves) -> int | None:
+    reward = curves.get("reward", 1)
+    return None if reward is None else reward.since(reward.values <= EARNED)
+
+
+def _all_lowest(rewards_T: npt.NDArray[np.float64]) -> Alarm | None:
+    """Every logged reward is the same number, 0 or less: no right answer was seen."""
+    known = rewards_T[~np.isnan(rewards_T)]
+    if known.size < EARNED_STEPS or known.max() > 0 or known.min() < known.max():
+        return None
+    sentence = (
+        f"Every one of {known.size} logged rewards is exactly {known[0] + 0.0:g}: the grader or the answer format is "
+        "wrong, or the problems are too hard for the model. Read some responses; `presat data inspect` looks at the "
+        "problems and `presat eval` scores the model on them."
+    )
+    return Alarm("nothing_earned", sentence, "critical", 1, {"reward": float(known[0])})
+
+
+def _constant_since(curves: Curves, answer: str, last: int) -> int:
+    """The first of the saved steps, looked at by halves, from which on the answer is nearly everybody's."""
+    steps = [step for step in curves.run.rollout_steps("train") if step <= last]
+    low, high = 0, len(steps) - 1
+    while low < high:
+        middle = (low + high) // 2
+        frame = curves.run.rollouts("train", steps=[steps[middle]], columns=("extracted",))
+        answers = [] if frame is None else frame["extracted"].to_list()
+        if answers and answers.count(answer) >= CONSTANT_SHARE * len(answers):
+            high = middle
+        else:
+            low = middle + 1
+    return int(steps[low])

@@ -1,0 +1,91 @@
+"""`presat diagnose`: the alarms of runs, the worst first, each with its numbers, its onset and what to do about it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from presat.analysis.naming import run_names
+from presat.config.schema import DiagnoseConfig
+from presat.diagnosis.alarms import SEVERITIES, Alarm, alarms, worst
+from presat.diagnosis.alarms.groups import wasted
+from presat.diagnosis.alarms.series import Curves
+from presat.errors import ConfigError
+from presat.report.terminal import say
+from presat.text import printable
+from presat.tracking import Run, open_runs
+from presat.tracking.state import ENDED
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+COLOURS = {"critical": "bold red", "warning": "bold yellow", "info": "bold"}
+
+
+def diagnose(config: DiagnoseConfig, out: Console) -> dict[str, Any]:
+    """Print the alarms of every run, and return them.
+
+    Raises:
+        ConfigError: no run was named.
+        RunError: one cannot be read.
+    """
+    if not config.runs:
+        raise ConfigError("Which run? `presat diagnose RUN...` takes run directories, logs and saved responses.")
+    read_as = {"columns": config.columns, "reward_values": config.reward_values}
+    runs = [run for path in config.runs for run in open_runs(path, **read_as)]
+    found = []
+    for name, run in zip(run_names(runs, []), runs, strict=True):
+        raised = alarms(run, live=run.status == "running")
+        shown = [alarm for alarm in raised if _rank(alarm.severity) <= _rank(config.show)]
+        lost = wasted(Curves(run), None)
+        _print(out, name, run, shown, lost)
+        found.append(
+            {
+                "name": name,
+                "path": str(run.path),
+                "kind": run.kind,
+                "steps": len(run.train_rewards()),
+                "status": run.status,
+                "ended": run.status in ENDED,
+                "worst": worst(raised),
+                "wasted": lost,
+                "alarms": [alarm.to_json() for alarm in shown],
+                "notes": run.notes,
+            }
+        )
+    bad = [item["name"] for item in found if _as_bad(item["worst"], config.fail_on)]
+    if bad:
+        say(out, f"Alarms of severity {config.fail_on} or worse: {', '.join(bad)}. Exit code 1, as --fail-on asks.")
+    return {"failed": bool(bad), "runs": found}
+
+
+def _as_bad(found: str | None, bound: str) -> bool:
+    return bound != "never" and found is not None and _rank(found) <= _rank(bound)
+
+
+def _rank(severity: str) -> int:
+    return [*map(str, SEVERITIES)].index(severity)
+
+
+def _print(out: Console, name: str, run: Run, raised: list[Alarm], lost: float | None) -> None:
+    from rich.text import Text
+
+    counts = ", ".join(
+        f"{sum(alarm.severity == severity for alarm in raised)} {severity}"
+        for severity in SEVERITIES
+        if any(alarm.severity == severity for alarm in raised)
+    )
+    bought = "" if lost is None else f" Of the sampling {lost:.0%} bought no gradient."
+    say(out, f"{name} ({run.kind}, {len(run.train_rewards())} steps): {counts or 'no alarm'}.{bought}")
+    for alarm in raised:
+        onset = "" if alarm.onset is None else f" since step {alarm.onset}"
+        out.print(Text(f"  {alarm.severity} {alarm.name}{onset}", style=COLOURS[alarm.severity]))
+        say(out, f"    {printable(alarm.sentence)}")
+        if alarm.wasted is not None and alarm.wasted >= 0.1:
+            say(out, f"    {alarm.wasted:.0%} of what was sampled from there on bought no gradient.")
+        say(out, f"    {alarm.remedy.text}")
+        settings = [("presat", alarm.remedy.presat), ("TRL", alarm.remedy.trl), ("verl", alarm.remedy.verl)]
+        for trainer, names in settings:
+            if names:
+                say(out, f"      {trainer:<7}{names}")
+    for note in run.notes:
+        say(out, f"  note: {note}")

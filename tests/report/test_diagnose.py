@@ -1,0 +1,56 @@
+"""`presat diagnose`: what it prints, its JSON, and its exit code."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from presat.cli import run
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> dict[str, Path]:
+    """A log of a run that is healthy, one that only warns, and one that is beyond help."""
+    found = {}
+    for name, rewards in {"good": (0.2, 0.6), "flat": (0.4, 0.4), "zero": (0.0, 0.0)}.items():
+        found[name] = tmp_path / f"{name}.csv"
+        rows = [f"{s},{rewards[0] + (rewards[1] - rewards[0]) * s / 60}" for s in range(1, 61)]
+        found[name].write_text("step,reward\n" + "\n".join(rows) + "\n")
+    return found
+
+
+def test_it_says_what_is_wrong_since_when_and_what_to_do(files, capsys):
+    assert run(["diagnose", str(files["flat"])]) == 0
+    shown = capsys.readouterr().out
+    assert "flat (csv, 60 steps): 1 warning" in shown
+    assert "warning never_rose since step 1" in shown
+    for part in ("The reward is 0.4 after 60 steps", "Stop, or change something", "presat ", "TRL ", "verl "):
+        assert part in shown
+
+
+@pytest.mark.parametrize(("bound", "codes"), [("never", (0, 0, 0)), ("critical", (0, 0, 1)), ("warning", (0, 1, 1))])
+def test_fail_on_decides_the_exit_code(files, capsys, bound, codes):
+    assert tuple(run(["diagnose", str(file), "--fail-on", bound]) for file in files.values()) == codes
+    assert run(["diagnose", *map(str, files.values()), "--fail-on", bound]) == max(codes)
+    assert ("as --fail-on asks" in capsys.readouterr().out) == bool(max(codes))
+
+
+def test_json_has_every_alarm_with_its_numbers_and_remedy(files, capsys):
+    assert run(["diagnose", str(files["zero"]), "--json", "--fail-on", "critical"]) == 1
+    found = json.loads(capsys.readouterr().out)
+    assert found["failed"] is True
+    (one,) = found["runs"]
+    assert one["worst"] == "critical"
+    alarm = one["alarms"][0]
+    assert (alarm["name"], alarm["severity"], alarm["onset"]) == ("nothing_earned", "critical", 1)
+    assert set(alarm["remedy"]) == {"text", "presat", "trl", "verl"}
+    assert run(["diagnose", str(files["flat"]), "--json", "--show", "critical"]) == 0
+    assert json.loads(capsys.readouterr().out)["runs"][0]["alarms"] == []
+
+
+def test_no_run_and_none_that_is_there_are_refused(capsys):
+    assert run(["diagnose"]) == 2
+    assert run(["diagnose", "nowhere"]) == 1
+    assert "There is no run at nowhere" in capsys.readouterr().err
