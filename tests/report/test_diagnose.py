@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from tests.diagnosis.test_moments import GUESS, SOUND, write
 
 from presat.cli import run
 
@@ -48,6 +49,21 @@ def test_json_has_every_alarm_with_its_numbers_and_remedy(files, capsys):
     assert set(alarm["remedy"]) == {"text", "presat", "trl", "verl"}
     assert run(["diagnose", str(files["flat"]), "--json", "--show", "critical"]) == 0
     assert json.loads(capsys.readouterr().out)["runs"][0]["alarms"] == []
+
+
+def test_reasoning_along_a_run_with_saved_responses(make_run, capsys):
+    folder = make_run()
+    for step in (1, 20, 40):
+        write(folder, step, [SOUND, GUESS])
+    assert run(["diagnose", str(folder)]) == 0
+    shown = capsys.readouterr().out
+    assert "reasoning on training prompts, by the symbolic judge (2 prompts, 8 responses a step)" in shown
+    assert run(["diagnose", str(folder), "--json"]) == 0
+    reasoning = json.loads(capsys.readouterr().out)["runs"][0]["reasoning"]
+    assert [step["step"] for step in reasoning["steps"]] == [1, 20, 40]
+    assert {step["faithfulness"]["right"]["aligned"] for step in reasoning["steps"]} == {0.5}
+    assert run(["diagnose", str(folder), "--json", "--no-reasoning"]) == 0
+    assert json.loads(capsys.readouterr().out)["runs"][0]["reasoning"] is None
 
 
 def test_no_run_and_none_that_is_there_are_refused(capsys):

@@ -10,6 +10,7 @@ from presat.diagnosis.alarms import SEVERITIES, Alarm, alarms, worst
 from presat.diagnosis.alarms.groups import wasted
 from presat.diagnosis.alarms.series import Curves
 from presat.errors import ConfigError
+from presat.report.reasoning import reasoning_of
 from presat.report.terminal import say
 from presat.text import printable
 from presat.tracking import Run, open_runs
@@ -17,6 +18,8 @@ from presat.tracking.state import ENDED
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from presat.diagnosis.moments import Moment
 
 COLOURS = {"critical": "bold red", "warning": "bold yellow", "info": "bold"}
 
@@ -32,12 +35,14 @@ def diagnose(config: DiagnoseConfig, out: Console) -> dict[str, Any]:
         raise ConfigError("Which run? `presat diagnose RUN...` takes run directories, logs and saved responses.")
     read_as = {"columns": config.columns, "reward_values": config.reward_values}
     runs = [run for path in config.runs for run in open_runs(path, **read_as)]
-    found = []
+    found: list[dict[str, Any]] = []
     for name, run in zip(run_names(runs, []), runs, strict=True):
         raised = alarms(run, live=run.status == "running")
         shown = [alarm for alarm in raised if _rank(alarm.severity) <= _rank(config.show)]
         lost = wasted(Curves(run), None)
+        of, reasoning = reasoning_of(run, _main_set(run)) if config.reasoning else ("", [])
         _print(out, name, run, shown, lost)
+        _print_reasoning(out, of, reasoning)
         found.append(
             {
                 "name": name,
@@ -49,6 +54,7 @@ def diagnose(config: DiagnoseConfig, out: Console) -> dict[str, Any]:
                 "worst": worst(raised),
                 "wasted": lost,
                 "alarms": [alarm.to_json() for alarm in shown],
+                "reasoning": {"of": of, "steps": [moment.to_json() for moment in reasoning]} if reasoning else None,
                 "notes": run.notes,
             }
         )
@@ -56,6 +62,33 @@ def diagnose(config: DiagnoseConfig, out: Console) -> dict[str, Any]:
     if bad:
         say(out, f"Alarms of severity {config.fail_on} or worse: {', '.join(bad)}. Exit code 1, as --fail-on asks.")
     return {"failed": bool(bad), "runs": found}
+
+
+def _main_set(run: Run) -> str | None:
+    held_out = run.held_out()
+    return held_out[0] if held_out else None
+
+
+def _print_reasoning(out: Console, of: str, found: list[Moment]) -> None:
+    """A line a step: how much of the reasoning is aligned, and how diverse it is."""
+    from rich.table import Table
+
+    if not found:
+        return
+    first = found[0]
+    say(
+        out, f"  reasoning on {of}, by the symbolic judge ({first.prompts} prompts, {first.responses} responses a step)"
+    )
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    table.add_column("    step", justify="right")
+    for title in ("aligned: right", "wrong", "all", "diversity: faithful", "right", "all"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for moment in found:
+        rates = moment.faithfulness
+        cells = [rates.right.aligned, rates.wrong.aligned, rates.all.aligned,
+                 moment.faithful_diversity, moment.right_diversity, moment.diversity]  # fmt: skip
+        table.add_row(str(moment.step), *("-" if value is None else f"{value:.2f}" for value in cells))
+    out.print(table)
 
 
 def _as_bad(found: str | None, bound: str) -> bool:

@@ -29,14 +29,25 @@ def reasoning_panels(runs: Sequence[Run], summaries: Sequence[RunSummary]) -> li
     """
     panels: list[Panel] = []
     for run, summary in list(zip(runs, summaries, strict=True))[:MOST_RUNS]:
-        name = summary.main_set.name if summary.main_set else None
-        found = _readable(moments(run, make_judge("symbolic"), "eval", name)) if name else []
-        of = name
-        if not found:
-            found, of = _readable(moments(run, make_judge("symbolic"))), "training prompts"
+        of, found = reasoning_of(run, summary.main_set.name if summary.main_set else None)
         if found:
             panels += _panels(f"{summary.name}, {of}", found)
     return panels
+
+
+def reasoning_of(run: Run, main_set: str | None) -> tuple[str, list[Moment]]:
+    """What a run's saved responses say of its reasoning, and of which they are; nothing where too few can be judged.
+
+    Args:
+        run: the run.
+        main_set: its main evaluation set, which is taken where it was sampled often enough; else the training prompts.
+
+    Raises:
+        RunError: saved responses cannot be read.
+    """
+    judge = make_judge("symbolic")
+    found = _readable(moments(run, judge, "eval", main_set)) if main_set else []
+    return (str(main_set), found) if found else ("training prompts", _readable(moments(run, judge)))
 
 
 def _readable(found: list[Moment]) -> list[Moment]:

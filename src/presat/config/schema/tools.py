@@ -201,6 +201,9 @@ class DiagnoseConfig(LogConfig):
     """Exit with code 1 where an alarm is at least so bad: for continuous integration."""
     show: Literal["critical", "warning", "info"] = "info"
     """The least severity that is shown; what is less bad is left out of the screen and the JSON."""
+    reasoning: bool = True
+    """Also judge saved responses at some steps: how much of the reasoning is aligned, and how diverse it is. Takes
+    seconds a run."""
 
 
 class ReportConfig(LogConfig):
