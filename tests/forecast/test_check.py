@@ -106,6 +106,12 @@ def test_the_clock_ends_a_pass_between_chunks(toy_model, tmp_path) -> None:
     assert "minutes" in " ".join(found.notes)
 
 
+def test_a_long_pass_is_said_beforehand(toy_model, tmp_path, monkeypatch, caplog) -> None:
+    monkeypatch.setattr("presat.forecast.probe.LONG_S", 0.0)
+    run_check(settings(toy_model, tmp_path / "run"), quiet=True)
+    assert [record.message for record in caplog.records if "At the pace of the first 8" in record.message]
+
+
 def test_problems_may_be_given_as_they_are(toy_model, tmp_path) -> None:
     problems = load_problems("lab/chains", count=4)
     found = presat.check(str(toy_model), problems, run=str(tmp_path / "r"), samples=8, max_new_tokens=8, threads=1)

@@ -6,6 +6,7 @@ moment: a pass may be cut short by the clock, or because nothing would change an
 
 from __future__ import annotations
 
+import logging
 import math
 import random
 import time
@@ -19,15 +20,19 @@ from presat.evaluation.chunks import Chunks
 from presat.rewards.certainty import Statistic
 from presat.rollouts import seed_for
 from presat.rollouts.batching import BatchEngine
+from presat.tracking.pace import duration
 from presat.tracking.progress import Progress
 from presat.types import Completion, Problem, RolloutGroup, Sampling, Score
 from presat.verify import Verifier
 from presat.verify.equivalence import judged_classes
 
+LOG = logging.getLogger("presat")
 SPLIT = "probe"
 """Folder of the draws below `rollouts`."""
 AT_ONCE = 8
 """Prompts between two saves, and between two looks at whether the answer is clear."""
+LONG_S = 600.0
+"""Seconds from which on a pass is long enough to say so beforehand."""
 SURPRISE = "surprise"
 """Mean of -log p over the tokens that were drawn, in nats: at temperature 1 the policy's entropy a token, unbiased."""
 CERTAINTY = "self_certainty"
@@ -134,6 +139,8 @@ def draw_probe(
         if len(drawn) % AT_ONCE or len(drawn) == len(problems):
             continue
         spent = (time.monotonic() - began) / 60
+        if new == AT_ONCE and config.minutes is None:
+            _foresee(60 * spent / new * len(problems), len(problems))
         if config.minutes is not None and spent + spent / max(1, new) * AT_ONCE > config.minutes:
             stopped = f"the next {AT_ONCE} would have gone over {config.minutes:g} minutes (`minutes`)"
         elif config.until_clear and len(drawn) >= LEAST_PROMPTS and is_clear(drawn):
@@ -142,6 +149,13 @@ def draw_probe(
             break
     took = time.monotonic() - began
     return Probe(drawn, len(problems), took / (new * config.samples) if new else None, stopped)
+
+
+def _foresee(seconds: float, prompts: int) -> None:
+    """Say how long a long pass will take, as soon as that is known."""
+    if seconds > LONG_S:
+        said = "At the pace of the first %d, drawing for all %d prompts takes about %s. --minutes M draws for fewer."
+        LOG.warning(said, AT_ONCE, prompts, duration(seconds))
 
 
 def _pass(
