@@ -1,7 +1,8 @@
 """Diversity of the responses to one prompt: greedy clusters of one strategy each (section 5, appendix F).
 
 Every response is compared with one representative of each cluster there is, and opens a new one where it matches none.
-Who compares is interchangeable: `PathSimilarity` needs no model. The index over the sizes is
+Who compares is interchangeable: `PathSimilarity` needs no model, `presat.diagnosis.embedding` compares
+embeddings, `presat.diagnosis.llm.StrategyJudge` asks a language model. The index over the sizes is
 `presat.metrics.diversity_index`: over all responses it is semantic diversity, over the aligned ones faithful diversity.
 """
 
@@ -31,7 +32,11 @@ class Similarity(Protocol):
         """Name and version."""
         ...
 
-    def same(self, prompt: str, first: str, second: str) -> bool | None:
+    def readable(self, prompt: str, response: str) -> bool:
+        """Whether anything can be told of a response; others are in no cluster."""
+        ...
+
+    def same_strategy(self, prompt: str, response_a: str, response_b: str) -> bool | None:
         """Whether they do; None where that cannot be told."""
         ...
 
@@ -55,11 +60,15 @@ class PathSimilarity:
         if not 0.0 < self.least <= 1.0:
             raise DataError(f"Two paths are one from a share above 0 and up to 1 on; it is {self.least}.")
 
-    def same(self, prompt: str, first: str, second: str) -> bool | None:
+    def readable(self, prompt: str, response: str) -> bool:
+        """Whether it has a path."""
+        return lab_problem(prompt) is not None or bool(path_of(response))
+
+    def same_strategy(self, prompt: str, response_a: str, response_b: str) -> bool | None:
         """Compare two paths."""
         if lab_problem(prompt) is not None:
-            return first.split() == second.split()
-        paths = path_of(first), path_of(second)
+            return response_a.split() == response_b.split()
+        paths = path_of(response_a), path_of(response_b)
         if not all(paths):
             return None
         shared, either = (sum(found.values()) for found in (paths[0] & paths[1], paths[0] | paths[1]))
@@ -105,10 +114,10 @@ def cluster_responses(prompt: str, responses_N: Sequence[str], similarity: Simil
     sizes: list[int] = []
     cluster_N: list[int | None] = []
     for response in responses_N:
-        if similarity.same(prompt, response, response) is None:  # it has no path at all
+        if not similarity.readable(prompt, response):
             cluster_N.append(None)
             continue
-        matches = (n for n, other in enumerate(representatives) if similarity.same(prompt, other, response))
+        matches = (n for n, other in enumerate(representatives) if similarity.same_strategy(prompt, other, response))
         place = next(matches, len(representatives))
         if place == len(representatives):
             representatives.append(response)

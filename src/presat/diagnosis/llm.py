@@ -135,6 +135,11 @@ class StrategyJudge(_Asking):
         """Return about what `same_strategies` would take now."""
         return self._cost(self._questions(trios))
 
+    def readable(self, prompt: str, response: str) -> bool:
+        """Whether there is anything to ask about."""
+        del prompt
+        return bool(response.strip())
+
     def same_strategy(self, prompt: str, response_a: str, response_b: str) -> bool | None:
         """Whether two responses follow the same strategy; None where the model does not say.
 
