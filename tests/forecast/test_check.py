@@ -64,6 +64,19 @@ def test_the_configuration_it_writes_is_one(forecast) -> None:
     assert forecast.plan.commands[-1].startswith("presat train --config ")
 
 
+def test_a_configuration_that_was_changed_stays(toy_model, tmp_path) -> None:
+    config = settings(toy_model, tmp_path / "run", prompts=4)
+    first = run_check(config, quiet=True)
+    file = tmp_path / "run" / "train.yaml"
+    again = run_check(settings(toy_model, tmp_path / "run", prompts=4, group_size=4), quiet=True)
+    assert "group_size: 4" in file.read_text()  # nobody had changed it
+    assert not [note for note in first.notes + again.notes if "train.yaml" in note]
+    file.write_text(file.read_text() + "# mine\n")
+    last = run_check(config, quiet=True)
+    assert file.read_text().endswith("# mine\n")
+    assert any("was changed since" in note for note in last.notes)
+
+
 def test_a_killed_check_goes_on_and_comes_to_the_same(toy_model, forecast, tmp_path, monkeypatch) -> None:
     config, asked = settings(toy_model, tmp_path / "run", until_clear=False), []
     plain = BatchEngine.generate

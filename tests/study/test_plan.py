@@ -47,6 +47,12 @@ def test_stages_are_shared_by_the_points_that_agree_on_them(tmp_path: Path) -> N
     assert stages(found) == {"sft": 1, "filter": 1, "subset": 2, "train": 6}
 
 
+@pytest.mark.parametrize("name", ["/etc/x", "../x", "a/b", "", ".hidden", "x" * 101])
+def test_a_name_is_no_path(name: str) -> None:
+    with pytest.raises(ConfigError, match="called by its name"):
+        build(StudyConfig, {"study": name, "base": BASE})
+
+
 def test_a_check_is_of_the_model_before_rl_and_the_problems_before_they_are_chosen_from(tmp_path: Path) -> None:
     found = plan(tmp_path, base=BASE | {"check": {"samples": 8}}, axes={"subset.n": [8, 16]})
     assert stages(found) == {"sft": 1, "check": 1, "filter": 1, "subset": 2, "train": 2}

@@ -32,6 +32,14 @@ def write(path, steps, **options):
             run.append(step, {"reward": step / 10})
 
 
+@pytest.mark.parametrize("name", ["model.safetensors", "notes.txt", "report.html.old"])
+def test_a_folder_with_anything_else_is_no_run_directory(tmp_path, name):
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(RunError, match="and no run, and a run would be mixed in"):
+        RunWriter(tmp_path, CONFIG, "eval", resume=True)
+    assert sorted(item.name for item in tmp_path.iterdir()) == [name]
+
+
 MISSING = "1 of 2 steps have no logged reward; they count as missing, not as zero."
 
 

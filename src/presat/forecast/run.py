@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,7 @@ from presat.forecast.evidence import Evidence, Values, collect, values_of
 from presat.forecast.plan import Plan, make_plan
 from presat.forecast.probe import CERTAINTY, SPLIT, SURPRISE, Drawn, Probe, choose_prompts, draw_probe
 from presat.forecast.verdict import Verdict, is_clear, judge_kinds, weights
+from presat.jsons import read_json
 from presat.models.cpu import use_cpu
 from presat.models.libraries import quiet_libraries
 from presat.rollouts.opening import open_engine
@@ -224,7 +226,12 @@ def _logged(forecast: Forecast) -> dict[str, float | None]:
 
 
 def _keep(forecast: Forecast) -> None:
-    import json
-
-    write_atomically(forecast.run / FORECAST_FILE, json.dumps(forecast.to_json(), indent=2, default=str))
-    write_atomically(forecast.run / TRAIN_FILE, forecast.plan.yaml)
+    """Write the forecast and the configuration; one that a person has changed since stays."""
+    kept, file = forecast.run / FORECAST_FILE, forecast.run / TRAIN_FILE
+    before = read_json(kept).get("plan", {}).get("yaml")
+    there = file.read_text(encoding="utf-8", errors="replace") if file.is_file() else None
+    if there in (None, before, forecast.plan.yaml) and not file.is_dir():
+        write_atomically(file, forecast.plan.yaml)
+    else:
+        forecast.notes.append(f"{file} was changed since it was written, so it stays; the plan is in {kept.name}.")
+    write_atomically(kept, json.dumps(forecast.to_json(), indent=2, default=str))

@@ -12,6 +12,7 @@ from presat.analysis.numbers import Tone
 from presat.config.schema import CheckConfig
 from presat.forecast import Evidence, Forecast, Measure, Verdict, run_check
 from presat.forecast.evidence import MEANINGS
+from presat.forecast.run import TRAIN_FILE
 from presat.outputs import Maker
 from presat.report.svg import Drawing, Scale
 from presat.report.terminal import COLOURS, say, sparkline
@@ -43,7 +44,7 @@ def check(config: CheckConfig, out: Console) -> dict[str, Any]:
     page = config.run / PAGE
     CHECK.write_text(page, render_page(forecast))
     out.print(render(forecast))
-    say(out, f"wrote {page} and {config.run / 'train.yaml'}")
+    say(out, f"wrote {page}; the configuration is {config.run / TRAIN_FILE}")
     return {**forecast.to_json(), "written": str(page)}
 
 

@@ -25,7 +25,7 @@ from presat.errors import RunError, UnfinishedError
 from presat.files import remove, remove_leftovers, write_atomically
 from presat.jsons import keep_lines, mend_last_line
 from presat.processes import at_the_last, held_back, how_it_ended
-from presat.text import masked
+from presat.text import brief, masked
 from presat.tracking.evaluated import EVALUATED, METRICS, forget_after
 from presat.tracking.judgements import JUDGEMENTS
 from presat.tracking.lock import RunLock
@@ -91,6 +91,7 @@ class RunWriter:
             raise RunError(
                 f"Cannot make the run directory {self.path}: {error.strerror}. Choose one you may write to."
             ) from error
+        _refuse_foreign(self.path)
         self.changed: Changes = {}
         defaults = {} if isinstance(config, Mapping) else type(config)().model_dump(mode="json")
         self._lock = RunLock(self.path)
@@ -256,6 +257,23 @@ class RunWriter:
         if self._stop is not None:
             data["stop"] = self._stop.to_json()
         write_atomically(self.path / STATUS, json.dumps(data, indent=2))
+
+
+def _refuse_foreign(path: Path) -> None:
+    """Refuse a folder that holds anything but a run: a model, a person's own files, the root of the disk.
+
+    Raises:
+        RunError: it does.
+    """
+    if (path / PROVENANCE).exists() or (path / CONFIG).exists() or _holds_run(path):  # those are looked at one by one
+        return
+    names = sorted(item.name for item in path.iterdir())
+    others = [name for name in names if name not in OURS and not name.startswith(".")]
+    if others:
+        raise RunError(
+            f"{path} holds {brief(others[0])} and no run, and a run would be mixed in. Choose another run directory: a "
+            "new or an empty one."
+        )
 
 
 def _holds_run(path: Path) -> bool:

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from tyro.conf import Positional
 
 from presat.config.schema.kinds import AnyPath, Seed, Settings, Word, Workers, YamlMapping
 from presat.config.schema.tools import ReadingConfig
 
+_NAME = re.compile(r"\w[\w.+ -]{0,99}")
 StageName = Literal["pretrain", "cpt", "sft", "check", "filter", "subset", "corrupt", "train", "eval"]
 STAGES: tuple[StageName, ...] = ("pretrain", "cpt", "sft", "check", "filter", "subset", "corrupt", "train", "eval")
 """Every stage a study may have, in the order in which they run."""
+
+
+def _is_a_name(value: str) -> str:
+    if not _NAME.fullmatch(value):
+        raise ValueError("a study's folder is called by its name: letters, digits, and `.+ -` between them")
+    return value
 
 
 class StudyBase(Settings):
@@ -63,8 +71,8 @@ class StudyRay(Settings):
 class StudyConfig(Settings):
     """A grid of runs, as its YAML file holds it."""
 
-    study: Word
-    """What the study is called."""
+    study: Annotated[str, AfterValidator(_is_a_name)]
+    """What the study is called: letters, digits, and `.+ -` between them; the folder is called so too."""
     out: AnyPath | None = None
     """Folder for everything the study makes; `runs/STUDY` when None."""
     base: StudyBase = Field(default_factory=StudyBase)
