@@ -45,6 +45,7 @@ from presat.metrics import (
     smooth,
     two_sample_interval,
 )
+from presat.metrics.support import SupportChange, support_change
 from presat.text import printable
 from presat.tracking.questions import tainted
 
@@ -142,6 +143,7 @@ def _summarise_set(run: Run, name: str, choices: Choices, curves: tuple[FloatArr
     ]
     first, last = int(steps[0]), int(steps[-1])
     models = models_of(run, name, steps.tolist())
+    halves = evaluation(run, name, first), evaluation(run, name, last)
     return SetSummary(
         name=name,
         metric=metric,
@@ -152,10 +154,11 @@ def _summarise_set(run: Run, name: str, choices: Choices, curves: tuple[FloatArr
         last_step=last,
         gains=both[0],
         smoothed_gains=both[1],
-        changes=_changes(run, name, [metric, *(m for m in metrics if m != metric)], first, last),
+        changes=_changes(run, name, [metric, *(m for m in metrics if m != metric)], (first, last), halves),
         peak=None
         if models
         else find_peak(metric, steps.tolist(), scores.tolist(), lambda step: evaluation(run, name, step)),
+        support=None if models or first == last else _support(*halves),
         models=models,
     )
 
@@ -197,16 +200,26 @@ def _by_model(item: SetSummary) -> str | None:
     return f"{item.name}, {item.metric} by model: {scores}." if scores else None
 
 
-def _changes(run: Run, set_name: str, metrics: list[str], first: int, last: int) -> dict[str, Change]:
+_Halves = tuple["pl.DataFrame | None", "pl.DataFrame | None"]
+"""The responses of the first and of the last evaluation of a set."""
+
+
+def _changes(run: Run, set_name: str, metrics: list[str], ends: tuple[int, int], halves: _Halves) -> dict[str, Change]:
     """First to last evaluation of every metric of a set, with intervals where the responses are there."""
-    before, after = (evaluation(run, set_name, step) for step in (first, last))
     changes: dict[str, Change] = {}
     for metric in metrics:
         points = dict(zip(*(array.tolist() for array in run.eval_series(set_name, metric)), strict=True))
-        a, b = points.get(first, math.nan), points.get(last, math.nan)
+        a, b = (points.get(step, math.nan) for step in ends)
         if not (math.isnan(a) or math.isnan(b)):
-            changes[metric] = _change(metric, a, b, before, after)
+            changes[metric] = _change(metric, a, b, *halves)
     return changes
+
+
+def _support(before: pl.DataFrame | None, after: pl.DataFrame | None) -> SupportChange | None:
+    """Which problems were gained and lost between two evaluations."""
+    rows = [{} if frame is None else by_problem(frame) for frame in (before, after)]
+    shares = all(is_share([score for scores in half.values() for score in scores]) for half in rows)
+    return support_change(*rows) if all(rows) and shares else None
 
 
 def _change(metric: str, a: float, b: float, before: pl.DataFrame | None, after: pl.DataFrame | None) -> Change:

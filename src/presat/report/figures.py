@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from presat.analysis.estimates import Change
     from presat.analysis.numbers import RunSummary, SetSummary
+    from presat.metrics.support import SupportChange
 
 LEFT, RIGHT, TOP, BOTTOM = 28.0, 312.0, 26.0, 192.0
 """Plot area of a track figure; the labels of the lines stand right of it."""
@@ -38,10 +39,11 @@ MOVES = {1: "rose", -1: "fell", 0: "stayed"}
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """One figure of the page: what stands above it, and its SVG."""
+    """One figure of the page: what stands above it, its SVG, and what is said below it."""
 
     heading: str
     svg: Markup
+    below: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +138,14 @@ def track(summary: RunSummary, last: int) -> Track | None:
     return Track(drawing.markup(), ends)
 
 
+def support_words(support: SupportChange | None) -> str:
+    """Problems gained and lost in a sentence; empty where none is known."""
+    if support is None:
+        return ""
+    kept, found, lost, never = support
+    return f"Problems solved at all: {kept} kept, {found} found, {lost} lost; {never} never."
+
+
 def lines_svg(words: str, lines: Sequence[Series]) -> Markup:
     """Shares against the step, one line each."""
     drawing = Drawing(TRACK_HEIGHT, words)
@@ -183,7 +193,8 @@ def sharpening_panels(summaries: Sequence[RunSummary]) -> list[Panel]:
         found = [(item.metric, item.headline), *(item.change(kind) for kind in ("maj", "greedy", "pass"))]
         pairs = {entry[0]: Pair(*entry) for entry in found if entry is not None}
         if len(pairs) > 1:
-            panels.append(Panel(f"{summary.name}: {summary.verdict.label}", pairs_svg(list(pairs.values()))))
+            heading = f"{summary.name}: {summary.verdict.label}"
+            panels.append(Panel(heading, pairs_svg(list(pairs.values())), support_words(item.support)))
     return panels
 
 
