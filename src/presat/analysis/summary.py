@@ -108,7 +108,8 @@ def summarise(run: Run, choices: Choices | None = None, name: str | None = None)
     if summary.reward is not None and did_not_train(summary.reward, share):
         summary = _without_saturation(summary)
     verdict = judge(summary)
-    return replace(summary, verdict=verdict, alarms=standing(summary.alarms, verdict, bool(summary.falls)))
+    fallen = any(fall.kind != "breadth" for fall in summary.falls)
+    return replace(summary, verdict=verdict, alarms=standing(summary.alarms, verdict, fallen))
 
 
 def _without_saturation(summary: RunSummary) -> RunSummary:
