@@ -363,6 +363,16 @@ def test_a_log_whose_pass_at_k_halved_says_so_first(tmp_path, average, label):
     assert text.index("Held-out pass@16 on math fell from 0.79") < text.index("progress")
 
 
+def test_responses_that_lost_their_length_are_noted(tmp_path):
+    for name, last in (("short", 3), ("long", 200)):
+        lengths = np.linspace(300, last, 20)
+        lines = [f"{s},{0.3 + 0.02 * s},{lengths[s - 1] if s < 16 else last}" for s in range(1, 21)]
+        (tmp_path / f"{name}.csv").write_text("\n".join(["step,reward,completions/mean_length", *lines]) + "\n")
+    notes = [" ".join(summarise(open_run(tmp_path / f"{name}.csv")).notes) for name in ("short", "long")]
+    assert "tokens to 3: is there reasoning left in them?" in notes[0]
+    assert "The responses shrank" not in notes[1]
+
+
 def test_chance_alone_makes_a_peak_without_responses_in_few_logs():
     rng = np.random.default_rng(0)
     for among in (4, 18):
