@@ -18,6 +18,7 @@ from presat.evaluation.evaluate import _Record
 from presat.evaluation.evaluate import summarise as evaluated
 from presat.metrics import headline_metric, is_out_of_distribution, large_small_gap
 from presat.report import build_report
+from presat.report.live import watch_run
 from presat.report.tables import rows
 from presat.report.terminal import summary_table
 from presat.tracking import RolloutStore, RunWriter, open_run
@@ -252,8 +253,10 @@ def test_a_peak_in_between_is_found_with_an_interval_that_allows_for_the_choice(
     peak = summary.main_set.peak
     assert (peak.step, peak.among) == (20, 3)
     assert (peak.change.before, peak.change.after) == (summary.main_set.scores[2], summary.main_set.scores[-1])
-    assert f"Held-out avg@8 peaked at step 20 ({peak.change.before:.2f}) and has fallen since" in (
-        summary.verdict.sentence
+    assert peak.rose
+    assert summary.verdict.label.endswith(", then fell")
+    assert summary.verdict.sentence.startswith(
+        f"Held-out avg@8 on held_out was best at step 20 ({peak.change.before:.2f}) and has fallen to"
     )
     means = [
         dict(responses(folder, "held_out", step).group_by("problem_id").agg(pl.col("score").mean()).iter_rows())
@@ -273,7 +276,7 @@ def test_a_peak_in_between_is_found_with_an_interval_that_allows_for_the_choice(
 def test_where_there_is_no_peak_none_is_named(make_run, levels):
     summary = summarise(open_run(make_run(levels=levels)))
     assert summary.main_set.peak is None
-    assert "peaked" not in summary.verdict.sentence
+    assert "was best" not in summary.verdict.sentence
 
 
 def test_chance_alone_makes_a_peak_in_few_runs():
@@ -314,7 +317,60 @@ def log_of(tmp_path, scores):
 def test_a_peak_in_a_log_without_responses_is_said_by_how_its_evaluations_scatter(tmp_path, scores, step):
     summary = log_of(tmp_path, scores)
     assert (summary.main_set.peak and summary.main_set.peak.step) == step
-    assert ("Held-out accuracy peaked at step" in summary.verdict.sentence) == (step is not None)
+    assert ("Held-out accuracy on math was best at step" in summary.verdict.sentence) == (step is not None)
+
+
+@pytest.mark.parametrize(
+    ("scores", "label"),
+    [
+        ([0.32, 0.39, 0.45, 0.52, 0.61, 0.69, 0.6, 0.55, 0.47, 0.42, 0.34], "learned, then lost it"),
+        ([0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.75, 0.7, 0.65, 0.6, 0.55], "improved, then fell"),
+        ([0.31, 0.4, 0.45, 0.5, 0.55, 0.6, 0.62, 0.64, 0.66, 0.67, 0.47], "improved, then fell"),
+        ([0.5, 0.52, 0.5, 0.51, 0.52, 0.49, 0.46, 0.43, 0.41, 0.4, 0.39], "memorised"),
+    ],
+    ids=["all lost", "half lost", "lost at the end", "never learned"],
+)
+def test_what_was_learned_and_lost_is_the_verdict_and_no_alarm_denies_it(tmp_path, scores, label):
+    rewards = np.linspace(0.3, 0.95, 201)
+    rows = [f"{step},{rewards[step]},{scores[step // 20] if step % 20 == 0 else ''}" for step in range(201)]
+    (tmp_path / "run.csv").write_text("\n".join(["step,reward,math/accuracy", *rows]) + "\n")
+    summary = summarise(open_run(tmp_path / "run.csv"))
+    assert summary.verdict.label == label
+    raised = {alarm.name for alarm in alarms(open_run(tmp_path / "run.csv"))}
+    if label != "memorised":
+        best = scores.index(max(scores)) * 20
+        assert summary.verdict.sentence.startswith(f"Held-out accuracy on math was best at step {best} ({max(scores)}")
+        assert not raised & {"held_out_flat", "memorising"}
+    shown = Console(width=120, file=StringIO(), record=True)
+    watch_run(tmp_path / "run.csv", once=True, console=shown)
+    assert label == "memorised" or "was best at step" in " ".join(shown.export_text().split())
+
+
+@pytest.mark.parametrize(
+    ("average", "label"), [((0.3, 0.3), "memorised, and lost breadth"), ((0.3, 0.49), "sharpened, and lost breadth")]
+)
+def test_a_log_whose_pass_at_k_halved_says_so_first(tmp_path, average, label):
+    rows = [f"{s},{0.3 + 0.06 * s},{np.interp(s, (0, 10), average)},{0.79 - 0.037 * s}" for s in range(11)]
+    (tmp_path / "run.csv").write_text("\n".join(["step,reward,math/avg@16,math/pass@16", *rows]) + "\n")
+    summary = summarise(open_run(tmp_path / "run.csv"))
+    assert summary.verdict.label == label
+    assert summary.verdict.sentence.startswith(
+        "Held-out pass@16 on math fell from 0.79 at step 0 to 0.42, from step 2 on (-0.37; no interval: a fall of 0.05"
+    )
+    shown = Console(width=120, file=StringIO(), record=True)
+    watch_run(tmp_path / "run.csv", once=True, console=shown)
+    text = " ".join(shown.export_text().split())
+    assert text.index("Held-out pass@16 on math fell from 0.79") < text.index("progress")
+
+
+def test_responses_that_lost_their_length_are_noted(tmp_path):
+    for name, last in (("short", 3), ("long", 200)):
+        lengths = np.linspace(300, last, 20)
+        lines = [f"{s},{0.3 + 0.02 * s},{lengths[s - 1] if s < 16 else last}" for s in range(1, 21)]
+        (tmp_path / f"{name}.csv").write_text("\n".join(["step,reward,completions/mean_length", *lines]) + "\n")
+    notes = [" ".join(summarise(open_run(tmp_path / f"{name}.csv")).notes) for name in ("short", "long")]
+    assert "tokens to 3: is there reasoning left in them?" in notes[0]
+    assert "The responses shrank" not in notes[1]
 
 
 def test_chance_alone_makes_a_peak_without_responses_in_few_logs():

@@ -6,10 +6,10 @@ import pytest
 
 from presat.analysis import RunSummary, SetSummary, Verdict
 from presat.analysis.collapse import Fall
-from presat.analysis.estimates import Change
+from presat.analysis.estimates import Change, signed
 from presat.analysis.numbers import _MEANING, Choices
 from presat.analysis.peak import Peak
-from presat.analysis.verdict import judge, signed
+from presat.analysis.verdict import judge
 from presat.metrics import Interval, is_share, saturation_gains
 
 
@@ -121,6 +121,9 @@ CASES = {
     "5: fell": ("memorised", summary(sets=[scores(DOWN)])),
     "5: flat": ("memorised", summary(sets=[scores(FLAT)])),
     "5: flat, no interval": ("memorised", summary(sets=[scores(change(0.3, 0.32))])),
+    "peak: what was gained is gone": (
+        "learned, then lost it", summary(sets=[replace(scores(FLAT), peak=Peak(20, DOWN, 3, rose=True))])
+    ),
     "6: breadth lost, the average unclear": (
         "lost breadth", summary((0.33, 0.52), [scores(change(0.3, 0.3, 0.18), pass_at_4=change(0.71, 0.33, 0.25))])
     ),
@@ -177,17 +180,70 @@ def test_lost_breadth_says_what_fell():
     )
 
 
-@pytest.mark.parametrize("given", [
-    summary(sets=[scores(UP)]), summary((0.3, 0.34), [scores(UP)]), summary((0.4, 0.97), [scores(UP)], gold=(0.4, 0.4)),
+@pytest.mark.parametrize(("given", "label"), [
+    (summary(sets=[scores(UP)]), "improved, then fell"),
+    (summary((0.3, 0.34), [scores(UP)]), "did not train"),
+    (summary((0.4, 0.97), [scores(UP)], gold=(0.4, 0.4)), "hacked its reward"),
+    (summary(sets=[scores(FLAT)]), "learned, then lost it"),
+    (summary(sets=[scores(change(0.3, 0.37, 0.02))]), "learned, then lost it"),
+    (summary((0.33, 0.52), [scores(change(0.3, 0.35, 0.3))]), "learned, then lost it"),
 ])  # fmt: skip
-def test_a_peak_is_named_under_every_verdict_and_decides_none(given):
+def test_a_peak_is_said_first_and_names_what_was_learned_and_lost(given, label):
     (item,) = given.sets
+    plain = judge(given)
     for among, words in ((5, "-0.15 to -0.05, widened for the choice of the best of 5"), (1, "-0.15 to -0.05")):
-        peaked = replace(item, peak=Peak(100, change(0.8, 0.7, 0.05), among))
+        peaked = replace(item, peak=Peak(100, change(0.8, 0.7, 0.05), among, rose=True))
         found = judge(replace(given, sets=[peaked]))
-        assert found.label == judge(given).label
-        sentence = f"Held-out avg@16 peaked at step 100 (0.80) and has fallen since (-0.10, 95% interval {words})."
-        assert found.sentence == f"{judge(given).sentence} {sentence}"
+        assert found.label == label
+        best = "Held-out avg@16 on held_out was best at step 100 (0.80) and has fallen to 0.70 since"
+        said = f"{best} (-0.10, 95% interval {words}): take that checkpoint."
+        assert found.sentence == f"{said} {plain.sentence}"
+    assert Verdict("improved, then fell", "").tone == "partly"
+    assert Verdict("improved, then fell", "").meaning
+    lucky = replace(item, peak=Peak(100, change(0.35, 0.2, 0.05), 5))  # not clearly above the first evaluation
+    if plain.tone == "bad":
+        assert judge(replace(given, sets=[lucky])).label == plain.label
+
+
+BREADTH = Fall("breadth", "held-out pass@16 on held_out", change(0.8, 0.5), 0, 20, "no interval", "held_out")
+
+
+@pytest.mark.parametrize(("given", "label", "tone"), [
+    (summary(sets=[scores(UP, greedy=GREEDY_FLAT, pass_at_16=DOWN)]), "sharpened, and lost breadth", "partly"),
+    (summary(sets=[scores(FLAT)]), "memorised, and lost breadth", "bad"),
+    (summary((0.3, 0.31), [scores(FLAT)]), "did not train, and lost breadth", "bad"),
+    (summary((0.33, 0.52), [scores(change(0.3, 0.35, 0.3))]), "lost breadth", "bad"),
+    (summary((0.3, 0.5), [scores(change(0.3, 0.3, 0.2), pass_at_4=change(0.7, 0.3, 0.2))]), "lost breadth", "bad"),
+])  # fmt: skip
+def test_breadth_that_was_lost_is_said_first(given, label, tone):
+    found = judge(replace(given, falls=[BREADTH]))
+    assert (found.label, found.tone) == (label, tone)
+    assert found.sentence.startswith("Held-out pass@16 on held_out fell from 0.80 at step 0 to 0.50, from step 20 on")
+    assert "already reached" not in found.sentence
+    assert found.meaning.endswith("fewer problems are solved by any of several samples")
+
+
+def test_a_flat_reward_does_not_hide_the_held_out_score():
+    assert judge(summary((0.5, 0.5), [scores(UP)])).sentence == (
+        "The train reward went from 0.50 to 0.50 in 40 steps; avg@16 on held_out went from 0.30 to 0.70."
+    )
+    assert judge(summary((0.97, 0.97), [scores(FLAT)])).sentence == (
+        "The train reward was 0.97 from the start; avg@16 on held_out went from 0.30 to 0.31."
+    )
+
+
+def test_a_sum_whose_accuracy_part_never_moved_is_judged_by_it():
+    flat = summary(change(0.8, 2.2, 0.1), gold=change(0.25, 0.26, 0.02))
+    for given in (flat, replace(flat, sets=[scores(change(0.8, 1.3))]), replace(flat, sets=[scores(UP, last=0)])):
+        found = judge(given)
+        assert found.label == "hacked its reward"
+        assert found.sentence == (
+            "The reward rose from 0.80 to 2.20, the answers did not get better: the true accuracy of the same "
+            "responses went from 0.25 to 0.26."
+        )
+    rose = judge(replace(flat, gold=change(0.25, 0.6, 0.02)))
+    assert rose.label == "trained, not evaluated"
+    assert "the true accuracy of the same responses went from 0.25 to 0.60" in rose.sentence
 
 
 def test_nothing_is_written_as_minus_nothing():

@@ -73,7 +73,7 @@ def test_without_gold_answers_the_reward_needs_none(problems, capsys) -> None:
 
 def test_where_gold_answers_may_be_is_said(problems, capsys, caplog) -> None:
     Path("pairs.jsonl").write_text('{"prompt": "1+1", "chosen": "2", "rejected": "3"}\n')
-    Path("squad.jsonl").write_text('{"question": "who?", "context": "a"}\n{"question": "who?", "context": "b"}\n')
+    Path("squad.jsonl").write_text('{"question": "who?", "context": ["a"]}\n{"question": "who?", "context": ["b"]}\n')
     Path("odd.jsonl").write_text('{"question": "1?", "answer": "proof"}\n{"question": "2?", "answer": "2"}\n')
     said = []
     for name in ("pairs", "squad", "odd"):

@@ -148,7 +148,18 @@ def test_prompts_are_shown_with_their_golds(tmp_path: Path) -> None:
     text = shown(found)
     assert "[system] You are a careful problem solver." in text
     assert "[user] 0 \\x1b[2J? gold: 'First 0,\\nthen 0' prompt 2" in text
-    assert "5 of 6 gold answers are worked solutions or sentences, which no response repeats: filter" in text
+    assert (
+        "5 of 6 gold answers are worked solutions or sentences, which no response repeats (the first: problem 1" in text
+    )
+
+
+def test_a_source_without_golds_is_asked_for_their_column(tmp_path: Path) -> None:
+    found = inspect_source(write(tmp_path / "a.jsonl", [{"question": "1+1?", "reply": "2", "level": 3}]))
+    assert "No gold answer was found. Does a field hold them (reply, level)? Name it: --columns answer FIELD." in shown(
+        found
+    )
+    named = inspect_source(str(tmp_path / "a.jsonl"), columns={"question": "question", "answer": "reply"})
+    assert "No gold answer" not in shown(named)
 
 
 def test_golds_that_are_no_answers_and_questions_with_several_are_said(tmp_path: Path) -> None:
@@ -160,8 +171,11 @@ def test_golds_that_are_no_answers_and_questions_with_several_are_said(tmp_path:
     assert sum(found.doubts.placeholders.values()) == 4
     text = shown(found)
     assert "4 of 13 gold answers are no answer (`proof` 2," in text
-    assert "1 of 13 gold answers is a worked solution or a whole sentence, which no response repeats" in text
-    assert "1 question has several different answers, of which one alone can be right" in text
+    assert "and a response that says the same is paid as right (the first: problem 1, '0?')" in text
+    worked = "1 of 13 gold answers is a worked solution or a whole sentence, which no response repeats"
+    assert f"{worked} (the first: problem 4, '3?')" in text
+    several = "1 question has several different answers, of which one alone can be right"
+    assert f"{several} (the first: problem 11, 'again now?')" in text
     assert json.loads(json.dumps(found.to_json()))["doubts"]["contradicted"] == 1
 
 

@@ -177,7 +177,8 @@ def test_more_noise_is_never_better() -> None:
     assert chances[0] > chances[-1]
 
 
-def test_the_verb(toy_model, tmp_path, capsys) -> None:
+def test_the_verb(toy_model, tmp_path, capsys, monkeypatch) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
     words = [
         "--prompts",
         "4",
@@ -199,6 +200,9 @@ def test_the_verb(toy_model, tmp_path, capsys) -> None:
     assert run(["check", str(toy_model), "lab/chains", *words]) == 0  # nothing is drawn again
     shown = capsys.readouterr().out
     assert "To do first:" in shown
+    assert found["plan"]["first"]
+    assert all(sentence in " ".join(shown.split()) for sentence in found["plan"]["first"])  # wrapped, and not cut
+    assert all(command in shown.splitlines() for command in (f"  {line}" for line in found["plan"]["commands"]))
     assert "not measured yet" in shown
     assert run(["check", "m", "d", "third"]) == 2
     assert "third" in capsys.readouterr().err

@@ -161,7 +161,7 @@ def test_why_there_is_no_t_sat_and_where_the_score_peaked(make_run, tmp_path):
     page = page_of([flat, make_run("peak", levels=(0.3, 0.6, 0.9, 0.85, 0.6))], tmp_path)
     assert "no t_sat the train reward ended about where it began, or below" in page.words
     cards = page.words.partition("All numbers")[0]
-    assert "Held-out avg@8 peaked at step 20 (0." in cards
+    assert "Held-out avg@8 on held_out was best at step 20 (0." in cards
     assert "widened for the choice of the best of 3" in cards
 
 

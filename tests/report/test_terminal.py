@@ -75,7 +75,7 @@ def test_why_there_is_no_t_sat_and_where_the_score_peaked(make_run):
     words = " ".join(text.split())
     assert "no t_sat: the highest reward is -0.5; a share of the highest means nothing unless" in words
     assert words.count("no t_sat") == 2
-    assert "Held-out avg@8 peaked at step 20 (0." in words
+    assert "Held-out avg@8 on held_out was best at step 20 (0." in words
 
 
 def test_a_hostile_name_is_text(make_run):

@@ -16,6 +16,7 @@ from presat.errors import ConfigError, DataError
 from presat.tasks import save_problems
 from presat.tasks.prompts import chat
 from presat.tasks.rows import original_gold
+from presat.tasks.traces import read_trace
 from presat.types import Problem
 
 DOCS = Path(__file__).parents[2] / "docs" / "data-formats.md"
@@ -27,6 +28,7 @@ ALONE = ("1+1?", "2", "math", None)
 """The question, the gold answer, the verifier and (where it is not the domain's) the system message."""
 CHOSEN = ("1+1?\n\nA) one\nB) two\n\nAnswer with the letter of the right option.", "B", "choice")
 FOUR = "1+1?\n\nA) one\nB) two\nC) three\nD) four\n\nAnswer with the letter of the right option."
+SHUFFLED = "1+1?\n\nA) two\nB) three\nC) four\nD) one\n\nAnswer with the letter of the right option."
 MEDMCQA = {
     "id": "x", "question": "1+1?", "opa": "one", "opb": "two", "opc": "three", "opd": "four", "choice_type": "single",
     "exp": "Ans. is 'b'", "subject_name": "Anatomy", "topic_name": None,
@@ -46,6 +48,19 @@ READ: dict[str, tuple[dict[str, Any], tuple[Any, ...]]] = {
         {"conversations": [{"from": "human", "value": "1+1?"}, {"from": "gpt", "value": WORKED}], "answer": "2"}, ALONE,
     ),
     "capitalised columns": ({"ID": 1, "Problem": "1+1?", "Solution": WORKED, "Answer": 2}, BARE),
+    "SVAMP": (
+        {"ID": "1", "Body": "A pack costs 1.", "Question": "And 2?", "Equation": "1 * 2", "Answer": "2.0"},
+        ("A pack costs 1.\n\nAnd 2?", "2.0", "math"),
+    ),
+    "ASDiv": (
+        {"body": "One and one.", "question": "How many?", "answer": "2 (apples)", "formula": "1+1=2"},
+        ("One and one.\n\nHow many?", "2 (apples)", "math"),
+    ),
+    "a text that is asked about": (
+        {"story": " One and one. ", "question": "How many?", "context": None, "answer": "2"},
+        ("One and one.\n\nHow many?", "2", "math"),
+    ),
+    "Alpaca": ({"instruction": "Add.", "input": "1 and 1", "output": "2"}, ("Add.\n\n1 and 1", "2", "math")),
     "`expected_answer`": ({"problem": "1+1?", "generated_solution": "...", "expected_answer": "2"}, BARE),
     "`solutions`": ({"problem": "1+1?", "solutions": [WORKED]}, BARE),
     "GSM8K": ({"question": "1+1?", "answer": "1 + 1 = <<1+1=2>>2\n#### 2"}, BARE),
@@ -70,9 +85,24 @@ READ: dict[str, tuple[dict[str, Any], tuple[Any, ...]]] = {
          "answerKey": "B"}, CHOSEN,
     ),
     "MMLU": ({"question": "1+1?", "choices": ["one", "two"], "answer": 1}, CHOSEN),
+    "RACE": (
+        {"article": "Ones.", "question": "1+1?", "options": ["one", "two"], "answer": "B"},
+        ("Ones.\n\n" + CHOSEN[0], *CHOSEN[1:]),
+    ),
+    "AQuA": ({"question": "1+1?", "options": ["A)one", "B)two"], "rationale": "...", "correct": "B"}, CHOSEN),
+    "MathQA": ({"Problem": "1+1?", "Rationale": "...", "options": "a ) one , b ) two", "correct": "b"}, CHOSEN),
+    "SciQ": (
+        {"question": "1+1?", "distractor3": "four", "distractor1": "one", "distractor2": "three",
+         "correct_answer": "two", "support": "Two is the sum."}, (SHUFFLED, "A", "choice"),
+    ),
+    "SQuAD": (
+        {"context": "Ones.", "question": "1+1?", "answers": {"text": ["two", "two"], "answer_start": [5, 5]}},
+        ("Ones.\n\n1+1?", "two", "math"),
+    ),
     "SuperGPQA": ({"question": "1+1?", "options": ["one", "two"], "answer": "two", "answer_letter": "B"}, CHOSEN),
     "MedMCQA": ({**MEDMCQA, "cop": 0}, (FOUR, "A", "choice")),
     "MedMCQA, counted from 1": ({**MEDMCQA, "cop": 4}, (FOUR, "D", "choice")),
+    "MedMCQA, its test split": ({**MEDMCQA, "cop": -1}, (FOUR, None, "choice")),
     "a column for each option": (
         {"question": "1+1?", "option_a": "one", "option_b": "two", "correct_answer": "option_b"}, CHOSEN,
     ),
@@ -154,10 +184,11 @@ def test_numbers_of_options_count_from_where_all_of_them_show(tmp_path: Path) ->
     assert golds(0, 1, 2, 3) == ["A", "B", "C", "D"]
     assert golds(1, 2, 3, 4) == ["A", "B", "C", "D"]
     assert golds("0", 3.0, None) == ["A", "D", None]
+    assert golds(0, -1, 3) == ["A", None, "D"]
     for numbers in ((1, 2, 3), (0, 4)):
         with pytest.raises(DataError, match="nothing shows whether they count from 0 or from 1"):
             golds(*numbers)
-    for number in (-1, 5):
+    for number in (-2, 5):
         with pytest.raises(DataError, match=f"row 2: field 'cop' should name one of the 4 options; it is {number}"):
             golds(0, number)
 
@@ -184,16 +215,21 @@ def test_options_without_a_named_right_one_are_counted(tmp_path: Path, caplog: A
     assert caplog.messages[0].endswith("what its rows hold beside the question: `choices` 1 times.")
 
 
-def test_texts_that_are_asked_about_and_not_shown_are_counted(tmp_path: Path, caplog: Any) -> None:
+def test_texts_that_are_asked_about_are_shown_once_or_counted(tmp_path: Path, caplog: Any) -> None:
     rows = [
-        {"question": "Who?", "context": "Ann was here.", "answer": "Ann"},
+        {"question": "Who?", "context": ["Ann was here."], "answer": "Ann"},  # no text
         {"question": "Who? Bob was here.", "context": "Bob was here.", "answer": "Bob"},
-        {"instruction": "Add.", "input": "1 and 2", "answer": "3"},
+        {"prompt": "Who was here?", "Context": "Cid was here.", "answer": "Cid"},  # a prompt is whole
     ]
-    for row in rows:
-        load_problems([row])
+    asked = [load_problems([row])[0].messages[-1]["content"] for row in rows]
+    assert asked == ["Who?", "Who? Bob was here.", "Who was here?"]
     said = [message.partition("beside the question: ")[2] for message in caplog.messages]
-    assert said == ["`context` 1 times.", "`input` 1 times."]
+    assert said == ["`context` 1 times.", "`Context` 1 times."]
+
+
+def test_a_worked_solution_is_shown_under_the_same_question() -> None:
+    row = {"Body": "A pack costs 1.", "Question": "And 2?", "solution": WORKED, "Answer": "2"}
+    assert read_trace(row, {}, "row 1", thinking=False).prompt == load_problems([row])[0].messages
 
 
 @pytest.mark.parametrize(

@@ -499,6 +499,62 @@ def test_a_sum_without_a_part_of_two_values_is_no_held_out_score(tmp_path):
     assert named.held_out()[3].tolist() == [0.5, 0.3]
 
 
+def test_a_part_that_pays_2_is_the_accuracy_and_a_sum_alone_is_no_score(tmp_path):
+    """The demo of TRL pays 2 for a right answer; its accuracy never moves, and the format is learned."""
+    history = [{"step": 0, "eval_reward": 0.9, "eval_runtime": 1.0}]
+    for step in range(1, 31):
+        row = {
+            "step": step,
+            "reward": 0.4 + 0.03 * step + 0.001 * (step % 3),
+            "rewards/format_reward/mean": 0.03 * step,
+        }
+        history.append(row | {"rewards/format_reward/std": 0.1, "rewards/correctness_reward_func/mean": 0.4,
+                              "rewards/correctness_reward_func/std": 0.8})  # fmt: skip
+    history.append({"step": 30, "eval_reward": 1.3, "eval_runtime": 1.0})
+    run = open_run(save(tmp_path / "trainer_state.json", trl_state(*history)))
+    assert set(run.values["labels/gold_accuracy"].values()) == {0.2}
+    assert "correctness_reward_func takes the values 0 and 2 and is read as true accuracy" in noted(run)
+    assert run.held_out() is None
+    assert "alone was logged, which is no held-out score" in noted(run)
+    assert summarise(run).verdict.label == "hacked its reward"
+
+
+def test_the_accuracy_part_of_an_evaluation_is_its_score_and_said(tmp_path):
+    lines = "".join(f"{s},{0.3 + 0.05 * s},{0.3 + 0.04 * s}\n" for s in range(11))
+    for part, metric in (("accuracy_reward", "accuracy"), ("format_reward", None)):
+        header = f"train/global_step,r1 - train/reward,r1 - eval/rewards/{part}/mean\n"
+        run = open_run(save(tmp_path / f"{part}.csv", header + lines))
+        found = run.held_out()
+        assert (found and found[1]) == metric
+        assert ("The held-out score of eval is its reward accuracy_reward" in noted(run)) == (metric is not None)
+
+
+def test_columns_of_a_test_set_are_its_scores(tmp_path):
+    header = "step,reward,val_accuracy,validation_acc,test_score,train_accuracy\n"
+    run = open_run(save(tmp_path / "a.csv", header + "".join(f"{s},0.{s},0.5,0.4,0.3,0.9\n" for s in range(5))))
+    assert run.held_out_sets() == ["val", "validation", "test"]
+    assert [run.scores(name)[0] for name in run.held_out_sets()] == ["accuracy", "acc", "score"]
+    assert "kept and never judged: train_accuracy" in noted(run)
+
+
+def test_accuracies_in_percent_are_read_as_shares(tmp_path):
+    header = "step,reward,math/accuracy,math/avg@8,other/avg@8,third/acc\n"
+    lines = "".join(f"{s},{0.3 + 0.05 * s},{30 + 4 * s},{20 + 4 * s},{2 * s},0.5\n" for s in range(11))
+    run = open_run(save(tmp_path / "a.csv", header + lines))
+    assert run.eval_series("math", "accuracy")[1].tolist()[:2] == [0.3, 0.34]
+    assert run.scores("math")[2].tolist()[:2] == [0.2, 0.24]
+    assert run.scores("other")[2].tolist()[:2] == [0.0, 2.0]  # may be a sum of rewards
+    assert run.scores("third")[2].tolist()[0] == 0.5
+    assert "in percent, and read as shares: math/accuracy, math/avg@8." in noted(run)
+    assert summarise(run).verdict.label == "improved"
+
+
+def test_a_reward_that_is_no_number_is_the_first_note(tmp_path):
+    lines = "".join(f"{s},{'nan' if s > 5 else 0.5},1\n" for s in range(1, 11))
+    run = open_run(save(tmp_path / "a.csv", f"step,reward,what_is_this\n{lines}"))
+    assert run.notes[0].startswith("The reward is not a number (NaN) from step 6 on")
+
+
 def test_a_sum_in_each_of_several_sets_and_in_a_tracker(tmp_path):
     history = [summed(s, 0.4, 0.1 * s, "eval_math_") | summed(s, 0.4, 0.1 * s) for s in (1, 2)]
     run = open_run(save(tmp_path / "trainer_state.json", trl_state(*history)))

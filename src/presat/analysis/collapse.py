@@ -1,4 +1,4 @@
-"""What a run has lost: a held-out score, true accuracy, the train reward or the share of answers that clearly fell.
+"""What a run has lost: a held-out score, true accuracy, train reward, share of answers or pass@k that clearly fell.
 
 It is said before everything else, whatever the reward did. A score or an answer rate is compared with its first
 evaluation, and a fall is clear
@@ -6,7 +6,7 @@ evaluation, and a fall is clear
 - by the paired interval over problems, where the responses of both evaluations are saved;
 - else, where it is logged of how many problems the score is, by the interval of two independent shares of so many
   problems with one answer each, which is wider than the scatter of a mean over several answers can be;
-- else when it is `BARE` or more.
+- else when it is `BARE` or more, of pass@k `MIN_CHANGE_BARE`.
 
 It fell *from step s on*: s is the first evaluation from which on all are clearly below the first one. The true accuracy
 of the training responses is compared with that of the first step, and a train reward that is a share must have fallen
@@ -26,13 +26,15 @@ import numpy.typing as npt
 from presat.analysis.estimates import (
     MEANS,
     MIN_CHANGE,
+    MIN_CHANGE_BARE,
     Change,
     avg_of,
     by_problem,
     paired_change,
+    pass_of,
     proportion_change,
 )
-from presat.metrics import GOLD_ACCURACY, find_drop, find_step_fall, is_share
+from presat.metrics import GOLD_ACCURACY, find_drop, find_step_fall, is_share, k_of, metric_of
 from presat.metrics.falls import BARE as STEP_BARE
 from presat.tracking.evaluated import Evaluations, read_recorded
 from presat.tracking.identity import differences
@@ -40,7 +42,7 @@ from presat.tracking.settings import prompts_per_step
 
 if TYPE_CHECKING:
     from presat.tracking import Run
-    from presat.tracking.run import IntArray
+    from presat.tracking.run import FloatArray, IntArray
 
 BARE = 0.1
 """A fall between two evaluations that is clear where nothing is known of their problems."""
@@ -49,9 +51,10 @@ ADVICE = (
     "raise the KL weight, choose another reward, or stop before that step."
 )
 BoolArray = npt.NDArray[np.bool_]
+OfProblem = Callable[[list[float]], float | None]
 Rows = dict[str, list[float]]
 """Values of each problem's samples, by its id."""
-Kind = Literal["main", "gold", "reward", "answers", "other"]
+Kind = Literal["main", "gold", "reward", "answers", "breadth", "other"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +62,8 @@ class Fall:
     """Something that has clearly fallen since the first step or evaluation.
 
     Attributes:
-        kind: the main set's score, the true accuracy, the train reward, the answer rate, or the score of another set.
+        kind: the main set's score, the true accuracy, the train reward, the answer rate, the main set's pass@k, or the
+            score of another set.
         what: what fell, in words.
         change: from first to last, with the interval it is clear by.
         first: the step of the first value.
@@ -101,7 +105,7 @@ class Fall:
 
 
 def find_falls(run: Run) -> list[Fall]:
-    """Everything a run has clearly lost: the main set's score, true accuracy, reward, answers, then other sets' scores.
+    """Everything a run has clearly lost: the main set's score, true accuracy, reward, answers, pass@k, then other sets.
 
     Raises:
         RunError: its saved responses, or the record of its evaluations, cannot be read.
@@ -110,6 +114,7 @@ def find_falls(run: Run) -> list[Fall]:
     own = []
     if main is not None:
         own = [_score_fall(run, main[0], "main", recorded), _answer_fall(run, main[0], recorded)]
+        own += [] if own[0] else [_breadth_fall(run, main[0], recorded)]  # a score that fell says as much
     others = [name for name in run.held_out_sets() if main is None or name != main[0]]
     trained = gold_fall(run) or reward_fall(run)  # the reward may be that accuracy
     found = [*own[:1], trained, *own[1:], *(_score_fall(run, name, "other", recorded) for name in others)]
@@ -141,19 +146,39 @@ def reward_fall(run: Run) -> Fall | None:
 
 def _score_fall(run: Run, name: str, kind: Kind, recorded: Evaluations) -> Fall | None:
     found = run.scores(name)
-    if found is None or not is_share(found[2]):
+    return None if found is None else _metric_fall(run, name, kind, recorded, *found)
+
+
+def _breadth_fall(run: Run, name: str, recorded: Evaluations) -> Fall | None:
+    """pass@k of the largest k: the problems that some of several samples solve."""
+    metrics = run.eval_metrics()[name]
+    metric, headline = metric_of(metrics, "pass"), run.scores(name)
+    if metric is None or headline is None or metric == headline[0]:
         return None
-    metric, steps, scores_E = found
+    steps, values = run.eval_series(name, metric)
+    known = ~np.isnan(values)
+    return _metric_fall(run, name, "breadth", recorded, metric, steps[known], values[known]) if known.any() else None
+
+
+def _metric_fall(
+    run: Run, name: str, kind: Kind, recorded: Evaluations, metric: str, steps: IntArray, scores_E: FloatArray
+) -> Fall | None:
+    if not is_share(scores_E):
+        return None
     alike = _alike(recorded, name, steps)
     steps, scores_E = steps[alike], scores_E[alike]
-    saved = metric.partition("@")[0] in MEANS
+    breadth = kind == "breadth"
+    of_problem = pass_of(k_of(metric)) if breadth else avg_of
+    saved, bare = breadth or metric.partition("@")[0] in MEANS, MIN_CHANGE_BARE if breadth else BARE
 
     def change(at: int) -> tuple[Change, str]:
         ends = int(steps[0]), int(steps[at])
         rows = [_judged(run, name, step) for step in ends] if saved else []
-        return _compared(float(scores_E[0]), float(scores_E[at]), rows, _problems(run, name, ends))
+        problems = _problems(run, name, ends)
+        return _compared(float(scores_E[0]), float(scores_E[at]), rows, problems, of_problem, bare)
 
-    found = _fall(kind, f"held-out {metric} on {name}", steps.tolist(), lambda at: float(scores_E[at]), change)
+    what = f"held-out {metric} on {name}"
+    found = _fall(kind, what, steps.tolist(), lambda at: float(scores_E[at]), change, bare)
     return found and replace(found, name=name)
 
 
@@ -185,6 +210,7 @@ def _fall(
     steps: list[int],
     value: Callable[[int], float],
     change: Callable[[int], tuple[Change, str]],
+    bare: float = BARE,
 ) -> Fall | None:
     """The fall of a series of evaluations, looked at from its end as far back as it takes.
 
@@ -194,10 +220,12 @@ def _fall(
         steps: the E steps of the evaluations.
         value: the value of one, by its place.
         change: from the first to that one, and what its interval rests on.
+        bare: what is clear without an interval.
     """
     last = len(steps) - 1
     at = last
-    while at > 0 and value(0) - value(at) >= MIN_CHANGE and _clear(change(at)[0]):  # what did not fall is not read
+    # what did not fall is not read
+    while at > 0 and value(0) - value(at) >= MIN_CHANGE and _clear(change(at)[0], bare):
         at -= 1
     if at == last:
         return None
@@ -205,8 +233,8 @@ def _fall(
     return Fall(kind, what, found, steps[0], steps[at + 1], basis)
 
 
-def _clear(change: Change) -> bool:
-    return -change.difference >= BARE if change.interval is None else change.interval.high < 0.0
+def _clear(change: Change, bare: float) -> bool:
+    return -change.difference >= bare if change.interval is None else change.interval.high < 0.0
 
 
 def _alike(recorded: Evaluations, name: str, steps: IntArray) -> BoolArray:
@@ -217,17 +245,24 @@ def _alike(recorded: Evaluations, name: str, steps: IntArray) -> BoolArray:
     return np.array([not differences(own.get(str(step), {}), now) for step in steps.tolist()])
 
 
-def _compared(before: float, after: float, rows: Sequence[Rows], problems: int | None = None) -> tuple[Change, str]:
+def _compared(
+    before: float,
+    after: float,
+    rows: Sequence[Rows],
+    problems: int | None = None,
+    of_problem: OfProblem = avg_of,
+    bare: float = BARE,
+) -> tuple[Change, str]:
     """A change and what its interval rests on, by the first of the module's rules that applies."""
     if all(rows) and len(rows) == 2:
-        found = paired_change(before, after, rows[0], rows[1], avg_of)
+        found = paired_change(before, after, rows[0], rows[1], of_problem)
         if found.interval is not None:
             return found, f"paired over {found.problems} problems"
     if problems:
         found = proportion_change(before, after, problems)
         if found.interval is not None:
             return found, f"a bound from {problems} problems"
-    return Change(before, after), f"no interval: a fall of {BARE:.2f} counts"
+    return Change(before, after), f"no interval: a fall of {bare:.2f} counts"
 
 
 def _problems(run: Run, name: str, steps: Sequence[int]) -> int | None:

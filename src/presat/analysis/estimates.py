@@ -169,3 +169,16 @@ def proportion_change(before: float, after: float, problems: int | None) -> Chan
 def direction(change: Change) -> int:
     """1 rose, -1 fell, 0 neither: by `MIN_CHANGE`, or without an interval by `MIN_CHANGE_BARE`, at least."""
     return change.direction(MIN_CHANGE if change.interval is not None else MIN_CHANGE_BARE)
+
+
+def moved(change: Change) -> str:
+    """By how much, as a sentence has it in brackets, with the interval where there is one."""
+    text = signed(change.difference)
+    if change.interval is None:
+        return f"{text}, no interval"
+    return f"{text}, 95% interval {signed(change.interval.low)} to {signed(change.interval.high)}"
+
+
+def signed(value: float) -> str:
+    """Two decimals with a sign; what rounds to nothing is `+0.00`."""
+    return f"{round(value, 2) + 0.0:+.2f}"

@@ -30,6 +30,7 @@ _MEANING: dict[str, tuple[Tone, str]] = {
     "sharpened": ("partly", "the held-out score rose, but only to what the model could already do"),
     "learned without valid reasoning": ("partly", "the held-out score rose, but right answers are not derived"),
     "trained on its test": ("bad", "the evaluation set is trained on: nothing is known of other problems"),
+    "learned, then lost it": ("bad", "the held-out score rose, and what it had gained is gone again"),
     "mostly memorised": ("bad", "the held-out score rose by little of what the reward did"),
     "memorised": ("bad", "the reward rose, the held-out score did not"),
     "hacked its reward": ("bad", "the reward rose, the true accuracy did not"),
@@ -42,7 +43,10 @@ _MEANING: dict[str, tuple[Tone, str]] = {
 }
 
 BUT = ", and "
-"""Joins a label that is good news and the set that was lost meanwhile."""
+"""Joins a label and what was lost meanwhile: another set, if it is good news, or breadth."""
+BREADTH = "lost breadth"
+SINCE = ", then fell"
+"""Ends a label that is good news of a score that was clearly better in between."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +64,24 @@ class Verdict:
     @property
     def tone(self) -> Tone:
         """Good news, partly good, bad, or open: not known."""
-        return "bad" if BUT in self.label else _MEANING.get(self.label, ("open", ""))[0]
+        label, _, lost = self.label.removesuffix(SINCE).partition(BUT)
+        tone = _MEANING.get(label, ("open", ""))[0]
+        if lost:
+            return "partly" if lost == BREADTH and tone in ("good", "partly") else "bad"
+        return "partly" if self.label.endswith(SINCE) else tone
 
     @property
     def meaning(self) -> str:
         """The label in a few words; empty where the sentence says it all."""
-        if BUT in self.label:
+        label, _, lost = self.label.removesuffix(SINCE).partition(BUT)
+        meaning = _MEANING.get(label, ("open", ""))[1]
+        if lost == BREADTH:
+            return f"{meaning}{'; ' if meaning else ''}fewer problems are solved by any of several samples"
+        if lost:
             return "the main held-out score rose, and another clearly fell"
-        return _MEANING.get(self.label, ("open", ""))[1]
+        if self.label.endswith(SINCE):
+            return "the held-out score rose, and has clearly fallen since its best"
+        return meaning
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,6 +56,11 @@ if TYPE_CHECKING:
     from presat.tracking import Run
 
 
+LENGTH = "completions/mean_length"
+SHRUNK = 4
+"""Responses that are so many times shorter at the end are worth a word."""
+
+
 def summarise(run: Run, choices: Choices | None = None, name: str | None = None) -> RunSummary:
     """Summarise a run of any kind; what it does not hold is None or left out.
 
@@ -102,14 +107,21 @@ def summarise(run: Run, choices: Choices | None = None, name: str | None = None)
         sets=sets,
         unscored=unscored,
         tainted=tainted(run.provenance),
-        notes=[*run.notes, *filter(None, map(_by_model, sets)), *said, *filter(None, map(_left_out, sets))],
+        notes=[
+            *_shrunk(run, choices.window),
+            *run.notes,
+            *filter(None, map(_by_model, sets)),
+            *said,
+            *filter(None, map(_left_out, sets)),
+        ],
         alarms=alarms(run),
         falls=find_falls(run),
     )
     if summary.reward is not None and did_not_train(summary.reward, share):
         summary = _without_saturation(summary)
     verdict = judge(summary)
-    return replace(summary, verdict=verdict, alarms=standing(summary.alarms, verdict, bool(summary.falls)))
+    fallen = any(fall.kind != "breadth" for fall in summary.falls)
+    return replace(summary, verdict=verdict, alarms=standing(summary.alarms, verdict, fallen))
 
 
 def _without_saturation(summary: RunSummary) -> RunSummary:
@@ -192,6 +204,15 @@ def _left_out(item: SetSummary) -> str | None:
     counts = ", ".join(f"{count:.0f} at step {step}" for step, count in dict(ends).items() if count)
     metric = metric_of(item.changes, "pass") or item.metric
     return f"{item.name}: problems with too few judged responses, left out of {metric}: {counts}." if counts else None
+
+
+def _shrunk(run: Run, window: int) -> list[str]:
+    """Say that the responses have lost most of their length, whatever is paid for."""
+    length = ends(run, LENGTH, window)
+    if length is None or not 0 <= length.after <= length.before / SHRUNK:
+        return []
+    went = f"from {length.before:.0f} tokens to {length.after:.0f}"
+    return [f"The responses shrank {went}: is there reasoning left in them?"]
 
 
 def _by_model(item: SetSummary) -> str | None:

@@ -12,11 +12,14 @@ change must be at least `MIN_CHANGE_BARE`. A *share* is a series that stays with
    **hacked its reward**. Under wrong labels this is what memorising them looks like.
 3. A tenth or more of the evaluation set was trained on, and there is no other set: **trained on its test**.
    No evaluation before and after: **trained, not evaluated**. Held-out scores that are no shares: **no verdict**.
+   In both cases a true accuracy that did not rise under a reward that is no share (a sum, one of whose parts it is)
+   decides: **hacked its reward**.
    Scores that began at `FULL` or above and did not fall: **nothing to learn**.
 4. The held-out score rose, and by its due:
    pass@k or greedy accuracy rose too: **learned** (**learned to reason** where traces are checked and those of right
    answers are mostly valid at the end, **learned without valid reasoning** where they are not);
-   both were measured and neither rose: **sharpened**, the samples moved to what the model could already do;
+   both were measured and neither rose, or one of them fell: **sharpened**, the samples moved to what the model could
+   already do;
    otherwise: **improved**.
    Its due is `MIN_TRANSFER` of what the reward rose by (of what the true accuracy did, where the reward is no share),
    half of what was missing to 1 where that is less, and `MIN_CHANGE` at least.
@@ -32,20 +35,20 @@ found neither memorising nor hacking. Under a reward that rose, a true accuracy 
 moved later.
 
 Where only other sets fell and the verdict is good news, the label has both: **improved, and collapsed on aime24**,
-which is bad news.
+which is bad news. Where only pass@k of the main set fell, the label says that too: **sharpened, and lost breadth**.
 
-Where the best evaluation in between was clearly above the last one, a sentence says so, whatever the verdict (see
-`presat.analysis.peak`).
+Where the best evaluation in between was clearly above the last one, that is said first (after what fell since the
+first step), whatever the verdict (`presat.analysis.peak`). A label that is good news then ends in *then fell*; one of
+rules 5 and 6 is **learned, then lost it** where the best was clearly above the first evaluation too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from presat.analysis.estimates import MIN_CHANGE, MIN_CHANGE_BARE, Change, direction
-from presat.analysis.numbers import BUT, MIN_REWARD_RISE, RunSummary, SetSummary, Verdict
+from presat.analysis.estimates import MIN_CHANGE, MIN_CHANGE_BARE, Change, direction, moved
+from presat.analysis.numbers import BREADTH, BUT, MIN_REWARD_RISE, SINCE, RunSummary, SetSummary, Verdict
 from presat.analysis.peak import Peak
 from presat.metrics import is_share
 
@@ -59,17 +62,19 @@ NOT_RISEN = "the train reward ended about where it began, or below"
 MIN_TRANSFER = 0.2
 HACKING_GAP = 0.2
 VALID_SHARE = 0.5
-_SAY_WHY = ("hacked its reward", "memorised", "mostly memorised")
+_SAY_WHY = ("hacked its reward", "memorised", "mostly memorised", "learned, then lost it")
 """Verdicts that say more of a fall than that there was one."""
 _MAY_BE_FLAT = ("memorised", "mostly memorised", "lost breadth", "unclear", "no verdict", "trained, not evaluated")
 """Verdicts that a held-out score which gained nothing does not contradict."""
+_NOT_KEPT = ("memorised", "mostly memorised", "lost breadth", "unclear")
+"""What a first and a last evaluation look like where all that was gained in between is gone again."""
 
 
 def judge(summary: RunSummary) -> Verdict:
     """Apply the rules of the module docstring."""
     verdict, item = _by_rule(summary), summary.main_set
     if item is not None and item.peak is not None and is_share(item.scores):
-        verdict = replace(verdict, sentence=f"{verdict.sentence} {_peaked(item, item.peak)}")
+        verdict = _peak_first(verdict, item, item.peak)
     return _fallen_first(verdict, summary.falls, trained=summary.reward is not None) if summary.falls else verdict
 
 
@@ -81,29 +86,33 @@ def standing(alarms: Sequence[Alarm], verdict: Verdict, fallen: bool) -> list[Al
         verdict: the verdict, which looks at more than each of them.
         fallen: whether something has clearly fallen.
     """
-    flat = not fallen and verdict.label in _MAY_BE_FLAT
-    rapid = not fallen and verdict.tone != "good" and verdict.label not in ("did not train", "nothing to learn")
+    label = verdict.label.removesuffix(f"{BUT}{BREADTH}")
+    flat = not fallen and label in _MAY_BE_FLAT
+    rapid = not fallen and verdict.tone != "good" and label not in ("did not train", "nothing to learn")
     stands = {
         "held_out_flat": flat,
         "memorising": flat,
         "rapid_saturation": rapid,
-        "reward_hacking": verdict.label in ("hacked its reward", "collapsed", "got worse"),
+        "reward_hacking": label in ("hacked its reward", "collapsed", "got worse"),
     }
     return [alarm for alarm in alarms if stands.get(alarm.name, True)]
 
 
 def _fallen_first(verdict: Verdict, falls: Sequence[Fall], trained: bool) -> Verdict:
     """The verdict with what fell said first; see the module docstring for its label."""
-    deciding = [fall for fall in falls if fall.kind != "other"]
+    deciding = [fall for fall in falls if fall.kind not in ("other", "breadth")]
+    others = [fall for fall in falls if fall.kind == "other"]
     label = verdict.label
     if deciding and verdict.tone not in ("good", "partly"):
         if any(fall.halved for fall in deciding):
             label = "collapsed"
         elif label not in _SAY_WHY:
             label = "got worse"
-    elif not deciding and verdict.tone in ("good", "partly"):
-        worst = max(falls, key=lambda fall: fall.halved)
+    elif not deciding and others and verdict.tone in ("good", "partly"):
+        worst = max(others, key=lambda fall: fall.halved)
         label += f"{BUT}{'collapsed' if worst.halved else 'got worse'} on {worst.name}"
+    elif not deciding and len(others) < len(falls) and label != BREADTH:
+        label = BREADTH if label == "unclear" else f"{label}{BUT}{BREADTH}"
     said = [fall.sentence for fall in falls]
     if trained:
         said.append(min(falls, key=lambda fall: fall.step).advice)
@@ -129,15 +138,19 @@ def _flat(reward: Change, share: bool) -> bool:
     return reward.difference <= MIN_REWARD_RISE * size
 
 
+_UNSEEN = "no held-out score before and after says more"
+
+
 def _by_rule(summary: RunSummary) -> Verdict:
     reward = summary.reward
     if reward is None:
         return Verdict("no verdict", f"No train reward was logged{_instead(summary)}.")
     share = summary.reward_is_share
     return (
-        _by_reward(reward, share, summary.steps)
+        _by_reward(reward, share, summary)
         or _by_gold(reward, summary.gold, share, next((fall for fall in summary.falls if fall.kind == "gold"), None))
         or _by_shared(summary.main_set, summary.tainted, reward)
+        or _by_part(summary.main_set, reward, None if share else summary.gold)
         or _by_held_out(summary.main_set, reward, reward if share else summary.gold)
     )
 
@@ -150,15 +163,25 @@ def _instead(summary: RunSummary) -> str:
     return f"; {item.metric} on {item.name} is {item.headline.after:.2f}" if item else ""
 
 
-def _by_reward(reward: Change, share: bool, steps: int) -> Verdict | None:
+def _by_reward(reward: Change, share: bool, summary: RunSummary) -> Verdict | None:
     """Rule 1."""
     if not _flat(reward, share):
         return None
+    item = summary.main_set
+    held_out = "" if item is None else f"; {_went(item)}"
     if not did_not_train(reward, share):
-        return Verdict("nothing to learn", f"The train reward was {reward.before:.2f} from the start.")
-    return Verdict(
-        "did not train", f"The train reward went from {reward.before:.2f} to {reward.after:.2f} in {steps} steps."
-    )
+        return Verdict("nothing to learn", f"The train reward was {reward.before:.2f} from the start{held_out}.")
+    went = f"The train reward went from {reward.before:.2f} to {reward.after:.2f} in {summary.steps} steps"
+    return Verdict("did not train", f"{went}{held_out}.")
+
+
+def _went(item: SetSummary) -> str:
+    """Where a held-out score began and ended."""
+    change = item.headline
+    if item.first_step == item.last_step:
+        return f"{item.metric} on {item.name} is {change.after:.2f}"
+    since = f" at step {item.first_step}" if item.first_step else ""
+    return f"{item.metric} on {item.name} went from {change.before:.2f}{since} to {change.after:.2f}"
 
 
 def _by_gold(reward: Change, gold: Change | None, share: bool, fall: Fall | None) -> Verdict | None:
@@ -191,25 +214,38 @@ def _by_shared(item: SetSummary | None, tainted: Sequence[str], reward: Change) 
     )
 
 
+def _by_part(item: SetSummary | None, reward: Change, gold: Change | None) -> Verdict | None:
+    """Rule 3 where a reward that is no share is all there is beside the true accuracy of the same responses."""
+    evaluated = item is not None and item.first_step != item.last_step and is_share(item.scores)
+    if gold is None or evaluated:
+        return None
+    sums = f"rose from {reward.before:.2f} to {reward.after:.2f}"
+    went = f"the true accuracy of the same responses went from {gold.before:.2f} to {gold.after:.2f}"
+    if direction(gold) > 0:
+        return Verdict("trained, not evaluated", f"The train reward {sums} and {went}; {_UNSEEN}.")
+    return Verdict("hacked its reward", f"The reward {sums}, the answers did not get better: {went}.")
+
+
 def _by_held_out(item: SetSummary | None, reward: Change, trained: Change | None) -> Verdict:
     """Rules 3 to 6; `trained` is what the held-out score is measured against, None where nothing is comparable."""
     rose = f"the train reward rose from {reward.before:.2f} to {reward.after:.2f}"
     if item is None or item.first_step == item.last_step:
-        return Verdict("trained, not evaluated", f"{_capital(rose)}; no held-out score before and after says more.")
-    change = item.headline
-    since = f" at step {item.first_step}" if item.first_step else ""
-    held_out = f"{item.metric} on {item.name} went from {change.before:.2f}{since} to {change.after:.2f}"
+        return Verdict("trained, not evaluated", f"{_capital(rose)}; {_UNSEEN}.")
+    change, held_out = item.headline, _went(item)
     if not is_share(item.scores):
-        ending = "scores outside 0 to 1 are no shares of right answers (are they percentages, or sums of rewards?)"
+        ending = (
+            "scores outside 0 to 1 are no shares of right answers. If they are percentages, call the column an "
+            "accuracy: `--columns SET/accuracy COLUMN` reads it as one"
+        )
         return Verdict("no verdict", f"{_capital(rose)} and {held_out}; {ending}.")
-    numbers = f"{_capital(rose)} and {held_out} ({_interval(change)})"
-    moved, due = direction(change), _due(change, trained)
-    if change.before >= FULL and moved >= 0:
+    numbers = f"{_capital(rose)} and {held_out} ({moved(change)})"
+    way, due = direction(change), _due(change, trained)
+    if change.before >= FULL and way >= 0:
         return Verdict("nothing to learn", f"{numbers}: it was that high before training.")
-    if moved > 0:
+    if way > 0:
         return _risen(item, numbers) if change.difference >= due else Verdict("mostly memorised", f"{numbers}.")
     highest = change.interval.high if change.interval is not None else change.difference
-    if moved < 0 or highest < due:
+    if way < 0 or highest < due:
         return Verdict("memorised", f"{numbers}.")
     return _undecided(item, numbers)
 
@@ -228,6 +264,9 @@ def _risen(item: SetSummary, numbers: str) -> Verdict:
     if any(direction(change) > 0 for _, change in found):
         label, ending = _reasoning(item)
         return Verdict(label, f"{numbers}{moves}{ending}.")
+    if any(direction(change) < 0 for _, change in found):
+        ending = "the samples moved to some of what the model could already do, and the rest was lost"
+        return Verdict("sharpened", f"{numbers}{moves}: {ending}.")
     if len(found) == 2:
         ending = "the samples moved to what greedy decoding and the best of several already reached"
         return Verdict("sharpened", f"{numbers}{moves}: {ending}.")
@@ -240,17 +279,18 @@ def _undecided(item: SetSummary, numbers: str) -> Verdict:
     if found is None or direction(found[1]) >= 0:
         return Verdict("unclear", f"{numbers}: the evaluation is too small to tell.")
     name, change = found
-    numbers = f"{numbers}; {name} fell from {change.before:.2f} to {change.after:.2f} ({_interval(change)})"
+    numbers = f"{numbers}; {name} fell from {change.before:.2f} to {change.after:.2f} ({moved(change)})"
     return Verdict("lost breadth", f"{numbers}: fewer problems are solved by any of several samples.")
 
 
-def _peaked(item: SetSummary, peak: Peak) -> str:
-    """The sentence on an evaluation in between that was clearly above the last one."""
-    widened = f", widened for the choice of the best of {peak.among}" if peak.among > 1 else ""
-    return (
-        f"Held-out {item.metric} peaked at step {peak.step} ({peak.change.before:.2f}) and has fallen since "
-        f"({_interval(peak.change)}{widened})."
-    )
+def _peak_first(verdict: Verdict, item: SetSummary, peak: Peak) -> Verdict:
+    """The verdict with the best evaluation in between said first; see the module docstring for its label."""
+    label = verdict.label
+    if verdict.tone in ("good", "partly"):
+        label += SINCE
+    elif peak.rose and label in _NOT_KEPT:
+        label = "learned, then lost it"
+    return Verdict(label, f"{peak.sentence(f'{item.metric} on {item.name}')} {verdict.sentence}")
 
 
 def _reasoning(item: SetSummary) -> tuple[str, str]:
@@ -261,18 +301,6 @@ def _reasoning(item: SetSummary) -> tuple[str, str]:
     share = found[1].after
     ending = f"; {share:.0%} of the right answers have a valid trace"
     return ("learned to reason" if share >= VALID_SHARE else "learned without valid reasoning"), ending
-
-
-def _interval(change: Change) -> str:
-    text = signed(change.difference)
-    if change.interval is None:
-        return f"{text}, no interval"
-    return f"{text}, 95% interval {signed(change.interval.low)} to {signed(change.interval.high)}"
-
-
-def signed(value: float) -> str:
-    """Two decimals with a sign; what rounds to nothing is `+0.00`."""
-    return f"{round(value, 2) + 0.0:+.2f}"
 
 
 def _capital(text: str) -> str:

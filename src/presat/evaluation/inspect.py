@@ -22,7 +22,7 @@ from presat.tasks.golds import accepted
 from presat.tasks.load import load_problems
 from presat.tasks.rows import is_labelled, original_gold, repeats_of
 from presat.tasks.shared import count_shared
-from presat.text import brief, printable
+from presat.text import brief, listed, printable
 from presat.types import Problem, Score
 from presat.verify import Verifier
 
@@ -192,7 +192,7 @@ def inspect_problems(problems: Sequence[Problem], verifier: Verifier, source: st
         gold_failures=_failures(golds, scores),
         doubts=doubts,
         formats=tuple(formats),
-        advice=(*advice(formats, verifier.mode), *doubts.sentences),
+        advice=(*advice(formats, verifier.mode), *_without_golds(problems), *doubts.sentences),
         samples=tuple(Sample(p.id, _rendered(p), p.gold) for p in problems[:SAMPLES]),
         against=None,
         noise=_noise(problems, verifier),
@@ -301,6 +301,15 @@ def _fields(problems: Sequence[Problem]) -> dict[str, float]:
                 holds[key] = holds.get(key, False) or item is not None
         found.update({name: int(held) for name, held in holds.items()})
     return {name: count / len(problems) for name, count in found.items()}
+
+
+def _without_golds(problems: Sequence[Problem]) -> list[str]:
+    """What to do where no problem has a gold answer that needs one: its column may have another name."""
+    if not problems or any(map(is_labelled, problems)):
+        return []
+    fields = listed(list(dict.fromkeys(name for problem in problems for name in problem.metadata)))
+    said = f"Does a field hold them ({fields})? Name it: --columns answer FIELD." if fields else "No field is left."
+    return [f"No gold answer was found. {said}"]
 
 
 def _counts(values: Any) -> dict[str, int]:

@@ -44,6 +44,8 @@ def check(config: CheckConfig, out: Console) -> dict[str, Any]:
     page = config.run / PAGE
     CHECK.write_text(page, render_page(forecast))
     out.print(render(forecast))
+    for command in forecast.plan.commands:  # whole, to be copied, whatever the width
+        say(out, f"  {command}")
     say(out, f"wrote {page}; the configuration is {config.run / TRAIN_FILE}")
     return {**forecast.to_json(), "written": str(page)}
 
@@ -53,7 +55,7 @@ CHECK = Maker("presat check", re.compile(rb'<!doctype html>.*?<meta name="genera
 
 
 def render(forecast: Forecast) -> RenderableType:
-    """Lay a forecast out for a terminal."""
+    """Lay a forecast out for a terminal; the commands of its plan follow, which no line break may cut."""
     from rich.console import Group
     from rich.text import Text
 
@@ -66,9 +68,9 @@ def render(forecast: Forecast) -> RenderableType:
             named = "; ".join(MEANINGS.get(name, name) for name in verdict.unknown)
             lines.append(Text(f"    ? not known here: {named}", style="dim"))
     lines += [Text(skill_sentence(forecast), style="dim"), ""]
-    lines += [Text(line, no_wrap=line.startswith("  "), overflow="ignore") for line in _to_do(forecast)]
-    lines += ["", _solved_line(forecast.evidence), "", _table(forecast.evidence)]
-    lines += ["", *(Text(f"note: {note}") for note in forecast.notes)] if forecast.notes else []
+    lines += [_solved_line(forecast.evidence), "", _table(forecast.evidence), ""]
+    lines += [*(Text(f"note: {note}") for note in forecast.notes), ""] if forecast.notes else []
+    lines += [Text(line) for line in _to_do(forecast)]
     return Group(*lines)
 
 
@@ -85,7 +87,8 @@ def _verdict_line(verdict: Verdict) -> RenderableType:
 
     chance = ""
     if verdict.probability is not None and verdict.low is not None and verdict.high is not None:
-        chance = f"  chance to generalise {verdict.probability:.0%} ({verdict.low:.0%} to {verdict.high:.0%})"
+        bounds = f" ({verdict.low:.0%} to {verdict.high:.0%})" if verdict.low < verdict.high else ""
+        chance = f"  chance to generalise {verdict.probability:.0%}{bounds}"
     line = Text(f"{verdict.words}: ")
     line.append(verdict.label, style=COLOURS[TONES[verdict.label]])
     return line.append(chance)
@@ -132,8 +135,7 @@ def _to_do(forecast: Forecast) -> list[str]:
     if forecast.step_tokens is not None:
         cost = f"A step samples about {forecast.step_tokens:,.0f} tokens"
         cost += f", {duration(forecast.step_seconds)} here." if forecast.step_seconds is not None else "."
-    lines = [f"To do first:{'' if first else ' nothing.'}", *first, *([cost] if cost else []), "Then:"]
-    return [*lines, *(f"  {command}" for command in plan.commands)]
+    return [f"To do first:{'' if first else ' nothing.'}", *first, *([cost] if cost else []), "Then:"]
 
 
 def render_page(forecast: Forecast) -> str:
@@ -154,6 +156,7 @@ def render_page(forecast: Forecast) -> str:
         meanings=MEANINGS,
         cells=cells,
         to_do=_to_do(forecast),
+        commands=forecast.plan.commands,
         skill=skill_sentence(forecast),
         most=MOST_REASONS,
         styles=Markup((folder / "page.css").read_text(encoding="utf-8")),  # noqa: S704 (our own file)

@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from presat.analysis.collapse import find_falls
+from presat.analysis.models import models_of
 from presat.analysis.numbers import WINDOW
-from presat.analysis.summary import ends
+from presat.analysis.peak import find_peak
+from presat.analysis.summary import ends, evaluation, summarise
 from presat.analysis.verdict import NOT_RISEN, did_not_train
 from presat.config.load import build
 from presat.config.schema import StopConfig
@@ -134,7 +136,7 @@ def live_view(run: Run, seconds_per_step: float | None = None, given: Settings |
     grid = Table.grid(padding=(0, 2))
     grid.add_column(width=LABEL, style="dim", overflow="fold")
     grid.add_column(overflow="fold")
-    lines = [*_fall_lines(run), ("progress", _progress(run, seconds_per_step))]
+    lines = [*_verdict_lines(run), *_fall_lines(run), *_peak_lines(run), ("progress", _progress(run, seconds_per_step))]
     if run.status_reason and run.status != UNKNOWN:  # in the frame it would be cut
         lines.append((_state(run), run.status_reason))
     lines += _reward_lines(run, rewards_T, window)
@@ -163,9 +165,30 @@ def _fall_lines(run: Run) -> list[tuple[str, str]]:
         return []
     if not falls:
         return []
-    label = "collapsed" if any(fall.halved and fall.kind != "other" for fall in falls) else "fell"
+    label = "collapsed" if any(fall.halved and fall.kind not in ("other", "breadth") for fall in falls) else "fell"
     lines = [(label if index == 0 else "", fall.sentence) for index, fall in enumerate(falls[:MOST_FALLS])]
     return [*lines, ("", min(falls, key=lambda fall: fall.step).advice)]
+
+
+def _verdict_lines(run: Run) -> list[tuple[str, str]]:
+    """What a run that has ended did, in a few words: the report has the sentences."""
+    if run.status not in ENDED:
+        return []
+    verdict = summarise(run).verdict
+    return [("verdict", f"{verdict.label}: {verdict.meaning}" if verdict.meaning else verdict.label)]
+
+
+def _peak_lines(run: Run) -> list[tuple[str, str]]:
+    """The best evaluation of the main set, where the score has clearly fallen since."""
+    found = run.held_out()
+    try:
+        if found is None or models_of(run, found[0], found[2].tolist()):
+            return []
+        name, metric, steps, scores = found
+        peak = find_peak(metric, steps.tolist(), scores.tolist(), lambda step: evaluation(run, name, step))
+    except RunError:  # as for alarms
+        return []
+    return [] if peak is None else [("peak", peak.sentence(f"{metric} on {name}"))]
 
 
 def _waiting(path: Path, why: str) -> RenderableType:

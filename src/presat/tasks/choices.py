@@ -16,10 +16,15 @@ from presat.errors import DataError
 from presat.tasks.cells import field_names
 from presat.tasks.prompts import chat
 from presat.tasks.rows import QUESTION_COLUMNS, column, content_id
+from presat.tasks.turns import whole_question
 from presat.text import brief
 from presat.types import Problem
 
-_GPQA = ("Correct Answer", "Incorrect Answer 1", "Incorrect Answer 2", "Incorrect Answer 3")
+_APART = (
+    ("Correct Answer", "Incorrect Answer 1", "Incorrect Answer 2", "Incorrect Answer 3"),
+    ("correct_answer", "distractor1", "distractor2", "distractor3"),
+)
+"""The right option and the wrong ones, in columns of their own: GPQA's and SciQ's."""
 _LISTS = ("options", "choices")
 _COLUMN = re.compile(r"(?i:(op|opt|option|choice)[ _-]?([a-h]|[1-8]))|()([A-H])")
 """A column that holds one option: `opa`, `option_a`, `Option A`, `choice1`, `A`."""
@@ -29,6 +34,12 @@ _GOLDS = (
     "answer_letter", "answer_index", "answer_idx", "answerKey", "correct_option", "correct_answer", "correct", "cop",
     "answer",
 )  # fmt: skip
+_NO_GOLD = -1
+"""What a test split says of its right options where it keeps them (MedMCQA)."""
+_LETTERED = re.compile(r"\(?([A-Z])\s?[).:]\s*(.*)", re.IGNORECASE | re.DOTALL)
+"""An option that begins with its letter: AQuA's `A)21`, MathQA's `a ) 21`."""
+_NEXT_LETTER = re.compile(r"\s,\s(?=[a-z]\s\)\s)")
+"""Where the next option begins of those in one text (MathQA)."""
 _LABELS, _TEXTS = ("label", "labels", "key", "id"), ("text", "texts", "value", "content")
 INSTRUCTION = "Answer with the letter of the right option."
 
@@ -73,8 +84,19 @@ def _options(row: Mapping[str, Any]) -> _Options | None:
             label, text = (next((key for key in keys if key in value[0]), "") for keys in (_LABELS, _TEXTS))
             rows = [(str(item.get(label, "")), str(item.get(text, ""))) for item in value]
             return _Options((name,), [one for one, _ in rows] if label else None, [one for _, one in rows])
-        return _Options((name,), None, [str(item) for item in value])
+        return _lettered(name, [str(item) for item in value]) or _Options((name,), None, [str(item) for item in value])
+    if name is not None and isinstance(value, str) and (found := _lettered(name, _NEXT_LETTER.split(value))):
+        return found
     return _in_columns(row)
+
+
+def _lettered(name: str, texts: Sequence[str]) -> _Options | None:
+    """Options that all begin with their letters, without these; None where they do not."""
+    found = [match for text in texts if (match := _LETTERED.fullmatch(text.strip()))]
+    labels = [match[1].upper() for match in found]
+    if len(found) < max(2, len(texts)) or labels != [chr(ord("A") + place) for place in range(len(texts))]:
+        return None
+    return _Options((name,), labels, [match[2] for match in found])
 
 
 def _in_columns(row: Mapping[str, Any]) -> _Options | None:
@@ -106,7 +128,7 @@ def option_number(row: Mapping[str, Any]) -> int | None:
         value = int(value)
     if isinstance(value, str) and re.fullmatch(r"\s*-?\d{1,3}\s*", value):
         value = int(value)
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+    return value if isinstance(value, int) and not isinstance(value, bool) and value != _NO_GOLD else None
 
 
 def counted(problems: list[Problem], numbers: Mapping[int, int], source: str) -> list[Problem]:
@@ -142,7 +164,12 @@ def _is_label(name: str) -> bool:
 
 def is_shuffled(row: Mapping[str, Any]) -> bool:
     """Whether a multiple-choice row comes without an order of its options, so that a seed decides it."""
-    return all(name in row for name in _GPQA)
+    return _apart(row) is not None
+
+
+def _apart(row: Mapping[str, Any]) -> tuple[str, ...] | None:
+    """The columns of the right option and of the wrong ones, where a row tells them apart so."""
+    return next((names for names in _APART if all(name in row for name in names)), None)
 
 
 def problem_of_choices(
@@ -159,21 +186,23 @@ def problem_of_choices(
     name = column(row, (*QUESTION_COLUMNS, "question_stem"))
     if name is None or not isinstance(row[name], str) or not row[name].strip():
         raise DataError(f"{where}: no question among the fields {field_names(row)}.")
-    question = row[name].strip()
-    if is_shuffled(row):
-        used, (options, right) = _GPQA, _shuffled(row, question, where, seed)
+    question = whole_question(row, name, where).strip()
+    if apart := _apart(row):
+        used, (options, right) = apart, _shuffled(row, apart, question, where, seed)
     else:
         used, options, right = _listed(row, where)
     lettered = "\n".join(f"{chr(ord('A') + index)}) {option}" for index, option in enumerate(options))
     messages = chat(f"{question}\n\n{lettered}\n\n{INSTRUCTION}", domain or "science", system)
     metadata = {key: value for key, value in row.items() if key != name and key not in used} | {"choices": options}
-    gold = chr(ord("A") + right)
+    gold = None if right is None else chr(ord("A") + right)
     return Problem(content_id(messages), messages, gold, domain or "science", "choice", metadata)
 
 
-def _shuffled(row: Mapping[str, Any], question: str, where: str, seed: int) -> tuple[list[str], int]:
+def _shuffled(
+    row: Mapping[str, Any], apart: Sequence[str], question: str, where: str, seed: int
+) -> tuple[list[str], int]:
     options = []
-    for name in _GPQA:
+    for name in apart:
         if not isinstance(row[name], str) or not row[name].strip():
             raise DataError(f"{where}: field '{name}' should be text; it is {brief(row[name], 80)}.")
         options.append(row[name].strip())
@@ -181,8 +210,8 @@ def _shuffled(row: Mapping[str, Any], question: str, where: str, seed: int) -> t
     return [options[index] for index in order], order.index(0)
 
 
-def _listed(row: Mapping[str, Any], where: str) -> tuple[tuple[str, ...], list[str], int]:
-    """The columns used, the options, and the place of the right one."""
+def _listed(row: Mapping[str, Any], where: str) -> tuple[tuple[str, ...], list[str], int | None]:
+    """The columns used, the options, and the place of the right one; None where the source keeps it."""
     found = _options(row) or _Options(_LISTS[:1], None, [])
     names = " and ".join(f"'{name}'" for name in found.columns)
     options = [text.strip() for text in found.texts]
@@ -194,6 +223,8 @@ def _listed(row: Mapping[str, Any], where: str) -> tuple[tuple[str, ...], list[s
     gold = _gold_column(row)
     if gold is None:
         raise DataError(f"{where}: none of the fields {', '.join(_GOLDS)} says which option is right.")
+    if str(row[gold]).strip() == str(_NO_GOLD):
+        return (*found.columns, *_GOLDS), options, None
     names_of = dict(zip((name.lower() for name in found.columns), range(len(options)), strict=False))
     place = names_of.get(str(row[gold]).strip().lower()) if len(found.columns) > 1 else None
     number = option_number(row)

@@ -9,13 +9,13 @@ from __future__ import annotations
 import logging
 import re
 from collections import Counter, defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from presat.answers.normal import normal_form
 from presat.tasks.golds import accepted
 from presat.tasks.shared import question_of
-from presat.text import listed, printable
+from presat.text import brief, listed, printable
 from presat.types import Problem
 
 LOG = logging.getLogger("presat")
@@ -24,6 +24,8 @@ WORKED = 300
 """Gold answers of more characters, or of several lines, are worked solutions: no response repeats one."""
 WORDS = 4
 """So is a sentence of so many words."""
+SHOWN = 60
+"""Characters of a question that show which one it is."""
 _PLACEHOLDERS = {
     "proof", "notfound", "none", "null", "nan", "n/a", "noanswer", "noanswerprovided",
     "notavailable", "notapplicable", "seesolution", "seeexplanation", "seeproof", "tbd", "-", "--", "?", "..", "...",
@@ -42,12 +44,14 @@ class Doubts:
         placeholders: how many of them stand for an absent answer, by their text.
         worked: how many are worked solutions or whole sentences.
         contradicted: questions that have several different gold answers.
+        first: of each of the three the first problem, in words, to be found by; where there is one.
     """
 
     golds: int
     placeholders: dict[str, int]
     worked: int
     contradicted: int
+    first: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def sentences(self) -> list[str]:
@@ -57,38 +61,50 @@ class Doubts:
             texts = listed([f"`{printable(text)}` {times}" for text, times in self.placeholders.items()], 6)
             said.append(
                 f"{count} of {self.golds} gold answers {_be(count)} no answer ({texts}), and a response that says the "
-                "same is paid as right: filter these rows out."
+                f"same is paid as right{self._first('placeholders')}: filter these rows out."
             )
         if self.worked:
             are = (
                 "is a worked solution or a whole sentence" if self.worked == 1 else "are worked solutions or sentences"
             )
             said.append(
-                f"{self.worked} of {self.golds} gold answers {are}, which no response repeats: filter these rows out, "
-                "or name the column of the final answers."
+                f"{self.worked} of {self.golds} gold answers {are}, which no response repeats{self._first('worked')}: "
+                "filter these rows out, or name the column of the final answers."
             )
         if self.contradicted:
             have = "question has" if self.contradicted == 1 else "questions have"
             said.append(
-                f"{self.contradicted} {have} several different answers, of which one alone can be right: filter them "
-                "out."
+                f"{self.contradicted} {have} several different answers, of which one alone can be right"
+                f"{self._first('contradicted')}: filter them out."
             )
         return said
+
+    def _first(self, kind: str) -> str:
+        return f" (the first: {self.first[kind]})" if kind in self.first else ""
 
 
 def doubts_of(problems: Sequence[Problem]) -> Doubts:
     """Look through the gold answers of problems; nothing is judged."""
-    golds = [(problem, problem.gold) for problem in problems if problem.gold is not None and problem.verifier == "math"]
-    placeholders = Counter(gold.strip() for _, gold in golds if is_placeholder(gold))
+    golds = [
+        (place, problem, problem.gold)
+        for place, problem in enumerate(problems, start=1)
+        if problem.gold is not None and problem.verifier == "math"
+    ]
+    placeholders: Counter[str] = Counter()
     answers: defaultdict[str, set[str]] = defaultdict(set)
-    for problem, gold in golds:
-        answers[question_of(problem)].add(normal_form(gold))
-    return Doubts(
-        golds=len(golds),
-        placeholders=dict(placeholders.most_common()),
-        worked=sum(is_worked(accepted(gold)[0]) for _, gold in golds),
-        contradicted=sum(len(found) > 1 for found in answers.values()),
-    )
+    worked, first = 0, {}
+    for place, problem, gold in golds:
+        asked, empty, whole = question_of(problem), is_placeholder(gold), is_worked(accepted(gold)[0])
+        placeholders.update([gold.strip()] if empty else [])
+        worked += whole
+        answers[asked].add(normal_form(gold))
+        several = len(answers[asked]) > 1
+        for kind in (
+            k for k, found in (("placeholders", empty), ("worked", whole), ("contradicted", several)) if found
+        ):
+            first.setdefault(kind, f"problem {place}, {brief(problem.messages[-1]['content'], SHOWN)}")
+    contradicted = sum(len(found) > 1 for found in answers.values())
+    return Doubts(len(golds), dict(placeholders.most_common()), worked, contradicted, first)
 
 
 def is_placeholder(gold: str) -> bool:

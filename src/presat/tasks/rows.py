@@ -21,7 +21,7 @@ from presat.tasks.golds import answer_text, gold_of, written
 from presat.tasks.gym import gym_names
 from presat.tasks.markup import unwrap_chat
 from presat.tasks.prompts import chat
-from presat.tasks.turns import prompt_turns
+from presat.tasks.turns import prompt_turns, whole_question
 from presat.text import brief
 from presat.types import Message, Problem
 
@@ -33,8 +33,11 @@ row; a key of `extra_info`, which verl hands to rewards, in rows of any other ma
 CHAT_COLUMNS = ("messages", "conversations")
 QUESTION_COLUMNS = ("question", "problem", "query", "instruction", "input", "prompt")
 ANSWER_COLUMNS = (
-    "answer", "gold", "ground_truth", "final_answer", "expected_answer", "target", "solution", "solutions",
+    "answer", "gold", "ground_truth", "final_answer", "expected_answer", "correct_answer", "target", "solution",
+    "solutions", "answers",
 )  # fmt: skip
+INSTRUCTED = "output"
+"""Holds the answer beside an `instruction` (Alpaca); elsewhere it is what some model said."""
 ROLES = ("question", "answer", "id")
 """What a column of a question / answer table can be named as."""
 _SCIENCE = ("scp", "gpqa", "supergpqa", "scibench", "mmlu-sci", "mmlu_sci", "science")
@@ -228,20 +231,28 @@ def problem_of_plain(
     question = names.get("question") or prompt_column(row)
     if question is None:
         raise DataError(f"{where}: no question among the fields {field_names(row)}; name it with columns.question.")
-    answer = names.get("answer") or column({n: item for n, item in row.items() if n != question}, ANSWER_COLUMNS)
+    usual = (*ANSWER_COLUMNS, INSTRUCTED) if question.lower() == "instruction" else ANSWER_COLUMNS
+    answer = names.get("answer") or column({n: item for n, item in row.items() if n != question}, usual)
     value = row[question]
     if isinstance(value, str) and value.strip():
+        value = whole_question(row, question, where, as_shown)
         messages = question_turns(value, where, question, domain, system, as_shown)
     elif isinstance(value, list):
         messages = prompt_turns(value, where, question, left_out, sharegpt=True, as_shown=as_shown)
     else:
         raise DataError(f"{where}: field '{question}' should hold the question; it is {brief(value)}.")
-    gold = None if answer is None else gold_of(row[answer], where, answer)
+    gold = None if answer is None else gold_of(_answers(row[answer]), where, answer)
     identity = _identity(row[names["id"]], where, names["id"]) if "id" in names else content_id(messages)
     kept = {question} if isinstance(value, list) and len(messages) < len(value) else set()  # it holds more than that
     kept |= {answer} if answer is not None and gold != written(row[answer]) else set()
     metadata = {name: item for name, item in row.items() if name not in (question, answer) or name in kept}
     return Problem(identity, messages, gold, domain, _domain_of(metadata, domain)[1], metadata)
+
+
+def _answers(value: Any) -> Any:
+    """The answers of a mapping that holds their texts (SQuAD, TriviaQA); any other value as it is."""
+    texts = value.get("text") if isinstance(value, Mapping) else None
+    return (list(dict.fromkeys(texts)) or None) if isinstance(texts, list) else value
 
 
 def row_of(problem: Problem, plain: bool = False, index: int = 0, aside: Collection[str] = ()) -> dict[str, Any]:

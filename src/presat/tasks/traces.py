@@ -24,7 +24,7 @@ from presat.tasks.golds import gold_of
 from presat.tasks.prompts import chat, styled
 from presat.tasks.rows import CHAT_COLUMNS, QUESTION_COLUMNS, Row, column, is_answered, question_turns
 from presat.tasks.subsets import draw_places, sampled
-from presat.tasks.turns import read_turns, warn_of_left_out
+from presat.tasks.turns import read_turns, warn_of_left_out, whole_question
 from presat.text import brief
 from presat.types import Message
 
@@ -170,7 +170,7 @@ def read_trace(
     if "messages" in names:
         prompt, response = _from_chat(row[names["messages"]], where, names["messages"], left_out)
         if (name := names.get("question")) and is_answered(row[names["messages"]], row[name]):
-            question = row[name].strip()
+            question = whole_question(row, name, where).strip()
             asked, prompt = question, question_turns(question, where, name, domain, system)
         trace, solution = _split(response)
         # beside a chat, a column `solution` is the reference; other names are the response's, which would verify itself
@@ -209,7 +209,7 @@ def _from_columns(row: Mapping[str, Any], names: Mapping[str, str], where: str, 
         )
     if not question:
         raise DataError(f"{where}: field '{names['question']}' is empty.")
-    return question, _bare(trace) or own, solution
+    return whole_question(row, names["question"], where).strip(), _bare(trace) or own, solution
 
 
 def _names(row: Mapping[str, Any], columns: Mapping[str, str], where: str) -> dict[str, str]:

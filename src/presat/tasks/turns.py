@@ -2,7 +2,8 @@
 
 A turn is {role, content}, or {from, value} where those are known. Its content is text, or a list of parts that are all
 text. Calls of tools, images and roles that chat templates pass over in silence would make another prompt of it. A last
-turn of the assistant is a response, most likely a worked solution, and no part of a prompt.
+turn of the assistant is a response, most likely a worked solution, and no part of a prompt. A question in a column of
+its own is shown with the texts beside it that it is about.
 """
 
 from __future__ import annotations
@@ -22,7 +23,10 @@ LOG = logging.getLogger("presat")
 ROLES = ("system", "user", "assistant")
 _SHAREGPT = {"human": "user", "gpt": "assistant"}
 _CALLS = ("tool_calls", "function_call")
-_ASKED_ABOUT = ("context", "contexts", "passage", "passages", "article")
+_ASKED_ABOUT = ("body", "story", "passage", "passages", "article", "context", "contexts")
+"""Columns that hold what a question in a column of its own is about: a text without which it cannot be answered."""
+_COMPLETE = ("prompt",)
+"""A column of this name holds all that a model is to be shown."""
 OPENED = "<think>"
 """A last turn of the assistant that is this alone is how the response is to begin, and stays."""
 RESPONSES = "last turns of the assistant"
@@ -130,12 +134,50 @@ def count_unshown(row: Mapping[str, Any], left_out: Counter[str], names: Sequenc
     left_out.update(name for name in names if holds(row.get(name)))
 
 
+def whole_question(row: Mapping[str, Any], field: str, where: str, as_shown: bool = False) -> str:
+    """Return a question with the texts of its row that it is about: they come first, an `input` after its instruction.
+
+    A text that the question holds already is not repeated.
+
+    Args:
+        row: the row.
+        field: the column with the question, a text.
+        where: names the row in errors.
+        as_shown: whether the question is what a model is shown, just as it is.
+
+    Raises:
+        DataError: the question holds marks of a chat template and is no whole chat.
+    """
+    question: str = row[field]
+    if as_shown or field.lower() in _COMPLETE or unwrap_chat(question, f"{where}: field '{field}'") is not None:
+        return question
+    texts = [row[name] for name in _about(row, field) if isinstance(row[name], str)]
+    before = [text.strip() for text in texts if text.strip() and text.strip() not in question]
+    given = _under(row, "input") if field.lower() == "instruction" else None  # Alpaca's
+    after = [row[given].strip()] if given and isinstance(row[given], str) and row[given].strip() else []
+    after = [text for text in after if text not in question]
+    return "\n\n".join([*before, question.strip(), *after]) if before or after else question
+
+
 def count_unshown_text(row: Mapping[str, Any], messages: Sequence[Message], left_out: Counter[str]) -> None:
-    """Count those columns of text that a question is usually asked about, and that its prompt does not show."""
-    names = (*_ASKED_ABOUT, "input") if "instruction" in row else _ASKED_ABOUT  # Alpaca has both
+    """Count those columns that a question is usually asked about, and that its prompt does not show."""
+    names = _about(row, "")
+    if _under(row, "instruction") and (given := _under(row, "input")):
+        names.append(given)
     asked = "\n".join(turn["content"] for turn in messages if turn["role"] == "user")
-    hidden = [name for name in names if not (isinstance(text := row.get(name), str) and text.strip() in asked)]
+    hidden = [name for name in names if not (isinstance(text := row[name], str) and text.strip() in asked)]
     count_unshown(row, left_out, hidden)
+
+
+def _about(row: Mapping[str, Any], field: str) -> list[str]:
+    """The columns of a row, beside its question's, that hold what is asked about."""
+    found = (_under(row, name) for name in _ASKED_ABOUT)
+    return [name for name in found if name is not None and name != field]
+
+
+def _under(row: Mapping[str, Any], name: str) -> str | None:
+    """What a row calls a column, however that is capitalised."""
+    return next((own for own in row if isinstance(own, str) and own.lower() == name), None)
 
 
 def holds(value: Any) -> bool:

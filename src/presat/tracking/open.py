@@ -105,7 +105,7 @@ def open_runs(
             values = {name: dict(series) for name, series in run.values.items()}
             run.notes += as_shares(values, *reward_values) if reward_values else unknown_range(values)
             run.values = values
-        run.notes = [printable(note) for note in (*run.notes, *_number_notes(run), *_reward_notes(run))]
+        run.notes = [printable(note) for note in (*_number_notes(run), *run.notes, *_reward_notes(run))]
     return runs
 
 

@@ -15,6 +15,7 @@ from presat.diagnosis.alarms.thresholds import (
     PLATEAU_STEPS,
     RISEN,
 )
+from presat.diagnosis.alarms.truth import best_of
 from presat.metrics import find_saturation
 from presat.tracking import Run
 
@@ -41,15 +42,15 @@ def held_out_flat(curves: Curves) -> Alarm | None:
     changes = {name: change for name in run.eval_sets() if (change := _held_out_change(run, name)) is not None}
     if rewards_T.size < LEAST_STEPS or t_sat is None or not changes:
         return None
-    if any(after - before >= MARGIN for before, after in changes.values()):
-        return None
-    moves = ", ".join(f"{name} {before:.2f} to {after:.2f}" for name, (before, after) in changes.items())
+    if any(after - before >= MARGIN or best - before >= 2 * MARGIN for before, best, after in changes.values()):
+        return None  # what rose and fell again is said by another alarm
+    moves = ", ".join(f"{name} {before:.2f} to {after:.2f}" for name, (before, _, after) in changes.items())
     sentence = (
-        f"The train reward saturated at step {t_sat}, but no held-out score rose by {MARGIN:.2f} or more ({moves}): "
-        "this looks like memorising the prompts. Rather than on more steps, spend the compute on repair before RL "
-        "(continual pre-training, Thinking SFT)."
+        f"The train reward saturated at step {t_sat}, but no held-out score ended {MARGIN:.2f} or more higher "
+        f"({moves}): this looks like memorising the prompts. Rather than on more steps, spend the compute on repair "
+        "before RL (continual pre-training, Thinking SFT)."
     )
-    evidence = {"t_sat": t_sat, **{name: after - before for name, (before, after) in changes.items()}}
+    evidence = {"t_sat": t_sat, **{name: after - before for name, (before, _, after) in changes.items()}}
     return Alarm("held_out_flat", sentence, "warning", t_sat, evidence)
 
 
@@ -61,6 +62,8 @@ def memorising(curves: Curves) -> Alarm | None:
     gained, held = reward.last - reward.first, float(score[3][-1] - score[3][0])
     if gained < 4 * MARGIN or not reward.rose(2 * MARGIN) or held >= gained / 5:
         return None
+    if best_of(score[3]) - float(score[3][0]) >= max(2 * MARGIN, gained / 5):
+        return None  # it was learned, and lost again: another alarm
     gold = curves.get("gold")
     if gold is not None and not gold.rose(2 * MARGIN):
         return None  # the reward left the truth, which is said by another alarm
@@ -112,10 +115,11 @@ def never_rose(curves: Curves) -> Alarm | None:
     return Alarm("never_rose", sentence, "warning", int(reward.steps[0]), {"first": reward.first, "last": reward.last})
 
 
-def _held_out_change(run: Run, set_name: str) -> tuple[float, float] | None:
-    """Score of a set before training and at the last evaluation; None where either is missing."""
+def _held_out_change(run: Run, set_name: str) -> tuple[float, float, float] | None:
+    """Score of a set before training, at its best and at the last evaluation; None where an end is missing."""
     found = run.scores(set_name)
     if found is None:
         return None
     _, steps, values = found
-    return (float(values[0]), float(values[-1])) if steps.size >= 2 and steps[0] == 0 else None
+    ends = steps.size >= 2 and steps[0] == 0
+    return (float(values[0]), best_of(values), float(values[-1])) if ends else None

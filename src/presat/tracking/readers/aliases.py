@@ -117,6 +117,7 @@ _EVALUATIONS = (
     Alias(r"eval[_/]rewards/(.+)/mean", rf"eval/{SET}/\1", "TRL 1.16, ms-swift 3; `eval/` in trackers"),
     Alias(r"eval[_/]rewards/(.+)/std", rf"eval/{SET}/\1_std", "TRL 1.16, ms-swift 3; `eval/` in trackers"),
     Alias(r"eval[_/](accuracy|acc|score)", rf"eval/{SET}/\1", "own scripts"),
+    Alias(r"(val|valid|validation|test|dev|heldout|held_out)_(accuracy|acc|score)", r"eval/\1/\2", "own tables"),
     Alias(r"((?!(?:train|critic|actor|reward|rewards|labels|rollout)/).+)/(" + _SCORE + ")", r"eval/\1/\2",
           "own tables: SET/METRIC; NeMo-RL's `validation/accuracy`"),
 )  # fmt: skip

@@ -10,6 +10,7 @@ from typing import Any
 from presat.metrics import is_score
 from presat.tracking.readers.aliases import EXTREMES, PROXIES, WORDS, is_known
 from presat.tracking.readers.columns import Columns, columns_of, names_in, unknown_note
+from presat.tracking.readers.percents import read_percents
 from presat.tracking.readers.rows import Rows, Values
 from presat.tracking.readers.shares import as_shares, two_values
 from presat.tracking.readers.sums import read_sums
@@ -63,6 +64,7 @@ def run_of(log: Log, chosen: Mapping[str, str] | None = None) -> Run:
     notes = [*log.notes, *columns.notes, *unknown_note(log.path, unknown), *found.notes()]
     notes += _from_one(values, columns, log.kind)
     notes += _shares(values, columns.reward)
+    notes += read_percents(values)
     notes += read_sums(values)
     notes += without_proxies(values)
     if log.kind == "verl" and any("/best@" in name for name in values):

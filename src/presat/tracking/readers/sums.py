@@ -1,7 +1,7 @@
 """Rewards that are sums: with several reward functions a trainer logs their weighted sum as the reward.
 
 The weights stand in no log, so the sum is no share of right answers, whatever its numbers. A part is one where it takes
-the values 0 and 1 alone, which its mean m and its standard deviation s show: then s is the root of m (1 - m). The one
+the values 0 and h alone, which its mean m and its standard deviation s show: then s is the root of m (h - m). The one
 such part that tells right from wrong is true accuracy, on the training responses and on an evaluation set alike.
 """
 
@@ -12,13 +12,15 @@ import re
 from collections.abc import Collection, Mapping
 from statistics import median
 
-from presat.metrics import GOLD_ACCURACY, is_score, reward_parts
+from presat.metrics import GOLD_ACCURACY, is_score, is_share, reward_parts
 from presat.text import listed
-from presat.tracking.readers.aliases import PROXIES
+from presat.tracking.readers.aliases import PROXIES, SET
 from presat.tracking.readers.rows import Values
 
 NEAR = (0.85, 1.2)
 """What s squared over m (1 - m) may be: a sample's deviation is a little higher, one averaged over steps lower."""
+USUAL = (1.0, 2.0, 3.0, 5.0, 10.0)
+"""What rewards pay for a right answer; 2 in the notebooks that many TRL scripts begin from."""
 _OF_ANSWERS = re.compile(r"acc|correct|right|answer|verif|solve", re.IGNORECASE)
 _OF_MANNERS = re.compile(r"format|tag|xml|think|length|style|lang|structure|repeti|cosine|penalty", re.IGNORECASE)
 _Curve = Mapping[int, float]
@@ -32,18 +34,40 @@ def read_sums(values: Values) -> list[str]:
         right = _accuracy({part: (f"rewards/{part}/mean", f"rewards/{part}/std") for part in parts}, values)
         notes.append(f"The train reward is a weighted sum of {listed(parts)}, and no share of right answers.")
         if right and GOLD_ACCURACY not in values:
-            values[GOLD_ACCURACY] = dict(values[f"rewards/{right}/mean"])
-            notes.append(f"Its part {right} takes the values 0 and 1 and is read as true accuracy.")
+            name, high = right
+            values[GOLD_ACCURACY] = _share_of(values[f"rewards/{name}/mean"], high)
+            notes.append(f"Its part {name} takes the values 0 and {high:g} and is read as true accuracy.")
     for prefix in [name.removesuffix("reward") for name in values if re.fullmatch("eval/.+/reward", name)]:
         notes += _of_set(prefix, parts, values)
-    return notes
+    return notes + _parts_alone(values)
+
+
+def _parts_alone(values: Values) -> list[str]:
+    """Take as held-out score the one part about answers of an evaluation that nothing else was exported of."""
+    prefix = f"eval/{SET}/"
+    beside = [name.removeprefix(prefix) for name in values if name.startswith(prefix)]
+    if not beside or "sum_of_rewards" in beside or any(map(is_score, beside)):
+        return []
+    found = [part for part in beside if part.split("/")[0] not in PROXIES and not part.endswith("_std")]
+    found = [part for part in found if _OF_ANSWERS.search(part) and not _OF_MANNERS.search(part)]
+    if len(found) != 1 or not is_share(values[prefix + found[0]].values()):
+        return []
+    spread = values.get(f"{prefix}{found[0]}_std")
+    if spread and not _two_valued(values[prefix + found[0]], spread, 1.0):
+        return []
+    values[f"{prefix}accuracy"] = dict(values[prefix + found[0]])
+    return [f"The held-out score of {SET} is its reward {found[0]}, an accuracy by its name and its numbers."]
+
+
+def _share_of(means: _Curve, high: float) -> dict[int, float]:
+    return {step: mean / high for step, mean in means.items()}
 
 
 def _of_set(prefix: str, known: Collection[str], values: Values) -> list[str]:
     beside = [name.removeprefix(prefix) for name in values if name.startswith(prefix)]
     parts = [name for name in beside if name in known or (name != "reward" and f"{name}_std" in beside)]
     if len(parts) < 2:
-        return []
+        return _of_the_sum_alone(prefix, known, beside, values)
     name = prefix.removeprefix("eval/").rstrip("/")
     values[f"{prefix}sum_of_rewards"] = values.pop(f"{prefix}reward")
     if any(map(is_score, beside[: beside.index("reward")] + beside[beside.index("reward") + 1 :])):
@@ -51,26 +75,46 @@ def _of_set(prefix: str, known: Collection[str], values: Values) -> list[str]:
     right = _accuracy({part: (f"{prefix}{part}", f"{prefix}{part}_std") for part in parts}, values)
     said = f"The reward of {name} is a weighted sum of {listed(parts)}, which is no held-out score"
     if right:
-        values[f"{prefix}accuracy"] = dict(values[f"{prefix}{right}"])
-        return [f"{said}: its part {right}, which takes the values 0 and 1, is."]
+        part, high = right
+        values[f"{prefix}accuracy"] = _share_of(values[f"{prefix}{part}"], high)
+        return [f"{said}: its part {part}, which takes the values 0 and {high:g}, is."]
     return [f"{said}. Is one of its parts true accuracy? Say so: --columns SET COLUMN."]
 
 
-def _accuracy(parts: Mapping[str, tuple[str, str]], values: Values) -> str | None:
-    """The part that is right or wrong: by its name, or as the only one of two values that is not about manners."""
-    found = [
-        part for part, (mean, std) in parts.items()
-        if part.split("/")[0] not in PROXIES and _two_valued(values.get(mean, {}), values.get(std, {}))
-    ]  # fmt: skip
-    named = [part for part in found if _OF_ANSWERS.search(part) and not _OF_MANNERS.search(part)]
+def _of_the_sum_alone(prefix: str, known: Collection[str], beside: Collection[str], values: Values) -> list[str]:
+    """An evaluation of which the sum alone was logged: where it leaves 0 to 1 it is no score of any kind."""
+    if len(known) < 2 or len(beside) > 1 or is_share(values[f"{prefix}reward"].values()):
+        return []
+    values[f"{prefix}sum_of_rewards"] = values.pop(f"{prefix}reward")
+    name = prefix.removeprefix("eval/").rstrip("/")
+    return [f"Of {name} the weighted sum of {listed(list(known))} alone was logged, which is no held-out score."]
+
+
+def _accuracy(parts: Mapping[str, tuple[str, str]], values: Values) -> tuple[str, float] | None:
+    """The part that is right or wrong, and what it pays: by its name, or the only one of 0 and 1 not about manners."""
+    paid = {
+        part: _paid(values.get(mean, {}), values.get(std, {}), _by_name(part)) for part, (mean, std) in parts.items()
+        if part.split("/")[0] not in PROXIES
+    }  # fmt: skip
+    found = [part for part, high in paid.items() if high]
+    named = [part for part in found if _by_name(part)]
     others = [part for part in found if not _OF_MANNERS.search(part)]
-    return next((some[0] for some in (named, others) if len(some) == 1), None)
+    return next(((some[0], paid[some[0]] or 1.0) for some in (named, others) if len(some) == 1), None)
 
 
-def _two_valued(means: _Curve, deviations: _Curve) -> bool:
-    """Whether a reward takes the values 0 and 1 alone."""
-    if any(not (math.isnan(mean) or 0.0 <= mean <= 1.0) for mean in means.values()):
+def _by_name(part: str) -> bool:
+    return bool(_OF_ANSWERS.search(part)) and not _OF_MANNERS.search(part)
+
+
+def _paid(means: _Curve, deviations: _Curve, named: bool) -> float | None:
+    """What a reward pays that takes 0 and one other value alone: 1, or, of one about answers, another usual one."""
+    return next((high for high in (USUAL if named else USUAL[:1]) if _two_valued(means, deviations, high)), None)
+
+
+def _two_valued(means: _Curve, deviations: _Curve, high: float) -> bool:
+    """Whether a reward takes the values 0 and `high` alone."""
+    if any(not (math.isnan(mean) or 0.0 <= mean <= high) for mean in means.values()):
         return False
     both = [(mean, deviations.get(step, math.nan)) for step, mean in means.items()]
-    shares = [deviation**2 / (mean * (1 - mean)) for mean, deviation in both if 0.0 < mean < 1.0 and deviation >= 0.0]
+    shares = [deviation**2 / (mean * (high - mean)) for mean, deviation in both if 0 < mean < high and deviation >= 0]
     return bool(shares) and NEAR[0] <= median(shares) <= NEAR[1]
