@@ -60,7 +60,7 @@ def _closes_then_answers(text: str, form: Format) -> bool:
     close = text.find(CLOSE)
     if text.count(CLOSE) != 1:
         return False
-    box = answer_box(text) if form in ("auto", "boxed") else None
+    box = answer_box(text) if form == "boxed" else None
     return close < box.start and bool(box.content) if box else bool(read_answer(text[close + len(CLOSE) :], form))
 
 
