@@ -102,7 +102,7 @@ def test_auto_takes_what_is_stated_last(text, answer):
 @pytest.mark.parametrize(
     "remark",
     [
-        "The answer is correct.", "The final answer is above.", "So the answer is reasonable.", 
+        "The answer is correct.", "The final answer is above.", "So the answer is reasonable.",
         "The answer is in the box.",
         "The answer is therefore verified.", "The answer is the sum of all 3 numbers.", "#### Verification\nIt holds.",
         "#### 2. Check\nIt holds.", "#### Step 3\nIt holds.", "Answer: Natalia sold these clips in April and in May.",
