@@ -11,6 +11,7 @@ from presat.verify.math import compare, same
 
 RIGHT = {
     "x=1, y=2": ["1, 2", "(1,2)", "y=2, x=1", "x = 1 and y = 2", "(x, y) = (1, 2)", r"x=1 \text{ and } y=2", "x=1; y=2"],
+    r"\alpha=\frac{3}{\sqrt{83}}, \beta=1": [r"{\alpha=\frac{3}{\sqrt{83}}, \beta=1}"],
     "x=3 or x=5": ["5, 3", "x=5 or x=3"],
     "5 red, 3 blue": ["3 blue, 5 red", "5, 3", "3 blue balls and 5 red balls", "5 red balls, 3 blue balls"],
     "8 boys, 12 girls": ["8, 12", "8 boys and 12 girls"],

@@ -12,7 +12,7 @@ _LABEL = re.compile(
     r"(?:\\text\s*\{\s*)?(?:(?:so|thus|therefore|hence),?\s+)?(?:"
     r"(?:the\s+)?(?:(?:final|correct|right)\s+)?ans(?:wer)?\.?(?:\s+is\s*:?|\s*[:=])|"
     r"\u7b54\u6848\s*[\u662f\u4e3a\u70ba]?\s*:?|=|\\approx(?![A-Za-z])|\\simeq(?![A-Za-z])|\u2248|"
-    r"(?:approximately|approx\.?|about|roughly)\s+(?=[\d$\\.+-]))\s*\}?\s*(?=\S)",
+    r"(?:approximately|approx\.?|about|around|roughly)\s+(?=[\d$\\.+-]))\s*\}?\s*(?=\S)",
     re.IGNORECASE,
 )
 _COLOUR = re.compile(r"\\(?:text)?color\s*\{[A-Za-z0-9!]*\}\s*")

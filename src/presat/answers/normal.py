@@ -74,8 +74,7 @@ _NOTHING = re.compile(
     re.IGNORECASE,
 )
 """The ways to say that nothing is the answer, or that there is none."""
-_GROUP = re.compile(r"\{(?![^{}]*\\choose)((?:[^{}]|\{[^{}]*\})*)(?<!\\)\}")
-"""A group of LaTeX around all of an answer: its braces are not printed."""
+_BRACE = re.compile(r"(?<!\\)[{}]")
 
 
 def normal_form(answer: str) -> str:
@@ -103,9 +102,21 @@ def unwrapped(text: str) -> str:
             if len(text) > len(opening + closing) and text.startswith(opening) and text.endswith(closing):
                 text = inner.strip() if opening not in inner.replace(r"\$", "") else text
         text = _ended(text)
-        if whole := _WRAPPED.fullmatch(text) or _GROUP.fullmatch(text):
+        if whole := _WRAPPED.fullmatch(text):
             text = whole[1].strip()
+        elif text.startswith("{") and _closing(text) == len(text) - 1 and r"\choose" not in text:
+            text = text[1:-1].strip()  # a group of LaTeX around all of an answer: its braces are not printed
     return text
+
+
+def _closing(text: str) -> int | None:
+    """Where the group ends that `text` begins with."""
+    depth = 0
+    for brace in _BRACE.finditer(text):
+        depth += 1 if brace[0] == "{" else -1
+        if depth == 0:
+            return brace.start()
+    return None
 
 
 def _ended(text: str) -> str:

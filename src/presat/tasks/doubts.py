@@ -10,9 +10,11 @@ import logging
 import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from presat.answers.named import named_parts
 from presat.answers.normal import normal_form
+from presat.answers.units import bare, quantities
 from presat.tasks.golds import accepted
 from presat.tasks.shared import question_of
 from presat.text import listed, printable
@@ -32,6 +34,11 @@ _PLACEHOLDERS = {
 _DRESS = re.compile(r"\\(?:text|textbf|mathrm)\b|[\s_{}$*]|\.$")
 _WORD = re.compile(r"(?<![\\\w])[^\W\d_]{2,}")
 
+_COMMAND = re.compile(r"\\(?:begin|end)\s*\{\w*\*?\}|\\(?!text|mathrm)[A-Za-z]+|\\text|\\mathrm")
+_RANGE = re.compile(r"\\?\$?[\d.]+\s*(?:-|to)\s*\\?\$?[\d.]+")
+_LONG_WORD = re.compile(r"[A-Za-z]{3,}")
+_OF_MATHS = {"and", "for", "sqrt", "sin", "cos", "tan", "log", "exp", "mod", "base", "where", "otherwise", "all"}
+
 
 @dataclass(frozen=True, slots=True)
 class Doubts:
@@ -42,12 +49,14 @@ class Doubts:
         placeholders: how many of them stand for an absent answer, by their text.
         worked: how many are worked solutions or whole sentences.
         contradicted: questions that have several different gold answers.
+        texts: gold answers that hold a number and are compared as text, and how often each stands there.
     """
 
     golds: int
     placeholders: dict[str, int]
     worked: int
     contradicted: int
+    texts: dict[str, int] = field(default_factory=dict)
 
     @property
     def sentences(self) -> list[str]:
@@ -67,6 +76,12 @@ class Doubts:
                 f"{self.worked} of {self.golds} gold answers {are}, which no response repeats: filter these rows out, "
                 "or name the column of the final answers."
             )
+        if count := sum(self.texts.values()):
+            texts = listed([f"`{printable(text)}`" for text in self.texts], 6)
+            said.append(
+                f"{count} of {self.golds} gold answers {'holds' if count == 1 else 'hold'} a number and "
+                f"{_be(count)} compared as text: {texts}. The number alone is not right: leave the words out."
+            )
         if self.contradicted:
             have = "question has" if self.contradicted == 1 else "questions have"
             said.append(
@@ -83,11 +98,13 @@ def doubts_of(problems: Sequence[Problem]) -> Doubts:
     answers: defaultdict[str, set[str]] = defaultdict(set)
     for problem, gold in golds:
         answers[question_of(problem)].add(normal_form(gold))
+    texts = Counter(gold.strip() for _, gold in golds if is_text_with_number(accepted(gold)[0]))
     return Doubts(
         golds=len(golds),
         placeholders=dict(placeholders.most_common()),
         worked=sum(is_worked(accepted(gold)[0]) for _, gold in golds),
         contradicted=sum(len(found) > 1 for found in answers.values()),
+        texts=dict(texts.most_common()),
     )
 
 
@@ -102,6 +119,18 @@ def is_worked(gold: str) -> bool:
     text = gold.strip()
     sentence = text.endswith((".", "!", "■", "□")) and len(_WORD.findall(text)) >= WORDS
     return len(text) > WORKED or "\n" in text or sentence
+
+
+def is_text_with_number(gold: str) -> bool:
+    """Whether a gold answer holds a number among words that are no unit, label or name: only its text is right."""
+    normal = normal_form(gold)
+    text = bare(normal)
+    if is_worked(gold) or "=" in text or not re.search(r"\d", text) or quantities(normal) or named_parts(normal):
+        return False
+    if _RANGE.match(text):
+        return False
+    words = {word.lower() for word in _LONG_WORD.findall(_COMMAND.sub(" ", text))}
+    return bool(words - _OF_MATHS)
 
 
 def warn_of_doubts(problems: Sequence[Problem], what: str) -> None:

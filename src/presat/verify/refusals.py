@@ -47,8 +47,8 @@ _ELLIPSIS = re.compile(r"\\[lc]?dots(?![A-Za-z])|\.\.\.|…")
 _RELATION = re.compile(r"[<>~]|\\(?:[lg]eq?|[lg]t|ll|gg|subset(?:eq)?|in|propto|neg)(?![A-Za-z])")
 _QUALIFIERS = {
     "plus", "minus", "times", "squared", "cubed", "factorial", "inverse", "reciprocal", "half", "halves", "third",
-    "thirds", "tenth", "tenths", "hundredth", "hundredths", "dozen", "hundred", "negative", "below", "wrong", "incorrect", "false",
-    "otherwise", "i", "pi",
+    "thirds", "tenth", "tenths", "hundredth", "hundredths", "dozen", "hundred", "negative", "below", "wrong", "false",
+    "incorrect", "otherwise", "i", "pi",
 }  # fmt: skip
 """Words beside a number that make another of it; Math-Verify drops them as it drops units."""
 _TEXT = re.compile(r"\\(?:text|mathrm|textrm|mbox)\s*\{([^{}]*)\}")
@@ -138,7 +138,7 @@ def _same_half(one: str, other: str) -> bool:
 
 
 def _clock(text: str) -> tuple[int, str] | None:
-    """A time of day: minutes on a clock's face, and `a` or `p` where it is said, `A` or `P` where the 24 hours say it."""
+    """A time of day: minutes on a clock's face, and `a` or `p` where it is said, `A` or `P` where its hours say it."""
     found = _CLOCK.fullmatch(text) or _FULL_HOUR.fullmatch(text)
     if not found:
         return None
