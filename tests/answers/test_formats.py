@@ -58,8 +58,29 @@ def test_a_box_in_another_format_is_opened_and_one_that_is_never_closed_is_no_an
 @pytest.mark.parametrize(
     ("text", "answer"),
     [
-        (r"<think>Perhaps the answer is 5.</think> \boxed{7} <answer>8</answer>", "7"),  # in this order
-        ("<answer>8</answer>\n#### 9", "8"),
+        (r"<think>Perhaps the answer is 5.</think> \boxed{7} <answer>8</answer>", "8"),
+        ("<answer>8</answer>\n#### 9", "9"),
+        ("Since \\boxed{33} fails,\nAnswer: 34", "34"),
+        ("\\boxed{70} more\n#### 72", "72"),
+        ("\\boxed{70} more\n#### 72 clips\nI hope this helps.", "72 clips"),
+        (r"\boxed{72} No wait, that is wrong. The answer is 71.", "71"),
+        (r"\boxed{72} No wait, the answer is actually 71.", "71"),
+        (r"The answer is 71. So \boxed{72}", "72"),
+        (r"The answer is 71. So <answer>72</answer>", "72"),
+        (r"<answer>\boxed{72}</answer>", "72"),
+        (r"\boxed{The answer is 72}", "The answer is 72"),
+        (r"The answer is \boxed{3} or $\boxed{5}$.", "3, 5"),
+        (r"\boxed{5}. That is wrong; it is \boxed{7}", "7"),
+        (r"\boxed{B}. The answer is (B) because the others fail.", "(B)"),
+        (r"\boxed{B}. The correct option is C.", "C"),
+        ("\\boxed{red}\nFinal answer: blue", "blue"),
+        ("\u7b54\u6848\uff1a72", "72"),
+        ("\u6700\u7ec8\u7b54\u6848\u662f 72\u3002", "72"),
+        (r"<think>So \boxed{71}.</think> It is \boxed{72}.", "72"),
+        (r"<think>So \boxed{71}.</think> I do not know what to say.", None),
+        (r"<think>So it is \boxed{71}. But", None),
+        (r"<think>a</think> Well, <think>so it is \boxed{71}. But", None),
+        (r"\boxed{70}, or rather the answer is \boxed{72", None),  # the response was cut off
         ("<think>The answer is 5.</think> 72", "72"),
         ("<think>The answer is 5.", None),
         ("72", "72"),
@@ -74,8 +95,31 @@ def test_a_box_in_another_format_is_opened_and_one_that_is_never_closed_is_no_an
         ("", None),
     ],
 )
-def test_auto_takes_the_first_format_there_is(text, answer):
+def test_auto_takes_what_is_stated_last(text, answer):
     assert read_answer(text, "auto") == answer
+
+
+@pytest.mark.parametrize(
+    "remark",
+    [
+        "The answer is correct.", "The final answer is above.", "So the answer is reasonable.",
+        "The answer is in the box.",
+        "The answer is therefore verified.", "The answer is the sum of all 3 numbers.", "#### Verification\nIt holds.",
+        "#### 2. Check\nIt holds.", "#### Step 3\nIt holds.", "Answer: Natalia sold these clips in April and in May.",
+        "I hope the answer is clear.", "The answer is not 71, since that is odd.", "Let me know if you have questions.",
+        "The answer is 72, which is what we expected to see.",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("stated", [r"\boxed{72}", "<answer>72</answer>", "#### 72", "Answer: 72"])
+def test_a_remark_about_the_answer_is_none(stated, remark):
+    assert read_answer(f"{stated}\n\n{remark}", "auto") == "72"
+
+
+def test_a_sentence_is_an_answer_where_nothing_else_is_stated():
+    assert read_answer("The answer is blue.", "auto") == "blue"
+    assert read_answer("The answer is 41. Wait: the answer is 42.", "auto") == "42"
+    assert read_answer("The answer is the sum of all numbers.", "auto") == "the sum of all numbers"
+    assert read_answer("#### Paris\nI hope it helps.", "auto") == "Paris"
 
 
 @pytest.mark.parametrize(

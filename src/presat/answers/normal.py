@@ -13,6 +13,7 @@ import unicodedata
 from decimal import Decimal
 from fractions import Fraction
 
+from presat.answers.dress import labelled, undressed, with_unit
 from presat.answers.money import priced
 
 LONGEST = 2000
@@ -58,6 +59,7 @@ _OTHER_NAMES = (
     ("**", "^"), ("+/-", r"\pm "), (r"\degree", r"^\circ"), (r"\varnothing", r"\emptyset"), (r"\lbrace", r"\{"),
     (r"\rbrace", r"\}"), (r"\dfrac", r"\frac"), (r"\tfrac", r"\frac"), (r"\nicefrac", r"\frac"), (r"\sfrac", r"\frac"),
 )  # fmt: skip
+_LESS_OR_MORE = re.compile(r"\\([lg])eq(?:slant)?(?![A-Za-z])\s*|(?<![<>=])([<>])=\s*")
 _BARE_POWER = re.compile(r"\^(-\d+)")
 _LEADING_ZEROS = re.compile(r"([+-]?)0+(?=\d)([\d.]*)")
 _PLAIN_ROOT = re.compile(r"(?<![\\A-Za-z])sqrt\s*(?:\(([^()]*)\)|\{([^{}]*)\})")
@@ -72,8 +74,7 @@ _NOTHING = re.compile(
     re.IGNORECASE,
 )
 """The ways to say that nothing is the answer, or that there is none."""
-_GROUP = re.compile(r"\{(?![^{}]*\\choose)((?:[^{}]|\{[^{}]*\})*)(?<!\\)\}")
-"""A group of LaTeX around all of an answer: its braces are not printed."""
+_BRACE = re.compile(r"(?<!\\)[{}]")
 
 
 def normal_form(answer: str) -> str:
@@ -82,13 +83,13 @@ def normal_form(answer: str) -> str:
     if len(text) > LONGEST:
         return text
     text = " ".join(text.split())  # runs of spaces would make the patterns slow, and mean nothing
-    text = unwrapped(_plain(_symbols(text)))
+    text = unwrapped(labelled(undressed(_plain(_symbols(text)))))
     text = unwrapped(_SPACES.sub(" ", _SIZES.sub("", text)).strip())  # `\displaystyle \text{east}`
     if _NOTHING.fullmatch(text):
         return r"\emptyset"
     if _WORDS.fullmatch(text):
         return _ARTICLE.sub("", text, count=1).lower() if len(text) > 1 else text
-    return priced(_numbers(_functions(text)))
+    return priced(_numbers(_functions(with_unit(text))))
 
 
 def unwrapped(text: str) -> str:
@@ -101,9 +102,21 @@ def unwrapped(text: str) -> str:
             if len(text) > len(opening + closing) and text.startswith(opening) and text.endswith(closing):
                 text = inner.strip() if opening not in inner.replace(r"\$", "") else text
         text = _ended(text)
-        if whole := _WRAPPED.fullmatch(text) or _GROUP.fullmatch(text):
+        if whole := _WRAPPED.fullmatch(text):
             text = whole[1].strip()
+        elif text.startswith("{") and _closing(text) == len(text) - 1 and r"\choose" not in text:
+            text = text[1:-1].strip()  # a group of LaTeX around all of an answer: its braces are not printed
     return text
+
+
+def _closing(text: str) -> int | None:
+    """Where the group ends that `text` begins with."""
+    depth = 0
+    for brace in _BRACE.finditer(text):
+        depth += 1 if brace[0] == "{" else -1
+        if depth == 0:
+            return brace.start()
+    return None
 
 
 def _ended(text: str) -> str:
@@ -131,6 +144,7 @@ def _plain(text: str) -> str:
     """LaTeX in place of what keyboards have for it, and of its own other names."""
     for theirs, ours in _OTHER_NAMES:
         text = text.replace(theirs, ours)
+    text = _LESS_OR_MORE.sub(lambda found: rf"\{found[1] or 'lg'['<>'.index(found[2])]}e ", text)
     return _BARE_POWER.sub(r"^{\1}", text)
 
 

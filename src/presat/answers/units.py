@@ -23,7 +23,8 @@ _TABLE = {
     "mass": {"mg milligram": "1/1000", "g gram": "1", "kg kilogram": "1000", "lb pound": "45359237/100000", "oz ounce":
              "45359237/1600000"},
     "volume": {"ml milliliter millilitre": "1/1000", "l liter litre": "1"},
-    "degrees": {"degree deg circ": "1"}, "radians": {"radian rad": "1"},
+    "degrees": {"degree deg circ celsius": "1"}, "fahrenheit": {"degree deg circ fahrenheit": "1"},
+    "radians": {"radian rad": "1"},
     "dollars": {"cent": "1/100", "dollar usd buck": "1"}, "euros": {"cent": "1/100", "euro eur": "1"},
     "sterling": {"penny pence": "1/100", "pound sterling gbp": "1"}, "yen": {"yen jpy yenoryuan": "1"},
     "yuan": {"yuan cny rmb yenoryuan": "1"}, "rupees": {"rupee inr": "1"}, "won": {"won krw": "1"},

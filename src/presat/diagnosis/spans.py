@@ -186,9 +186,9 @@ AFTERWARDS = "The reasoning comes after the answer, so nothing leads to it."
 def _answer(said: str) -> tuple[int, str] | None:
     """Where the answer stands, and the answer."""
     box = answer_box(said)
-    if box is not None:
+    answer = read_answer(said, "auto", lists=False)
+    if box is not None and answer in (box.content, None):
         return (said.rindex(box.content, box.start, box.end), box.content) if box.content else None
-    answer = read_answer(said, "auto")
     place = said.rfind(answer) if answer else -1
     return None if answer is None or place < 0 else (place, answer)
 

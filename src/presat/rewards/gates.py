@@ -60,8 +60,9 @@ def _closes_then_answers(text: str, form: Format) -> bool:
     close = text.find(CLOSE)
     if text.count(CLOSE) != 1:
         return False
-    box = answer_box(text) if form in ("auto", "boxed") else None
-    return close < box.start and bool(box.content) if box else bool(read_answer(text[close + len(CLOSE) :], form))
+    box = answer_box(text)
+    across = box is not None and box.start < close < box.end
+    return not across and bool(read_answer(text[close + len(CLOSE) :], form))
 
 
 GATES: dict[str, Callable[[str, Format], bool]] = {

@@ -12,7 +12,9 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from presat.answers.named import named_parts
 from presat.answers.normal import normal_form
+from presat.answers.units import bare, quantities
 from presat.tasks.golds import accepted
 from presat.tasks.shared import question_of
 from presat.text import brief, listed, printable
@@ -34,6 +36,11 @@ _PLACEHOLDERS = {
 _DRESS = re.compile(r"\\(?:text|textbf|mathrm)\b|[\s_{}$*]|\.$")
 _WORD = re.compile(r"(?<![\\\w])[^\W\d_]{2,}")
 
+_COMMAND = re.compile(r"\\(?:begin|end)\s*\{\w*\*?\}|\\(?!text|mathrm)[A-Za-z]+|\\text|\\mathrm")
+_RANGE = re.compile(r"\\?\$?[\d.]+\s*(?:-|to)\s*\\?\$?[\d.]+")
+_LONG_WORD = re.compile(r"[A-Za-z]{3,}")
+_OF_MATHS = {"and", "for", "sqrt", "sin", "cos", "tan", "log", "exp", "mod", "base", "where", "otherwise", "all"}
+
 
 @dataclass(frozen=True, slots=True)
 class Doubts:
@@ -45,6 +52,7 @@ class Doubts:
         worked: how many are worked solutions or whole sentences.
         contradicted: questions that have several different gold answers.
         first: of each of the three the first problem, in words, to be found by; where there is one.
+        texts: gold answers that hold a number and are compared as text, and how often each stands there.
     """
 
     golds: int
@@ -52,6 +60,7 @@ class Doubts:
     worked: int
     contradicted: int
     first: Mapping[str, str] = field(default_factory=dict)
+    texts: dict[str, int] = field(default_factory=dict)
 
     @property
     def sentences(self) -> list[str]:
@@ -70,6 +79,12 @@ class Doubts:
             said.append(
                 f"{self.worked} of {self.golds} gold answers {are}, which no response repeats{self._first('worked')}: "
                 "filter these rows out, or name the column of the final answers."
+            )
+        if count := sum(self.texts.values()):
+            texts = listed([f"`{printable(text)}`" for text in self.texts], 6)
+            said.append(
+                f"{count} of {self.golds} gold answers {'holds' if count == 1 else 'hold'} a number and "
+                f"{_be(count)} compared as text: {texts}. The number alone is not right: leave the words out."
             )
         if self.contradicted:
             have = "question has" if self.contradicted == 1 else "questions have"
@@ -103,8 +118,10 @@ def doubts_of(problems: Sequence[Problem]) -> Doubts:
             k for k, found in (("placeholders", empty), ("worked", whole), ("contradicted", several)) if found
         ):
             first.setdefault(kind, f"problem {place}, {brief(problem.messages[-1]['content'], SHOWN)}")
+    texts = Counter(gold.strip() for _, _, gold in golds if is_text_with_number(accepted(gold)[0]))
     contradicted = sum(len(found) > 1 for found in answers.values())
-    return Doubts(len(golds), dict(placeholders.most_common()), worked, contradicted, first)
+    counted = dict(placeholders.most_common())
+    return Doubts(len(golds), counted, worked, contradicted, first, dict(texts.most_common()))
 
 
 def is_placeholder(gold: str) -> bool:
@@ -118,6 +135,18 @@ def is_worked(gold: str) -> bool:
     text = gold.strip()
     sentence = text.endswith((".", "!", "■", "□")) and len(_WORD.findall(text)) >= WORDS
     return len(text) > WORKED or "\n" in text or sentence
+
+
+def is_text_with_number(gold: str) -> bool:
+    """Whether a gold answer holds a number among words that are no unit, label or name: only its text is right."""
+    normal = normal_form(gold)
+    text = bare(normal)
+    if is_worked(gold) or "=" in text or not re.search(r"\d", text) or quantities(normal) or named_parts(normal):
+        return False
+    if _RANGE.match(text):
+        return False
+    words = {word.lower() for word in _LONG_WORD.findall(_COMMAND.sub(" ", text))}
+    return bool(words - _OF_MATHS)
 
 
 def warn_of_doubts(problems: Sequence[Problem], what: str) -> None:

@@ -9,7 +9,6 @@ worker that runs this is killed instead.
 from __future__ import annotations
 
 import logging
-import re
 from functools import lru_cache
 from typing import Any
 
@@ -19,7 +18,8 @@ from math_verify.parser import ExprExtractionConfig, LatexExtractionConfig
 from presat.answers.intervals import interval_pair
 from presat.answers.normal import LONGEST, normal_form
 from presat.answers.units import bare, quantities
-from presat.verify.refusals import OTHER_QUANTITY, refuse_size, refuse_text, refuse_values, same_clock_or_ratio
+from presat.verify.kinds import same_in_kind
+from presat.verify.refusals import refuse_size, refuse_text, refuse_values
 
 Verdict = tuple[float | None, str | None, str | None]
 
@@ -28,22 +28,6 @@ NO_ANSWER = "no answer found"
 
 _GOLD_TARGETS = (LatexExtractionConfig(),)
 _ANSWER_TARGETS = (ExprExtractionConfig(), LatexExtractionConfig())
-_OPTION = re.compile(r"[A-J]")
-_CHOSEN = re.compile(
-    r"(?:(?:[Tt]he\s+)?(?:[Aa]nswer|[Oo]ption|[Cc]hoice)\s+(?:is\s+)?)?(?:\\(?:text|mathrm|textbf)\s*\{)?\s*\(?\s*"
-    r"([A-Ja-j])(?:\s*[)}])*\s*(?:$|[.:][\s}]*$|[.:)]\s*(?![A-J]\b)\S)"
-)
-"""An option's letter, alone or before its text: `E`, `(E)`, `E: a polygenic score`, `B. 42`."""
-
-_OTHERS = re.compile(
-    r"\([A-J]\)|(?<![A-Za-z])[A-J](?=[):])|\b(?:or|and|not|wrong|false)\s*:?\s*(?:\(?[A-J]\b|$|this)|[,/;]\s*\(?[A-J]\b|"
-    r"\.\s*[Oo]r\b|^\W*(?:is\s+)?(?:wrong|false|not)\b"
-)
-"""Another option named after the first, or the first denied."""
-_PERCENT = re.compile(r"(.*[\d)}])\s*(?:\\?%|\\text\s*\{\s*(?:percent|\\?%)\s*\}|percent)", re.DOTALL)
-_WORD = re.compile(r"[A-Za-z]{4,}(?:[ '-][A-Za-z]+)*|[A-Za-z]+(?:[ '-][A-Za-z]{2,})+")
-_IN_TEXT = re.compile(r"\\(?:text|textbf|mathrm)\s*\{([A-Za-z][A-Za-z '-]*)\}")
-
 logging.getLogger("math_verify").setLevel(logging.ERROR)  # it warns that its time-outs are off, which is on purpose
 
 
@@ -81,7 +65,7 @@ def same(gold: str, answer: str) -> tuple[bool, str | None]:
     pair = normal_form(gold), normal_form(answer)
     if pair[0] == pair[1]:
         return True, None
-    if found := _same_in_kind(gold, answer.strip().strip("$*"), pair):
+    if found := same_in_kind(gold, answer.strip().strip("$*"), pair, same):
         return found
     if reason := refuse_text(*pair):
         return False, reason
@@ -102,42 +86,6 @@ def _equal(gold: str, answer: str) -> bool:
     """Math-Verify's verdict on an answer as it stands."""
     golds, answers = _read_gold(gold), _read_answer(f"\\boxed{{{answer}}}")
     return bool(golds and answers and verify(golds, answers, timeout_seconds=None))
-
-
-def _same_in_kind(gold: str, said: str, pair: tuple[str, str]) -> tuple[bool, str | None] | None:
-    """The verdict on answers that are no expressions (options, words, times, percentages); None on all others."""
-    if (letter := _OPTION.fullmatch(pair[0])) and (option := _CHOSEN.match(said)):
-        return option[1].upper() == letter[0] and not _OTHERS.search(said, option.end(1)), None
-    if _is_word(gold, pair[0]):
-        return _folded(pair[0]) == _folded(pair[1]), None
-    if (timely := same_clock_or_ratio(*pair)) is not None:
-        return timely, None if timely else OTHER_QUANTITY
-    shares = [_PERCENT.fullmatch(text) for text in pair]
-    if not any(shares):
-        return None
-    ours, theirs = (found[1].strip() if found else text for found, text in zip(shares, pair, strict=True))
-    return _same_share(ours, theirs, shares[0] is not None, shares[1] is not None)
-
-
-def _same_share(gold: str, answer: str, gold_is: bool, answer_is: bool) -> tuple[bool, str | None]:
-    """Compare percentages: 50% is 50 where the question asks for percent, and 0.5."""
-    value, reason = same(gold, answer)
-    if value or (gold_is and answer_is):
-        return value, reason
-    hundredth = (rf"\frac{{{gold}}}{{100}}", answer) if gold_is else (gold, rf"\frac{{{answer}}}{{100}}")
-    value = same(*hundredth)[0]
-    return value, None if value else reason
-
-
-def _is_word(gold: str, normal: str) -> bool:
-    """Whether a gold answer is words, which no arithmetic with their letters makes right."""
-    text = _IN_TEXT.fullmatch(gold.strip().strip("$"))
-    named = _WORD.fullmatch(normal) and not normal.isupper()  # points in capitals may be a product
-    return bool(named or (text and len(text[1].strip()) > 1)) or normal.lower() in ("yes", "no")
-
-
-def _folded(text: str) -> str:
-    return " ".join(text.strip("\"' ").casefold().split())
 
 
 def _math_verify(gold: str, text: str) -> Verdict:

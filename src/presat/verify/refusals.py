@@ -48,11 +48,12 @@ _RELATION = re.compile(r"[<>~]|\\(?:[lg]eq?|[lg]t|ll|gg|subset(?:eq)?|in|propto|
 _QUALIFIERS = {
     "plus", "minus", "times", "squared", "cubed", "factorial", "inverse", "reciprocal", "half", "halves", "third",
     "thirds", "tenth", "tenths", "hundredth", "hundredths", "dozen", "hundred", "negative", "below", "wrong", "false",
-    "otherwise", "i", "pi",
+    "incorrect", "otherwise", "i", "pi",
 }  # fmt: skip
 """Words beside a number that make another of it; Math-Verify drops them as it drops units."""
 _TEXT = re.compile(r"\\(?:text|mathrm|textrm|mbox)\s*\{([^{}]*)\}")
 _CLOCK = re.compile(r"(\d?\d:\d\d)\s*(?:\\text\s*\{)?\s*([ap])?\.?\s*m?\.?\s*\}?", re.IGNORECASE)
+_FULL_HOUR = re.compile(r"(\d?\d)\s*(?:\\text\s*\{)?\s*([ap])\.?\s*m\.?\s*\}?", re.IGNORECASE)
 _RATIO = re.compile(r"\d+(?:\s*:\s*\d+)+")
 _UNSOLVED = re.compile(r"\s*(?:[+-]?\d|-)|.*\^|.*/|\s*\\(?:frac|sqrt|log|ln|sin|cos|tan)(?![A-Za-z])", re.DOTALL)
 _PLAIN = re.compile(r"[+-]?\d+(?:\.\d+)?")
@@ -120,9 +121,9 @@ def _of_numbers(gold: str, answer: str) -> str | None:
 
 def same_clock_or_ratio(gold: str, answer: str) -> bool | None:
     """Whether a time of day or a ratio of three numbers is the same; None where the gold answer is neither."""
-    if ours := _clock(gold):
-        theirs = _clock(answer)
-        return theirs is not None and ours[0] == theirs[0] and (ours[1] == theirs[1] or "" in (ours[1], theirs[1]))
+    ours, theirs = _clock(gold), _clock(answer)
+    if ours and (theirs or ":" in gold):
+        return theirs is not None and ours[0] == theirs[0] and _same_half(ours[1], theirs[1])
     if not any(_RATIO.fullmatch(text) and text.count(":") > 1 for text in (gold, answer)):
         return None
     if not all(_RATIO.fullmatch(text) for text in (gold, answer)):
@@ -131,10 +132,21 @@ def same_clock_or_ratio(gold: str, answer: str) -> bool | None:
     return len(first) == len(second) and all(a * second[0] == b * first[0] for a, b in zip(first, second, strict=True))
 
 
-def _clock(text: str) -> tuple[str, str] | None:
-    """A time of day: the time, and `a` or `p` where it is said."""
-    found = _CLOCK.fullmatch(text)
-    return (found[1].lstrip("0"), (found[2] or "").lower()) if found else None
+def _same_half(one: str, other: str) -> bool:
+    """Whether two halves of the day may be one: either may be left out, but 15:00 is not 3:00."""
+    return one.lower() == other.lower() or ("" in (one, other) and not (one + other).isupper())
+
+
+def _clock(text: str) -> tuple[int, str] | None:
+    """A time of day: minutes on a clock's face, and `a` or `p` where it is said, `A` or `P` where its hours say it."""
+    found = _CLOCK.fullmatch(text) or _FULL_HOUR.fullmatch(text)
+    if not found:
+        return None
+    hours, _, minutes = found[1].partition(":")
+    half = (found[2] or "").lower()
+    if not half and (int(hours) > 12 or int(hours) == 0):
+        half = "P" if int(hours) else "A"
+    return int(hours) % 12 * 60 + int(minutes or 0), half
 
 
 def _unsolved(gold: str, answer: str) -> str | None:

@@ -16,7 +16,6 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Any, Literal, get_args
 
-from presat.answers.boxes import extract_boxed
 from presat.answers.formats import Format, read_answer
 from presat.errors import ConfigError, VerifierError, nearest
 from presat.tasks.cells import sound
@@ -171,9 +170,7 @@ class Verifier:
         form: Format = "boxed" if self.mode == "any" else self.mode
         if form == "auto" and problem.verifier == "lab":  # whose prompts ask for a box
             form = "boxed"
-        if problem.verifier in ONE_BOX and form in ("auto", "boxed") and (answer := extract_boxed(text)) is not None:
-            return answer
-        return read_answer(text, form)
+        return read_answer(text, form, lists=problem.verifier not in ONE_BOX)
 
     def _ask(self, requests: Sequence[_Request]) -> list[Score]:
         """Answer requests from the cache or by the workers, each different one once."""

@@ -77,7 +77,7 @@ class VerifyConfig(Settings):
 
     extraction: Literal["auto", "boxed", "tag", "hash", "line", "any"] = "auto"
     """Where the answer stands in a response. `boxed`: the last box. `tag`: `<answer>72</answer>`. `hash`: `#### 72`.
-    `line`: `Answer: 72`, `The answer is 72.` `auto`: the first of these that the response uses. `any`: Math-Verify's
+    `line`: `Answer: 72`, `The answer is 72.` `auto`: what is stated last in any of these. `any`: Math-Verify's
     own reading of the whole response, and its own verdict (the paper's release)."""
     workers: Workers = 1
     """Killable worker processes for Math-Verify."""
