@@ -18,8 +18,9 @@ from math_verify.parser import ExprExtractionConfig, LatexExtractionConfig
 
 from presat.answers.intervals import interval_pair
 from presat.answers.normal import LONGEST, normal_form
+from presat.answers.scales import multiplied_out
 from presat.answers.units import bare, quantities
-from presat.verify.refusals import OTHER_QUANTITY, refuse_size, refuse_text, refuse_values, same_clock_or_ratio
+from presat.verify.refusals import OTHER_QUANTITY, refuse_text, refuse_unread, refuse_values, same_labels
 
 Verdict = tuple[float | None, str | None, str | None]
 
@@ -74,11 +75,12 @@ def compare(gold: str, answer: str, mode: str) -> Verdict:
 
 def same(gold: str, answer: str) -> tuple[bool, str | None]:
     """Whether an answer says what the gold one says, and why not where there is more to say than that."""
-    if reason := refuse_size(gold, answer):
+    if reason := refuse_unread(gold, answer):
         return False, reason
     if max(len(gold), len(answer)) > LONGEST:
         return _equal(gold, answer), None
-    pair = normal_form(gold), normal_form(answer)
+    normal = normal_form(gold)
+    pair = normal, normal_form(multiplied_out(bare(normal), gold, answer))
     if pair[0] == pair[1]:
         return True, None
     if found := _same_in_kind(gold, answer.strip().strip("$*"), pair):
@@ -105,12 +107,12 @@ def _equal(gold: str, answer: str) -> bool:
 
 
 def _same_in_kind(gold: str, said: str, pair: tuple[str, str]) -> tuple[bool, str | None] | None:
-    """The verdict on answers that are no expressions (options, words, times, percentages); None on all others."""
+    """The verdict on what is no expression (options, words, times, ratios, remainders, percentages); else None."""
     if (letter := _OPTION.fullmatch(pair[0])) and (option := _CHOSEN.match(said)):
         return option[1].upper() == letter[0] and not _OTHERS.search(said, option.end(1)), None
     if _is_word(gold, pair[0]):
         return _folded(pair[0]) == _folded(pair[1]), None
-    if (timely := same_clock_or_ratio(*pair)) is not None:
+    if (timely := same_labels(*pair)) is not None:
         return timely, None if timely else OTHER_QUANTITY
     shares = [_PERCENT.fullmatch(text) for text in pair]
     if not any(shares):
