@@ -18,6 +18,7 @@ from presat.answers.formats import Format, format_of, read_answer
 from presat.answers.intervals import interval_pair
 from presat.answers.normal import LONGEST
 from presat.answers.normal import normal_form as answers_normal_form
+from presat.answers.scales import multiplied_out
 from presat.answers.units import bare, quantities
 from presat.diagnosis.symbolic import label_response
 from presat.rewards.gates import GATES
@@ -26,7 +27,7 @@ from presat.tasks.traces import _split
 from presat.verify import Verifier, answer_box, boxes, extract_boxed
 from presat.verify.choice import read_choice
 from presat.verify.equivalence import normal_form
-from presat.verify.refusals import refuse_text
+from presat.verify.refusals import refuse_text, same_labels
 
 SIZE = 2**19
 CHAIN = "7 a +3"
@@ -48,7 +49,8 @@ READERS: dict[str, Callable[[str], object]] = {
 
 
 def of_short_answers(text: str) -> object:
-    return interval_pair("[0, 1)", text), quantities(text), bare(text), refuse_text("C, A, B", text)
+    read = interval_pair("[0, 1)", text), quantities(text), bare(text), multiplied_out("5", "5", text)
+    return read, refuse_text("C, A, B", text), refuse_text("5 m", text), same_labels("3 to 1", text)
 
 
 def many(part: str) -> str:
@@ -74,6 +76,14 @@ TEXTS = {
     "full stops": "The answer is " + many(". "),
     "inequalities": many("x < "),
     "feet": many("5 ft "),
+    "units of units": "5 " + many("m^9 per "),
+    "cents of cents": "5 " + many("cents "),
+    "units in text": many("5\\text{ m}"),
+    "prices": many("$5 € "),
+    "powers": "5 m" + many("^9"),
+    "scales": "5" + many(" thousand"),
+    "brackets before a unit": many(")") + " m" * 999,
+    "ratios": many("3 to "),
     "digits": many("1"),
     "commas": many("1, "),
     "halves of characters": "\\boxed{" + "\ud83d" * SIZE + "}",

@@ -49,12 +49,16 @@ _SPACES = re.compile(r"(?<!\\)\\[,;:!> ]|\\q?quad(?![A-Za-z])|(?<!\\)~")
 _SCIENTIFIC = re.compile(r"(?<![\w.\\])([+-]?(?:\d+\.?\d*|\.\d+))[eE]([+-]?\d{1,6})(?![\w.])")
 _REPEATING = re.compile(r"(\d+)\.(\d*)(?:\\(?:overline|bar)\s*\{(\d+)\}|\((\d+)\))")
 _MIXED = re.compile(r"(-?)\s*(\d+)\s+(\d+)\s*/\s*(\d+)")
-_SCALES = {"thousand": 3, "million": 6, "billion": 9, "trillion": 12}
+_SCALES = {
+    "hundred": 2, "thousand": 3, "million": 6, "billion": 9, "trillion": 12, "quadrillion": 15, "quintillion": 18,
+    "sextillion": 21, "lakh": 5, "lac": 5, "crore": 7,
+}  # fmt: skip
 _SCALE = re.compile(
     r"(?<![\w.,])(?P<digits>\d[\d,]*(?:\.\d+)?)\s*(?P<wrapped>\\text\s*\{\s*)?"
-    r"(?P<scale>thousand|million|billion|trillion)s?(?![A-Za-z])\s*(?(wrapped)\})",
+    rf"(?P<scales>(?:(?:{'|'.join(_SCALES)})s?(?![A-Za-z])\s*){{1,3}})(?(wrapped)\}})",
     re.IGNORECASE,
 )
+"""`5 million`, `5 hundred thousand`; letters for scales are read beside the gold answer (`presat.answers.scales`)."""
 _OTHER_NAMES = (
     ("**", "^"), ("+/-", r"\pm "), (r"\degree", r"^\circ"), (r"\varnothing", r"\emptyset"), (r"\lbrace", r"\{"),
     (r"\rbrace", r"\}"), (r"\dfrac", r"\frac"), (r"\tfrac", r"\frac"), (r"\nicefrac", r"\frac"), (r"\sfrac", r"\frac"),
@@ -176,8 +180,10 @@ def _numbers(text: str) -> str:
 
 
 def _scaled(found: re.Match[str]) -> str:
-    value = Decimal(found["digits"].replace(",", "")).scaleb(_SCALES[found["scale"].lower()])
-    return f"{value:f}" if len(found["digits"]) <= MOST_DIGITS else found[0]
+    scale = sum(_SCALES[word.removesuffix("s")] for word in found["scales"].lower().split())
+    value = Decimal(found["digits"].replace(",", "")).scaleb(scale)
+    behind = " " if found["scales"].endswith(" ") else ""
+    return f"{value:f}{behind}" if len(found["digits"]) <= MOST_DIGITS else found[0]
 
 
 def _plain_power(found: re.Match[str]) -> str:

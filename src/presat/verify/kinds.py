@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from presat.answers.named import named_parts, paired, parts_of
 from presat.answers.units import quantities
-from presat.verify.refusals import OTHER_ORDER, OTHER_QUANTITY, same_clock_or_ratio
+from presat.verify.refusals import OTHER_ORDER, OTHER_QUANTITY, same_labels
 
 Verdict = tuple[bool, str | None]
 SameValue = Callable[[str, str], Verdict]
@@ -59,8 +59,10 @@ def same_in_kind(gold: str, said: str, pair: tuple[str, str], same: SameValue) -
         return found
     if _is_word(gold, pair[0]):
         return _same_word(*pair), None
-    if (timely := same_clock_or_ratio(*pair)) is not None:
-        return timely, None if timely else OTHER_QUANTITY
+    if any("-" in text and (_RANGE.fullmatch(text) or _DATE.fullmatch(text)) for text in pair):
+        return _same_range(pair)
+    if (alike := same_labels(*pair)) is not None:
+        return alike, None if alike else OTHER_QUANTITY
     return _same_named(pair, same) or _same_range(pair) or _same_shares(pair, same)
 
 

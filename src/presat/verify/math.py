@@ -17,9 +17,10 @@ from math_verify.parser import ExprExtractionConfig, LatexExtractionConfig
 
 from presat.answers.intervals import interval_pair
 from presat.answers.normal import LONGEST, normal_form
+from presat.answers.scales import multiplied_out
 from presat.answers.units import bare, quantities
 from presat.verify.kinds import same_in_kind
-from presat.verify.refusals import refuse_size, refuse_text, refuse_values
+from presat.verify.refusals import refuse_text, refuse_unread, refuse_values
 
 Verdict = tuple[float | None, str | None, str | None]
 
@@ -58,11 +59,12 @@ def compare(gold: str, answer: str, mode: str) -> Verdict:
 
 def same(gold: str, answer: str) -> tuple[bool, str | None]:
     """Whether an answer says what the gold one says, and why not where there is more to say than that."""
-    if reason := refuse_size(gold, answer):
+    if reason := refuse_unread(gold, answer):
         return False, reason
     if max(len(gold), len(answer)) > LONGEST:
         return _equal(gold, answer), None
-    pair = normal_form(gold), normal_form(answer)
+    normal = normal_form(gold)
+    pair = normal, normal_form(multiplied_out(bare(normal), gold, answer))
     if pair[0] == pair[1]:
         return True, None
     if found := same_in_kind(gold, answer.strip().strip("$*"), pair, same):
