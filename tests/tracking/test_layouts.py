@@ -499,6 +499,29 @@ def test_a_sum_without_a_part_of_two_values_is_no_held_out_score(tmp_path):
     assert named.held_out()[3].tolist() == [0.5, 0.3]
 
 
+OTHER_PARTS = [
+    "incorrect", "wrong_answer", "has_boxed", "boxed_reward", "answer_present", "answer_extracted", "mentions_answer",
+    "contains_number", "no_refusal", "english_only", "proxy", "self_consistency", "vote_correct",
+    "pseudo_label_correct", "noisy_label_accuracy", "weak_accuracy", "soft_correct", "reward_model_binary", "majority_vote", "X",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "part", [*OTHER_PARTS, "accuracy_reward", "correctnessReward", "exact_match", "answer_correct"]
+)
+def test_only_a_part_that_says_it_pays_right_answers_is_the_accuracy(tmp_path, part):
+    history = []
+    for step in range(1, 31):
+        right = 0.1 + 0.025 * step
+        row = {"step": step, "reward": 1.5 * right, f"rewards/{part}/mean": right}
+        row |= {f"rewards/{part}/std": (right * (1 - right)) ** 0.5, "rewards/length_penalty/mean": right / 2}
+        history.append(row | {"rewards/length_penalty/std": 0.1})
+    run = open_run(save(tmp_path / "trainer_state.json", trl_state(*history)))
+    assert ("labels/gold_accuracy" in run.values) == (part not in OTHER_PARTS)
+    assert run.held_out() is None
+    assert ("Say so: --columns labels/gold_accuracy COLUMN" in noted(run)) == (part in OTHER_PARTS)
+
+
 def test_a_part_that_pays_2_is_the_accuracy_and_a_sum_alone_is_no_score(tmp_path):
     """The demo of TRL pays 2 for a right answer; its accuracy never moves, and the format is learned."""
     history = [{"step": 0, "eval_reward": 0.9, "eval_runtime": 1.0}]

@@ -2,7 +2,8 @@
 
 The weights stand in no log, so the sum is no share of right answers, whatever its numbers. A part is one where it takes
 the values 0 and h alone, which its mean m and its standard deviation s show: then s is the root of m (h - m). The one
-such part that tells right from wrong is true accuracy, on the training responses and on an evaluation set alike.
+such part whose name says that it pays right answers is true accuracy, on the training responses and on an evaluation
+set alike; a person has to say so of any other.
 """
 
 from __future__ import annotations
@@ -21,8 +22,20 @@ NEAR = (0.85, 1.2)
 """What s squared over m (1 - m) may be: a sample's deviation is a little higher, one averaged over steps lower."""
 USUAL = (1.0, 2.0, 3.0, 5.0, 10.0)
 """What rewards pay for a right answer; 2 in the notebooks that many TRL scripts begin from."""
-_OF_ANSWERS = re.compile(r"acc|correct|right|answer|verif|solve", re.IGNORECASE)
-_OF_MANNERS = re.compile(r"format|tag|xml|think|length|style|lang|structure|repeti|cosine|penalty", re.IGNORECASE)
+_WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+_OF_ANSWERS = frozenset(
+    ("acc", "accuracy", "correct", "correctness", "right", "exact", "verifiable", "verified", "verify", "verifier",
+     "solve", "solved", "em")
+)  # fmt: skip
+"""Words of a reward's name that say that it pays right answers."""
+_OF_OTHERS = frozenset(
+    ("incorrect", "wrong", "no", "not", "has", "have", "contains", "present", "extracted", "extract", "mentions",
+     "format", "tag", "tags", "xml", "think", "thinking", "length", "style", "lang", "language", "english",
+     "structure", "repetition", "cosine", "penalty", "boxed", "box", "number", "refusal", "only", "proxy", "vote",
+     "votes", "majority", "consistency", "self", "pseudo", "noisy", "weak", "soft", "model", "judge", "rm",
+     "partial", "steps", "reasoning")
+)  # fmt: skip
+"""Words that say that it pays something else, or right answers by labels that are none."""
 _Curve = Mapping[int, float]
 
 
@@ -37,6 +50,8 @@ def read_sums(values: Values) -> list[str]:
             name, high = right
             values[GOLD_ACCURACY] = _share_of(values[f"rewards/{name}/mean"], high)
             notes.append(f"Its part {name} takes the values 0 and {high:g} and is read as true accuracy.")
+        elif GOLD_ACCURACY not in values:
+            notes.append(f"Is one of its parts true accuracy? Say so: --columns {GOLD_ACCURACY} COLUMN.")
     for prefix in [name.removesuffix("reward") for name in values if re.fullmatch("eval/.+/reward", name)]:
         notes += _of_set(prefix, parts, values)
     return notes + _parts_alone(values)
@@ -49,7 +64,7 @@ def _parts_alone(values: Values) -> list[str]:
     if not beside or "sum_of_rewards" in beside or any(map(is_score, beside)):
         return []
     found = [part for part in beside if part.split("/")[0] not in PROXIES and not part.endswith("_std")]
-    found = [part for part in found if _OF_ANSWERS.search(part) and not _OF_MANNERS.search(part)]
+    found = [part for part in found if _by_name(part)]
     if len(found) != 1 or not is_share(values[prefix + found[0]].values()):
         return []
     spread = values.get(f"{prefix}{found[0]}_std")
@@ -91,24 +106,22 @@ def _of_the_sum_alone(prefix: str, known: Collection[str], beside: Collection[st
 
 
 def _accuracy(parts: Mapping[str, tuple[str, str]], values: Values) -> tuple[str, float] | None:
-    """The part that is right or wrong, and what it pays: by its name, or the only one of 0 and 1 not about manners."""
-    paid = {
-        part: _paid(values.get(mean, {}), values.get(std, {}), _by_name(part)) for part, (mean, std) in parts.items()
-        if part.split("/")[0] not in PROXIES
-    }  # fmt: skip
-    found = [part for part, high in paid.items() if high]
-    named = [part for part in found if _by_name(part)]
-    others = [part for part in found if not _OF_MANNERS.search(part)]
-    return next(((some[0], paid[some[0]] or 1.0) for some in (named, others) if len(some) == 1), None)
+    """The part that is right or wrong by its name and its numbers, and what it pays; None where none or several are."""
+    named = {part: columns for part, columns in parts.items() if part.split("/")[0] not in PROXIES and _by_name(part)}
+    paid = {part: _paid(values.get(mean, {}), values.get(std, {})) for part, (mean, std) in named.items()}
+    found = [(part, high) for part, high in paid.items() if high]
+    return found[0] if len(found) == 1 else None
 
 
 def _by_name(part: str) -> bool:
-    return bool(_OF_ANSWERS.search(part)) and not _OF_MANNERS.search(part)
+    """Whether a name says that right answers are paid, by whole words: `incorrect` and `has_answer` do not."""
+    words = {word.lower() for word in _WORDS.findall(part)}
+    return bool(words & _OF_ANSWERS) and not words & _OF_OTHERS
 
 
-def _paid(means: _Curve, deviations: _Curve, named: bool) -> float | None:
-    """What a reward pays that takes 0 and one other value alone: 1, or, of one about answers, another usual one."""
-    return next((high for high in (USUAL if named else USUAL[:1]) if _two_valued(means, deviations, high)), None)
+def _paid(means: _Curve, deviations: _Curve) -> float | None:
+    """What a reward pays that takes 0 and one other value alone, where that is a usual one."""
+    return next((high for high in USUAL if _two_valued(means, deviations, high)), None)
 
 
 def _two_valued(means: _Curve, deviations: _Curve, high: float) -> bool:
