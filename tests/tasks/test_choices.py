@@ -186,3 +186,22 @@ def test_scores_read_the_letter_out_of_the_box_in_both_modes():
         reasons = [None, None, None, None, "none of the options", "no boxed answer", "empty answer"]
         assert [s.reason for s in scores] == reasons
         assert Verifier(mode).extract(problem, texts) == ["B", "B", "B", "A", "zwei", None, ""]
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"question": "q0", "option_a": "x", "option_c": "y", "answer": "c"},
+        {"question": "q0", "opa": None, "opb": None, "opc": "y", "opd": "z", "cop": 0},
+        {"question": "q0", "option_a": "x", "Option A": "z", "option_b": "y", "answer": "b"},
+    ],
+)
+def test_columns_of_options_with_a_gap_are_refused(row) -> None:
+    """Else the question would be shown without its options."""
+    with pytest.raises(DataError, match="each once and without a gap"):
+        load_problems([row])
+
+
+def test_an_empty_option_at_the_end_is_none() -> None:
+    (problem,) = load_problems([{"question": "q", "opa": "x", "opb": "y", "opc": None, "opd": "", "answer": "b"}])
+    assert (problem.verifier, problem.gold, problem.metadata["choices"]) == ("choice", "B", ["x", "y"])

@@ -502,7 +502,8 @@ def test_a_sum_without_a_part_of_two_values_is_no_held_out_score(tmp_path):
 OTHER_PARTS = [
     "incorrect", "wrong_answer", "has_boxed", "boxed_reward", "answer_present", "answer_extracted", "mentions_answer",
     "contains_number", "no_refusal", "english_only", "proxy", "self_consistency", "vote_correct",
-    "pseudo_label_correct", "noisy_label_accuracy", "weak_accuracy", "soft_correct", "reward_model_binary", "majority_vote", "X",
+    "pseudo_label_correct", "noisy_label_accuracy", "weak_accuracy", "soft_correct", "reward_model_binary",
+    "majority_vote", "X",
 ]  # fmt: skip
 
 

@@ -17,7 +17,7 @@ from presat.tasks.cells import field_names
 from presat.tasks.prompts import chat
 from presat.tasks.rows import QUESTION_COLUMNS, column, content_id
 from presat.tasks.turns import whole_question
-from presat.text import brief
+from presat.text import brief, listed
 from presat.types import Problem
 
 _APART = (
@@ -28,6 +28,8 @@ _APART = (
 _LISTS = ("options", "choices")
 _COLUMN = re.compile(r"(?i:(op|opt|option|choice)[ _-]?([a-h]|[1-8]))|()([A-H])")
 """A column that holds one option: `opa`, `option_a`, `Option A`, `choice1`, `A`."""
+_FEWEST = 2
+"""Columns with such names in one row, from which on they are taken for options."""
 _LEAST = {"": 4}
 """How many such columns make options, by what they are called before the letter; else two."""
 _GOLDS = (
@@ -58,6 +60,23 @@ def is_choices(row: Mapping[str, Any]) -> bool:
         return True
     found = _options(row)
     return found is not None and len(found.texts) > 1 and _gold_column(row) is not None
+
+
+def refuse_gaps(row: Mapping[str, Any], where: str) -> None:
+    """Refuse a row whose columns of options are not A, B and so on: its question would be shown without them.
+
+    Raises:
+        DataError: an option is missing between others, or stands twice.
+    """
+    named = [(name, found) for name in row if isinstance(name, str) and (found := _COLUMN.fullmatch(name)) and found[1]]
+    if len(named) < _FEWEST or _gold_column(row) is None:
+        return
+    places = [(found[1].lower(), found[2].upper()) for _, found in named]
+    if len(set(places)) < len(places) or _options(row) is None:
+        raise DataError(
+            f"{where}: the columns {listed([name for name, _ in named])} hold options, and these are not A, B and "
+            "so on, each once and without a gap. Fill the empty ones, or rename the columns if they hold other things."
+        )
 
 
 def _gold_column(row: Mapping[str, Any]) -> str | None:

@@ -13,7 +13,7 @@ from typing import Any
 from presat.errors import ConfigError, DataError, nearest
 from presat.files import expanded
 from presat.tasks.cells import sound
-from presat.tasks.choices import counted, is_choices, is_shuffled, option_number, problem_of_choices
+from presat.tasks.choices import counted, is_choices, is_shuffled, option_number, problem_of_choices, refuse_gaps
 from presat.tasks.hub import hub_error
 from presat.tasks.readers import KINDS, SUFFIXES, kind_of, path_of, read_dataset, read_file, refuse_special
 from presat.tasks.rows import Row, is_verl, problem_of_plain, problem_of_verl
@@ -79,6 +79,8 @@ def load_file_problems(
             first = first or where
             refused[reason] += 1
             continue
+        if not columns:
+            refuse_gaps(row, where)
         if is_verl(row):
             if columns:
                 raise ConfigError(f"{where} is in the verl format, where `columns` means nothing: leave it out.")
