@@ -225,7 +225,7 @@ def test_a_dead_server_is_told_over_many_small_calls_too(tmp_path):
         judge = judge_at(server, tmp_path, concurrent=4, retries=0)
         for first in range(0, 8, 2):
             judge.judge(items(40)[first : first + 2])
-        with pytest.raises(JudgeError, match="[78] questions in a row"):
+        with pytest.raises(JudgeError, match=r"[78] questions in a row"):
             judge.judge(items(40)[8:10])
     assert len(server.questions) <= 2 + 8
 
