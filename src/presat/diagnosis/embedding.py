@@ -61,6 +61,7 @@ class EmbeddingSimilarity:
 
         Raises:
             ConfigError: there is no encoder.
+            ModelError: it cannot be opened.
         """
         if not (self.readable(prompt, response_a) and self.readable(prompt, response_b)):
             return None
@@ -71,6 +72,7 @@ class EmbeddingSimilarity:
 
         Raises:
             ConfigError: there is no encoder.
+            ModelError: it cannot be opened.
         """
         return float(self._embedded(first) @ self._embedded(second))
 
@@ -85,17 +87,10 @@ class _Encoder:
     """An encoder and its tokenizer, loaded."""
 
     def __init__(self, name: str) -> None:
-        from transformers import AutoModel, AutoTokenizer
-
-        from presat.models.libraries import quiet_libraries
+        from presat.models.pretrained import read_encoder
 
         folder = str(expanded(name)) if name and expanded(name).is_dir() else name or _packaged()
-        with quiet_libraries():
-            try:
-                self._tokenizer = AutoTokenizer.from_pretrained(folder)
-                self._model = AutoModel.from_pretrained(folder).eval()
-            except (OSError, ValueError) as error:
-                raise ConfigError(f"The encoder {folder} cannot be loaded: {error}") from error
+        self._model, self._tokenizer = read_encoder(name or PACKAGE, folder)
 
     def __call__(self, text: str) -> Array:
         import torch

@@ -89,6 +89,23 @@ def read_model(
     return loaded
 
 
+def read_encoder(name: str, folder: str) -> tuple[Any, Any]:
+    """Return an encoder of texts and its tokenizer; code that comes with it never runs.
+
+    Args:
+        name: what the user calls the model.
+        folder: a folder or a Hugging Face id.
+
+    Raises:
+        ModelError: it cannot be had or is damaged, or it wants to run its own code.
+    """
+    from transformers import AutoModel
+
+    tokenizer = read_tokenizer(name, folder, trust_remote_code=False)
+    with opening("model", name, folder), quiet():
+        return AutoModel.from_pretrained(folder, trust_remote_code=False).eval(), tokenizer
+
+
 def read_adapter(base: Any, folder: str, base_name: str) -> Any:
     """Return `base` with the adapter in `folder` on it.
 
