@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 from presat.config.load import build
 from presat.config.schema import Settings
 from presat.errors import ConfigError, DataError, nearest
-from presat.tasks.turns import read_turns
+from presat.tasks.turns import asked_in, read_turns
 from presat.text import brief
 
 
@@ -106,7 +106,7 @@ def read_item(item: Mapping[str, Any], place: int) -> Item:
     if not isinstance(prompt, list | tuple):
         raise DataError(f"{where}: `prompt` should be text or a list of chat turns; it is {brief(prompt, 80)}.")
     turns = read_turns(prompt, where, "prompt")
-    return Item("\n".join(turn["content"] for turn in turns if turn["role"] == "user"), response, gold)
+    return Item(asked_in(turns), response, gold)
 
 
 JUDGES: Mapping[str, tuple[str, str]] = {

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from presat.diagnosis.diversity import PathSimilarity, Similarity, cluster_responses
 from presat.diagnosis.judges import Judge
 from presat.diagnosis.symbolic import Faithfulness, faithfulness_rates
+from presat.tasks.turns import asked_in
 
 if TYPE_CHECKING:
     import polars as pl
@@ -112,8 +113,7 @@ def _groups(frame: pl.DataFrame, prompts: int, samples: int) -> list[_Group]:
 
 def _asked(row: dict[str, Any]) -> str:
     """What the user said; of a run that saved no turns, the whole prompt."""
-    turns = row["messages"] or []
-    return "\n".join(turn["content"] for turn in turns if turn["role"] == "user") or row["prompt"]
+    return asked_in(row["messages"] or []) or row["prompt"]
 
 
 def _moment(step: int, groups: Sequence[_Group], judge: Judge, similarity: Similarity) -> Moment:

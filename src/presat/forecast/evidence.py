@@ -103,7 +103,9 @@ Values = dict[str, float | None]
 """The quantities of one prompt; None where one is not defined for it."""
 
 
-def collect(drawn: Sequence[Drawn], group_size: int, values: Sequence[Values], exact: bool) -> Evidence:
+def collect(
+    drawn: Sequence[Drawn], group_size: int, values: Sequence[Values], exact: bool, bare: bool = False
+) -> Evidence:
     """Return the evidence of some prompts.
 
     Args:
@@ -111,11 +113,12 @@ def collect(drawn: Sequence[Drawn], group_size: int, values: Sequence[Values], e
         group_size: of the training asked about.
         values: what `values_of` says of each.
         exact: whether what the judge says may be weighed.
+        bare: without intervals, which resamples of the prompts have no use for.
     """
     samples = len(drawn[0].scores_G) if drawn else 0
     right_P = [sum(value == 1.0 for value in row.values_G) for row in drawn]
     tally = Counter(right_P)
-    measures = {name: _measure(name, [row.get(name) for row in values]) for name in MEANINGS}
+    measures = {name: _measure(name, [row.get(name) for row in values], bare) for name in MEANINGS}
     pushes = [(row["push_right"], row["push_wrong"]) for row in values]
     known = [(right, wrong) for right, wrong in pushes if right is not None and wrong is not None]
     limit = noise_limit([right for right, _ in known], [wrong for _, wrong in known])
@@ -124,11 +127,11 @@ def collect(drawn: Sequence[Drawn], group_size: int, values: Sequence[Values], e
     return Evidence(len(drawn), samples, group_size, histogram, measures, exact)
 
 
-def _measure(name: str, found: Sequence[float | None]) -> Measure:
+def _measure(name: str, found: Sequence[float | None], bare: bool) -> Measure:
     known = [value for value in found if value is not None]
     if not known:
         return Measure(None)
-    interval = (share_interval if name in SHARES else mean_interval)(known)
+    interval = None if bare else (share_interval if name in SHARES else mean_interval)(known)
     mean = statistics.fmean(known)
     return Measure(mean, interval.low, interval.high, len(known)) if interval else Measure(mean, prompts=len(known))
 

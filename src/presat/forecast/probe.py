@@ -20,6 +20,7 @@ from presat.evaluation.chunks import Chunks
 from presat.rewards.certainty import Statistic
 from presat.rollouts import seed_for
 from presat.rollouts.batching import BatchEngine
+from presat.tasks.turns import asked_in
 from presat.tracking.pace import duration
 from presat.tracking.progress import Progress
 from presat.types import Completion, Problem, RolloutGroup, Sampling, Score
@@ -60,7 +61,7 @@ class Drawn:
     @property
     def asked(self) -> str:
         """What the user said."""
-        return "\n".join(turn["content"] for turn in self.group.problem.messages if turn["role"] == "user")
+        return asked_in(self.group.problem.messages)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from presat.forecast.verdict import Kind, Weighed
+from presat.forecast.verdict import Kind, Weighed, standing
 from presat.metrics import Interval, auroc
 from presat.metrics.calibration import brier_score
 from presat.metrics.logistic import fit_logistic
@@ -124,7 +124,7 @@ class Fitted:
     def probability(self, trial: Trial) -> float:
         """The chance that a trial generalises."""
         pushes = [
-            weighed["weight"] * max(-1.0, min(1.0, (value - weighed["middle"]) / weighed["scale"]))
+            weighed["weight"] * standing(value, weighed["middle"], weighed["scale"])
             for name, weighed in self.quantities.items()
             if (value := trial.known.get(name)) is not None
         ]
@@ -161,7 +161,7 @@ def fit(trials: Sequence[Trial], names: Sequence[str]) -> Fitted:
 
 
 def _feature(value: float | None, middle: float, scale: float) -> float:
-    return 0.0 if value is None else max(-1.0, min(1.0, (value - middle) / scale))
+    return 0.0 if value is None else standing(value, middle, scale)
 
 
 @dataclass(frozen=True)

@@ -134,7 +134,7 @@ def resampled(drawn: Sequence[Drawn], values: Sequence[Values], now: Evidence) -
     for _ in range(RESAMPLES):
         chosen = rng.choices(range(len(drawn)), k=len(drawn))
         again = [drawn[i] for i in chosen], now.group_size, [values[i] for i in chosen], now.exact
-        found.append(collect(*again))
+        found.append(collect(*again, bare=True))
     return found
 
 
@@ -168,9 +168,14 @@ def reasons(kind: Kind, evidence: Evidence, gamma: float) -> list[Reason]:
     for name, weighed in weights()[kind]["quantities"].items():
         value = _quantity(name, evidence, gamma)
         if value is not None:
-            at = max(-1.0, min(1.0, (value - weighed["middle"]) / weighed["scale"]))
-            found.append(Reason(name, _sentence(name, value, evidence, gamma), weighed["weight"] * at))
+            push = weighed["weight"] * standing(value, weighed["middle"], weighed["scale"])
+            found.append(Reason(name, _sentence(name, value, evidence, gamma), push))
     return sorted(found, key=lambda reason: -abs(reason.push or 0.0))
+
+
+def standing(value: float, middle: float, scale: float) -> float:
+    """Where a value stands as a model weighs it: 0 in the middle, -1 or 1 a scale away and beyond."""
+    return max(-1.0, min(1.0, (value - middle) / scale))
 
 
 def _quantity(name: str, evidence: Evidence, gamma: float) -> float | None:

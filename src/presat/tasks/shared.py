@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from presat.tasks.turns import asked_in
 from presat.types import Problem
 
 
 def question_of(problem: Problem) -> str:
     """Return what a problem asks, white space and case aside: its user turns, whatever its system message."""
-    asked = " ".join(turn["content"] for turn in problem.messages if turn["role"] == "user")
-    return " ".join(asked.split()).casefold()
+    return " ".join(asked_in(problem.messages).split()).casefold()
 
 
 def count_shared(problems: Sequence[Problem], others: Iterable[Problem]) -> int:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from presat.errors import DataError
@@ -31,6 +31,11 @@ OPENED = "<think>"
 """A last turn of the assistant that is this alone is how the response is to begin, and stays."""
 RESPONSES = "last turns of the assistant"
 """What the responses left out of prompts are counted as."""
+
+
+def asked_in(turns: Iterable[Mapping[str, Any]]) -> str:
+    """Return what the user said in chat turns, as one text."""
+    return "\n".join(turn["content"] for turn in turns if turn["role"] == "user")
 
 
 def read_turns(
@@ -164,7 +169,7 @@ def count_unshown_text(row: Mapping[str, Any], messages: Sequence[Message], left
     names = _about(row, "")
     if _under(row, "instruction") and (given := _under(row, "input")):
         names.append(given)
-    asked = "\n".join(turn["content"] for turn in messages if turn["role"] == "user")
+    asked = asked_in(messages)
     hidden = [name for name in names if not (isinstance(text := row[name], str) and text.strip() in asked)]
     count_unshown(row, left_out, hidden)
 

@@ -18,6 +18,7 @@ from presat.diagnosis.alarms.thresholds import (
     WINDOW_SHARE,
 )
 from presat.metrics import GOLD_ACCURACY, is_share
+from presat.metrics.ranks import spearman
 from presat.tracking import Run
 from presat.tracking.follow import planned_steps
 
@@ -174,19 +175,10 @@ class Curves:
         return self.run.rollouts("train", steps=saved, columns=columns) if saved else None
 
 
-def ranks(values: FloatArray) -> FloatArray:
-    """Ranks, of equal values their mean."""
-    order = np.argsort(values, kind="stable")
-    found = np.empty(values.size)
-    found[order] = np.arange(values.size)
-    _, inverse = np.unique(values, return_inverse=True)
-    return (np.bincount(inverse, found) / np.bincount(inverse))[inverse]
-
-
 def rank_correlation(one: Curve, other: Curve) -> float:
     """Spearman's correlation of two curves over the steps that both have; 0 where one of them is constant."""
     _, at, to = np.intersect1d(one.steps, other.steps, return_indices=True)
-    return correlation(ranks(one.values[at]), ranks(other.values[to]))
+    return spearman(one.values[at], other.values[to]) or 0.0
 
 
 def correlation(one: FloatArray, other: FloatArray) -> float:
