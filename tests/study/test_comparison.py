@@ -271,3 +271,16 @@ def test_the_verb_shows_and_writes_what_it_found(
     assert run(["study", "report", str(folder.path), "--form", "table1", "--metric", "main"]) == 2
     assert run(["study", "report", str(folder.path), "--form", "averages", "--json"]) == 0
     assert run(["study", "report"]) == 2
+
+
+def test_with_columns_each_metric_has_a_table(
+    make_study: Callable[..., Folder], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["study", "report", str(make_study().path), "--columns", "start", "--metric", "main", "t_sat"]
+    files = [str(tmp_path / name) for name in ("t.md", "t.tex")]
+    assert run([*words, "--out", *files]) == 0
+    shown = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert [line for line in shown if line in (["main"], ["t_sat"])] == [["main"], ["t_sat"]]
+    assert shown.count(["weak", "strong"]) == 2
+    assert Path(files[0]).read_text().count("| weak | strong |") == 2
+    assert Path(files[1]).read_text().count(r"weak & strong \\") == 2

@@ -57,7 +57,10 @@ def report(config: StudyReportConfig, out: Console) -> dict[str, Any]:
         return _show_check(check(table.entries, config.aa), out)
     known = published(cells, table) if config.form == "table1" else {}
     made = texts.to_json(table, known, bool(against))
-    _show(texts.headings(table), texts.lines(table, known), out)
+    for title, heads, body in texts.blocks(table, known):
+        if title:
+            say(out, title)
+        _show(heads, body, out)
     if against:
         _show(*texts.comparison_rows(table), out)
     for line in made["sentences"]:

@@ -11,6 +11,7 @@ from typing import Any
 from presat.metrics.intervals import MIN_UNITS
 from presat.report.tables import inert, latex
 from presat.study.comparison import Comparison, Entry, Labels, Table, by_column, orders
+from presat.study.quantities import Quantity
 
 KIND = "presat study report"
 Published = Mapping[tuple[Any, ...], float]
@@ -20,19 +21,26 @@ HOW = (
 )
 
 
-def headings(table: Table) -> list[str]:
-    """The axes of the rows, then what stands in each column."""
-    return [*table.rows, *(_joined([*column, quantity.name]) for quantity, column in by_column(table))]
+Block = tuple[str, list[str], list[list[str]]]
+"""A title (empty where there is one table), headings, and the cells row by row."""
 
 
-def lines(table: Table, published: Published) -> list[list[str]]:
-    """The cells of the table as text, row by row."""
+def blocks(table: Table, published: Published) -> list[Block]:
+    """The tables as text: one, or with column axes one for each metric, which all in one would be too wide to read."""
     columns = by_column(table)
     rows = list(dict.fromkeys(item.row for item in table.entries))
     places = {(item.row, item.column, item.quantity): item for item in table.entries}
+    apart = bool(table.columns) and len({quantity for quantity, _ in columns}) > 1
+    found: dict[str, list[tuple[Quantity, Labels]]] = {}
+    for quantity, column in columns:
+        found.setdefault(quantity.name if apart else "", []).append((quantity, column))
     return [
-        [*row, *(entry_text(places.get((row, column, quantity)), published) for quantity, column in columns)]
-        for row in rows
+        (
+            title,
+            [*table.rows, *(_joined([*column, *([] if apart else [quantity.name])]) for quantity, column in some)],
+            [[*row, *(entry_text(places.get((row, c, q)), published) for q, c in some)] for row in rows],
+        )
+        for title, some in found.items()
     ]
 
 
@@ -43,7 +51,7 @@ def entry_text(item: Entry | None, published: Published) -> str:
     parts = [f"{count} {word}" for word, count in item.words.most_common()]
     if item.values:
         parts.append(_numbers(item))
-    text = ", ".join(parts)
+    text = "; ".join(parts)  # a verdict may hold a comma
     if item.missing:
         lacking = ", ".join(f"{count} {state}" for state, count in item.missing.items())
         there = len(item.units) - item.missing.total()
@@ -106,7 +114,9 @@ def setting(table: Table, item: Entry) -> str:
 
 def to_markdown(table: Table, published: Published, baseline: bool) -> str:
     """Tables and sentences as Markdown."""
-    parts = [f"<!-- {KIND} -->", *_markdown(headings(table), lines(table, published)), ""]
+    parts = [f"<!-- {KIND} -->"]
+    for title, heads, body in blocks(table, published):
+        parts += [*([f"**{title}**", ""] if title else []), *_markdown(heads, body), ""]
     if baseline:
         parts += [*_markdown(*comparison_rows(table)), ""]
     return "\n".join([*parts, *(f"- {line}" for line in sentences(table, baseline)), ""])
@@ -115,9 +125,15 @@ def to_markdown(table: Table, published: Published, baseline: bool) -> str:
 def to_latex(table: Table, published: Published, baseline: bool) -> str:
     r"""The tables as LaTeX tabulars (package booktabs), the sentences as comments."""
     parts = [f"% {KIND}", *(f"% {line}" for line in sentences(table, baseline))]
-    blocks = [(headings(table), lines(table, published)), *([comparison_rows(table)] if baseline else [])]
-    for heads, body in blocks:
-        parts += [rf"\begin{{tabular}}{{{'l' * len(heads)}}}", r"\toprule", _latex_row(heads), r"\midrule"]
+    compared = [("", *comparison_rows(table))] if baseline else []
+    for title, heads, body in [*blocks(table, published), *compared]:
+        parts += [
+            *([f"% {title}"] if title else []),
+            rf"\begin{{tabular}}{{{'l' * len(heads)}}}",
+            r"\toprule",
+            _latex_row(heads),
+            r"\midrule",
+        ]
         parts += [*map(_latex_row, body), r"\bottomrule", r"\end{tabular}"]
     return "\n".join([*parts, ""])
 
@@ -253,4 +269,4 @@ def _spaced(values: Mapping[str, Any]) -> str:
 
 
 def _counts(counts: Mapping[str, int]) -> str:
-    return ", ".join(f"{count} {name}" for name, count in counts.items())
+    return "; ".join(f"{count} {name}" for name, count in counts.items())
