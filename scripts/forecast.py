@@ -18,7 +18,7 @@ from typing import Any
 
 from presat.analysis import summarise
 from presat.forecast.skill import Trial, as_weights, fit, gain_follows, measure, over_seeds, tells_apart
-from presat.forecast.verdict import KINDS, Kind, weights
+from presat.forecast.verdict import KINDS, OF_THE_JUDGE, Kind, weights
 from presat.jsons import read_json
 from presat.metrics import Interval
 from presat.study.folder import Folder, StudyFile
@@ -146,21 +146,28 @@ def questions(trials: Sequence[Trial]) -> str:
 
 
 def skills(fitted_on: Sequence[Trial], held_out: Sequence[Trial]) -> dict[str, Any]:
-    """Fit every kind, print how it does on the test seeds, return what `weights.json` holds."""
+    """Fit every kind with and without the judge, print the skill on test seeds, return what `weights.json` holds."""
     models: dict[str, Any] = {}
-    print("| kind | skill on test seeds |\n|---|---|")
+    print("| kind | weighs | skill on test seeds |\n|---|---|---|")
     for kind in KINDS:
         own = [trial for trial in fitted_on if trial.kind == kind]
         if not own:
-            print(f"| {kind} | no run of it to fit to |")
+            print(f"| {kind} | | no run of it to fit to |")
             models[kind] = weights()[kind]
             continue
-        model = fit(own, CANDIDATES[kind])
-        found = measure(model, [trial for trial in held_out if trial.kind == kind])
-        models[kind] = as_weights(model, found)
-        print(f"| {kind} | {found.sentence} |")
+        others = [trial for trial in held_out if trial.kind == kind]
+        models[kind] = _model(kind, own, others, CANDIDATES[kind])
+        unjudged = tuple(name for name in CANDIDATES[kind] if name not in OF_THE_JUDGE)
+        models[kind]["without_judge"] = _model(kind, own, others, unjudged)
     print()
     return models
+
+
+def _model(kind: Kind, own: Sequence[Trial], others: Sequence[Trial], names: tuple[str, ...]) -> dict[str, Any]:
+    model = fit(own, names)
+    found = measure(model, others)
+    print(f"| {kind} | {', '.join(names)} | {found.sentence} |")
+    return as_weights(model, found)
 
 
 def _shown(interval: Interval | None) -> str:

@@ -387,7 +387,7 @@ def test_a_path_is_printed_whole_brackets_and_all(tmp_path, capsys, monkeypatch)
     assert f"Written to {out}.\n" in capsys.readouterr().out
 
 
-STUDIES = ("lab", "lab-aa", "lab-forecast", "lab-mini", "paper", "smollm2-repair")
+STUDIES = ("lab", "lab-aa", "lab-forecast", "lab-mini", "paper", "smollm2-forecast", "smollm2-repair")
 
 
 @pytest.mark.parametrize("preset", preset_names())

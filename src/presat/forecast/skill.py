@@ -215,5 +215,5 @@ def measure(model: Fitted, trials: Sequence[Trial]) -> Skill:
 
 
 def as_weights(model: Fitted, skill: Skill) -> dict[str, Any]:
-    """What `weights.json` holds of a kind."""
+    """What `weights.json` holds of a model."""
     return {"bias": model.bias, "skill": skill.sentence, "quantities": model.quantities}

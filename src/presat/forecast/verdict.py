@@ -99,8 +99,17 @@ class Verdict:
 
 @cache
 def weights() -> Mapping[str, Any]:
-    """The models: by kind their `bias`, `quantities` and `skill`; and `source`, where the numbers come from."""
+    """The models: by kind their `bias`, `quantities` and `skill`; and `source`, where the numbers come from.
+
+    Each kind has a second one, `without_judge`, fitted and measured without what a judge of the reasoning says.
+    """
     return parse_json((resources.files("presat.forecast") / "weights.json").read_text(encoding="utf-8"))
+
+
+def model_of(kind: Kind, exact: bool) -> Mapping[str, Any]:
+    """The model of a kind: the whole one where the judge's word may be weighed."""
+    model = weights()[kind]
+    return model if exact else model["without_judge"]
 
 
 def judge_kinds(evidence: Evidence, drawn: Sequence[Drawn], values: Sequence[Values], gamma: float) -> list[Verdict]:
@@ -159,13 +168,13 @@ def why_not(kind: Kind, evidence: Evidence) -> str:
 def probability(kind: Kind, evidence: Evidence, gamma: float) -> float:
     """The chance that such a run generalises, as the model of its kind has it."""
     pushes = [reason.push for reason in reasons(kind, evidence, gamma)]
-    return 1.0 / (1.0 + math.exp(-weights()[kind]["bias"] - math.fsum(filter(None, pushes))))
+    return 1.0 / (1.0 + math.exp(-model_of(kind, evidence.exact)["bias"] - math.fsum(filter(None, pushes))))
 
 
 def reasons(kind: Kind, evidence: Evidence, gamma: float) -> list[Reason]:
     """What every quantity that is known says, the strongest first."""
     found = []
-    for name, weighed in weights()[kind]["quantities"].items():
+    for name, weighed in model_of(kind, evidence.exact)["quantities"].items():
         value = _quantity(name, evidence, gamma)
         if value is not None:
             push = weighed["weight"] * standing(value, weighed["middle"], weighed["scale"])
@@ -195,12 +204,12 @@ def _sentence(name: str, value: float, evidence: Evidence, gamma: float) -> str:
 
 
 def _verdict(kind: Kind, evidence: Evidence, again: Sequence[Evidence], gamma: float) -> Verdict:
-    model = weights()[kind]
+    skill = model_of(kind, evidence.exact)["skill"]
     words = WORDS[kind] if kind != "noisy" else f"{gamma:.0%} {WORDS[kind]}"
-    unknown = [name for name in model["quantities"] if _quantity(name, evidence, gamma) is None]
+    unknown = [name for name in weights()[kind]["quantities"] if _quantity(name, evidence, gamma) is None]
     if why := why_not(kind, evidence):
         against = [Reason("gradient", why, None)]
-        return Verdict(kind, words, "cannot learn", None, None, None, [], against, unknown, model["skill"])
+        return Verdict(kind, words, "cannot learn", None, None, None, [], against, unknown, skill)
     found = reasons(kind, evidence, gamma)
     chances = sorted(probability(kind, other, gamma) for other in again)
     low, high = (chances[min(len(chances) - 1, int(q * len(chances)))] for q in (0.025, 0.975))
@@ -214,5 +223,5 @@ def _verdict(kind: Kind, evidence: Evidence, again: Sequence[Evidence], gamma: f
         [reason for reason in found if (reason.push or 0.0) > 0],
         [reason for reason in found if (reason.push or 0.0) < 0],
         unknown,
-        model["skill"],
+        skill,
     )
