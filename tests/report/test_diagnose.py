@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 from pathlib import Path
 
 import pytest
 from tests.diagnosis.test_moments import GUESS, SOUND, write
+from tests.diagnosis.test_stored import Counting, all_asked
 
 from presat.cli import run
+from presat.tracking import open_run
 
 
 @pytest.fixture
@@ -57,7 +60,7 @@ def test_reasoning_along_a_run_with_saved_responses(make_run, capsys):
         write(folder, step, [SOUND, GUESS])
     assert run(["diagnose", str(folder)]) == 0
     shown = capsys.readouterr().out
-    assert "reasoning on training prompts, by the symbolic judge (2 prompts, 8 responses a step)" in shown
+    assert "reasoning on training prompts, by the judge symbolic (2 prompts, 8 responses a step)" in shown
     assert run(["diagnose", str(folder), "--json"]) == 0
     reasoning = json.loads(capsys.readouterr().out)["runs"][0]["reasoning"]
     assert [step["step"] for step in reasoning["steps"]] == [1, 20, 40]
@@ -70,3 +73,18 @@ def test_no_run_and_none_that_is_there_are_refused(capsys):
     assert run(["diagnose"]) == 2
     assert run(["diagnose", "nowhere"]) == 1
     assert "There is no run at nowhere" in capsys.readouterr().err
+
+
+def test_a_judge_that_is_asked_for_is_asked_once_and_its_word_kept(make_run, capsys, monkeypatch):
+    folder, judge = make_run(), Counting()
+    module = importlib.import_module("presat.report.diagnose")  # the package has the function by that name
+    monkeypatch.setattr(module, "make_judge", lambda name, **options: judge)
+    words = ["diagnose", str(folder), "--judge", "llm", "--judge-options", "{server: x, model: y}"]
+    for _ in range(2):
+        assert run(words) == 0
+    shown = capsys.readouterr()
+    assert shown.out.count("reasoning on held_out, by the judge llm (") == 2
+    asked = all_asked(judge)
+    assert len(asked) == len(set(asked)) == len(open_run(folder).judgements("counting/1"))
+    assert shown.err.count(f"counting/1 judges {len(asked)} of ") == 1
+    assert f": {len(asked)} calls, about {12 * len(asked)} tokens." in shown.err

@@ -6,7 +6,7 @@ from presat.diagnosis.alarms import Alarm, alarms
 from presat.diagnosis.ensemble import EnsembleFit, fit_ensemble
 from presat.diagnosis.judges import Cost, Judge, Judgement, make_judge
 from presat.diagnosis.llm import StrategyJudge
-from presat.diagnosis.stored import Judged, judge_responses
+from presat.diagnosis.stored import Judged, judge_responses, kept_judge
 from presat.diagnosis.symbolic import (
     Faithfulness,
     LabelRates,
@@ -31,6 +31,7 @@ __all__ = [
     "faithfulness_rates",
     "fit_ensemble",
     "judge_responses",
+    "kept_judge",
     "label_response",
     "label_rollouts",
     "make_judge",

@@ -109,6 +109,21 @@ def read_item(item: Mapping[str, Any], place: int) -> Item:
     return Item(asked_in(turns), response, gold)
 
 
+TEXTS = ("prompt", "messages", "text", "gold")
+TOKENS = ("prompt_ids", "token_ids")
+"""Columns of saved responses that a judge is given; the tokens only spare it from making them."""
+
+
+def item_of(row: Mapping[str, Any]) -> dict[str, Any]:
+    """What a judge is given of a saved response: the same for the same response wherever it is judged.
+
+    Args:
+        row: with the columns `TEXTS`, and of `TOKENS` those that there are.
+    """
+    tokens = {name: row[name] for name in TOKENS if row.get(name) is not None}
+    return {"prompt": row["messages"] or row["prompt"], "response": row["text"], "gold": row["gold"], **tokens}
+
+
 JUDGES: Mapping[str, tuple[str, str]] = {
     "symbolic": ("presat.diagnosis.symbolic", "SymbolicJudge"),
     "self_support": ("presat.diagnosis.self_support", "SelfSupportJudge"),

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from presat.diagnosis.diversity import PathSimilarity, Similarity, cluster_responses
-from presat.diagnosis.judges import Judge
+from presat.diagnosis.judges import TEXTS, TOKENS, Judge, item_of
 from presat.diagnosis.symbolic import Faithfulness, faithfulness_rates
 from presat.tasks.turns import asked_in
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 PROMPTS, SAMPLES, MOMENTS = 8, 16, 9
 """The paper's N and K; and how many steps are looked at where none are named."""
-_COLUMNS = ("problem_id", "seed", "sample", "messages", "prompt", "text", "score")
+_COLUMNS = ("problem_id", "seed", "sample", "score", *TEXTS, *TOKENS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +81,17 @@ def moments(
         RunError: saved responses cannot be read.
     """
     chosen = _spaced(run.rollout_steps(split, set_name)) if steps is None else list(steps)
-    found = []
+    looked_at: list[tuple[int, list[_Group]]] = []
     for step in chosen:
         frame = run.rollouts(split, [step], set_name=set_name, columns=_COLUMNS)
         if frame is not None and frame.height:
-            found.append(_moment(step, _groups(frame, prompts, samples), judge, similarity or PathSimilarity()))
-    return found
+            looked_at.append((step, _groups(frame, prompts, samples)))
+    items = [item for _, groups in looked_at for group in groups for item in group.items]
+    labels = iter([judgement.label for judgement in judge.judge(items)])  # all at once: a server answers side by side
+    return [
+        _moment(step, groups, [[next(labels) for _ in group.items] for group in groups], similarity or PathSimilarity())
+        for step, groups in looked_at
+    ]
 
 
 def _spaced(steps: Sequence[int]) -> list[int]:
@@ -98,8 +103,12 @@ def _spaced(steps: Sequence[int]) -> list[int]:
 @dataclass(frozen=True, slots=True)
 class _Group:
     prompt: str
-    texts: list[str]
+    items: list[dict[str, Any]]
     scores: list[float | None]
+
+    @property
+    def texts(self) -> list[str]:
+        return [item["response"] for item in self.items]
 
 
 def _groups(frame: pl.DataFrame, prompts: int, samples: int) -> list[_Group]:
@@ -107,7 +116,8 @@ def _groups(frame: pl.DataFrame, prompts: int, samples: int) -> list[_Group]:
     found = []
     for identity in sorted(frame["problem_id"].unique())[:prompts]:
         rows = frame.filter(frame["problem_id"] == identity).sort("seed", "sample").head(samples).to_dicts()
-        found.append(_Group(_asked(rows[0]), [row["text"] for row in rows], [row["score"] for row in rows]))
+        items = [item_of(row) for row in rows]
+        found.append(_Group(_asked(rows[0]), items, [row["score"] for row in rows]))
     return found
 
 
@@ -116,10 +126,9 @@ def _asked(row: dict[str, Any]) -> str:
     return asked_in(row["messages"] or []) or row["prompt"]
 
 
-def _moment(step: int, groups: Sequence[_Group], judge: Judge, similarity: Similarity) -> Moment:
-    items = [{"prompt": group.prompt, "response": text} for group in groups for text in group.texts]
-    judgements = iter(judge.judge(items))
-    labels_PG = [[next(judgements).label for _ in group.texts] for group in groups]
+def _moment(
+    step: int, groups: Sequence[_Group], labels_PG: Sequence[Sequence[float | None]], similarity: Similarity
+) -> Moment:
     labels = [label for row in labels_PG for label in row]
 
     def spread(wanted: list[list[bool]]) -> float | None:

@@ -11,12 +11,12 @@ import itertools
 import sys
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from presat.diagnosis.judges import Cost, Estimating, Judge, Judgement, read_item
+from presat.diagnosis.judges import TEXTS, TOKENS, Cost, Estimating, Judge, Judgement, item_of, read_item
 from presat.errors import JudgeError, RunError
 from presat.files import expanded
 from presat.text import printable
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 
 CHUNK = 64
 """Responses that are judged, and written down, together; the responses to one problem always are."""
-_TEXTS = ("prompt", "messages", "text", "gold")
-_TOKENS = ("prompt_ids", "token_ids")
 _PLACES = (*GROUP, "sample", "score")
 
 
@@ -119,11 +117,8 @@ def judge_responses(
         kept = expanded(folder) if folder is not None else judgement_folder(run.path, run.kind == "presat")
     else:
         kept = None if folder is None else expanded(folder)
-    with ExitStack() as stack:
-        if kept is not None:
-            stack.callback(_lock(kept).release)
-        store = None if kept is None else JudgementFile(kept, judge.identity)
-        work = _Work(judge, store, quiet)
+    with kept_judge(judge, kept) as remembering:
+        work = _Work(remembering, quiet)
 
         def responses(tokens: bool) -> Iterator[_Response]:
             found = _of_run(run, split, set_name, steps, tokens) if isinstance(run, Run) else _of_rows(run)
@@ -135,33 +130,107 @@ def judge_responses(
         return work.do(responses(tokens=True), total, new)
 
 
+class KeptJudge:
+    """A judge that remembers: no response is judged twice, and what lasts is kept in a file.
+
+    Attributes:
+        identity: the judge's.
+        known: what is known by the key of the response (`presat.tracking.judgements.response_key`).
+        spent: what was taken of a model since this was made.
+    """
+
+    def __init__(self, judge: Judge, store: JudgementFile | None, quiet: bool = True) -> None:
+        self.identity = judge.identity
+        self.known = {key: _judgement(row) for key, row in store.rows.items()} if store else {}
+        self.spent = Cost()
+        self._judge, self._store, self._quiet = judge, store, quiet
+        self._passing: dict[str, Judgement] = {}  # not kept
+
+    def judge(self, items: Sequence[Mapping[str, Any]]) -> list[Judgement]:
+        """Return one judgement per item, asking for those alone that are new.
+
+        Raises:
+            DataError: an item is no response.
+            JudgeError: the judge failed. What it said before is kept.
+            RunError: judgements cannot be written.
+        """
+        keys = [response_key(*read_item(item, place)) for place, item in enumerate(items)]
+        missing = {
+            key: item
+            for key, item in zip(keys, items, strict=True)
+            if key not in self.known and key not in self._passing
+        }  # the same response twice is judged once
+        if missing:
+            self._ask_in_parts(missing, len(items))
+        return [self.known.get(key) or self._passing[key] for key in keys]
+
+    def estimate(self, items: Sequence[Mapping[str, Any]]) -> Cost:
+        """Return about what `judge` would take of a model: nothing where the judge cannot tell."""
+        return self._judge.estimate(items) if isinstance(self._judge, Estimating) else Cost()
+
+    def _ask_in_parts(self, missing: Mapping[str, Mapping[str, Any]], total: int) -> None:
+        if not self._quiet:
+            _announce(self.identity, len(missing), total, self.estimate(list(missing.values())))
+        done = 0
+        with Progress("judge", self._quiet) as progress:
+            progress.start(0, len(missing))
+            for part in _chunks(_Response(key, item, {}, str(item["prompt"])) for key, item in missing.items()):
+                self._ask({one.key: one.item for one in part})
+                done += len(part)
+                progress.tell(done, "")
+
+    def _ask(self, missing: Mapping[str, Mapping[str, Any]]) -> None:
+        found = self._judge.judge(list(missing.values()))
+        if len(found) != len(missing):
+            raise JudgeError(f"{self.identity} said {len(found)} things about {len(missing)} responses.")
+        said = dict(zip(missing, found, strict=True))
+        self.spent = _sum(self.spent, *(one.cost for one in found))
+        lasting = {key: one for key, one in said.items() if one.lasting}
+        if self._store is not None:
+            self._store.add({key: _row(one) for key, one in lasting.items()})
+        self.known.update(lasting)
+        self._passing.update({key: one for key, one in said.items() if not one.lasting})
+
+
+@contextmanager
+def kept_judge(judge: Judge, folder: Path | None, quiet: bool = True) -> Iterator[KeptJudge]:
+    """A judge that keeps what it says in `folder`, where nobody else writes meanwhile; in memory alone when None.
+
+    Args:
+        judge: who judges what is not known.
+        folder: where what it said lies.
+        quiet: do not say on stderr what it will take and how far it is.
+
+    Raises:
+        RunError: the folder cannot be made or read, or somebody else writes judgements there.
+    """
+    with ExitStack() as stack:
+        if folder is not None:
+            stack.callback(_lock(folder).release)
+        yield KeptJudge(judge, None if folder is None else JudgementFile(folder, judge.identity), quiet)
+
+
 class _Work:
     """One pass over responses: what is known, what is asked."""
 
-    def __init__(self, judge: Judge, store: JudgementFile | None, quiet: bool) -> None:
-        self._judge, self._store, self._quiet = judge, store, quiet
-        self._known = {key: _judgement(row) for key, row in store.rows.items()} if store else {}
-        self._passing: dict[str, Judgement] = {}  # not kept
-        self._spent = Cost()
+    def __init__(self, judge: KeptJudge, quiet: bool) -> None:
+        self._judge, self._quiet = judge, quiet
 
     def plan(self, responses: Iterator[_Response]) -> tuple[int, int]:
         """Count the responses and those to be judged, and say what that takes."""
         total, cost, new = 0, Cost(), set[str]()
         for part in _chunks(responses):
             total += len(part)
-            missing = {one.key: one.item for one in part if one.key not in self._known and one.key not in new}
+            missing = {one.key: one.item for one in part if one.key not in self._judge.known and one.key not in new}
             new.update(missing)
-            if isinstance(self._judge, Estimating):
-                cost = _sum(cost, self._judge.estimate(list(missing.values())))
+            cost = _sum(cost, self._judge.estimate(list(missing.values())))
         if new and not self._quiet:
-            takes = f": {cost.calls:,} calls, about {cost.tokens:,} tokens" if cost.calls else ""
-            said = f"{self._judge.identity} judges {len(new):,} of {total:,} responses{takes}."
-            print(printable(said), file=sys.stderr, flush=True)
+            _announce(self._judge.identity, len(new), total, cost)
         return total, len(new)
 
     def do(self, responses: Iterator[_Response], total: int, new: int) -> Judged:
         """Judge what is new."""
-        known_before = set(self._known)
+        known_before = set(self._judge.known)
         places: list[Mapping[str, Any]] = []
         judgements: list[Judgement] = []
         known = 0
@@ -169,48 +238,34 @@ class _Work:
             if new:
                 progress.start(0, total)
             for part in _chunks(responses):
-                self._judge_new(part)
-                found = [self._known.get(one.key) or self._passing[one.key] for one in part]
+                judgements += self._judge.judge([one.item for one in part])
                 places += [one.place for one in part]
-                judgements += found
                 known += sum(one.key in known_before for one in part)
                 if new:
                     none = sum(item.label is None for item in judgements)
                     progress.tell(len(judgements), f"{none} without a label" if none else "")
-        return Judged(self._judge.identity, places, judgements, known, self._spent)
+        return Judged(self._judge.identity, places, judgements, known, self._judge.spent)
 
-    def _judge_new(self, part: Sequence[_Response]) -> None:
-        missing = {
-            one.key: one.item for one in part if one.key not in self._known and one.key not in self._passing
-        }  # the same response twice is judged once
-        if not missing:
-            return
-        found = self._judge.judge(list(missing.values()))
-        if len(found) != len(missing):
-            raise JudgeError(f"{self._judge.identity} said {len(found)} things about {len(missing)} responses.")
-        said = dict(zip(missing, found, strict=True))
-        self._spent = _sum(self._spent, *(one.cost for one in found))
-        lasting = {key: one for key, one in said.items() if one.lasting}
-        if self._store is not None:
-            self._store.add({key: _row(one) for key, one in lasting.items()})
-        self._known.update(lasting)
-        self._passing.update({key: one for key, one in said.items() if not one.lasting})
+
+def _announce(identity: str, new: int, total: int, cost: Cost) -> None:
+    """Say on stderr what it will take."""
+    takes = f": {cost.calls:,} calls, about {cost.tokens:,} tokens" if cost.calls else ""
+    print(printable(f"{identity} judges {new:,} of {total:,} responses{takes}."), file=sys.stderr, flush=True)
 
 
 def _of_run(
     run: Run, split: Split, set_name: str | None, steps: Collection[int] | None, tokens: bool
 ) -> Iterator[_Response]:
     """The saved responses, a step at a time, for they are large; with their tokens where these are asked for."""
-    more = _TOKENS if tokens else ()
+    more = TOKENS if tokens else ()
     for step in run.rollout_steps(split):
         if steps is not None and step not in steps:
             continue
-        frame = run.rollouts(split, [step], set_name=set_name, columns=(*_TEXTS, *_PLACES, *more))
+        frame = run.rollouts(split, [step], set_name=set_name, columns=(*TEXTS, *_PLACES, *more))
         for row in frame.iter_rows(named=True) if frame is not None else ():
             if row["text"] is None or (row["messages"] is None and row["prompt"] is None):
                 raise RunError(f"{run.name} saved responses of step {step} without their text or prompt.")
-            item = {"prompt": row["messages"] or row["prompt"], "response": row["text"], "gold": row["gold"]}
-            item |= {name: row[name] for name in more if row[name] is not None}
+            item = item_of(row)
             place = {name: row[name] for name in _PLACES}
             yield _response(item, 0, place, tuple(row[name] for name in GROUP))
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from presat.analysis.naming import run_names
 from presat.config.schema import DiagnoseConfig
+from presat.diagnosis import kept_judge, make_judge
 from presat.diagnosis.alarms import SEVERITIES, Alarm, alarms, worst
 from presat.diagnosis.alarms.groups import wasted
 from presat.diagnosis.alarms.series import Curves
@@ -14,11 +15,13 @@ from presat.report.reasoning import reasoning_of
 from presat.report.terminal import say
 from presat.text import printable
 from presat.tracking import Run, open_runs
+from presat.tracking.judgements import judgement_folder
 from presat.tracking.state import ENDED
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from presat.diagnosis.judges import Judge
     from presat.diagnosis.moments import Moment
 
 COLOURS = {"critical": "bold red", "warning": "bold yellow", "info": "bold"}
@@ -29,10 +32,12 @@ def diagnose(config: DiagnoseConfig, out: Console) -> dict[str, Any]:
 
     Raises:
         ConfigError: no run was named.
-        RunError: one cannot be read.
+        RunError: one cannot be read, or judgements cannot be kept.
+        JudgeError: the judge that was asked for failed; what it said before is kept.
     """
     if not config.runs:
         raise ConfigError("Which run? `presat diagnose RUN...` takes run directories, logs and saved responses.")
+    judge = None if config.judge == "symbolic" else make_judge(config.judge, **config.judge_options)
     read_as = {"columns": config.columns, "reward_values": config.reward_values}
     runs = [run for path in config.runs for run in open_runs(path, **read_as)]
     found: list[dict[str, Any]] = []
@@ -40,9 +45,9 @@ def diagnose(config: DiagnoseConfig, out: Console) -> dict[str, Any]:
         raised = alarms(run, live=run.status == "running")
         shown = [alarm for alarm in raised if _rank(alarm.severity) <= _rank(config.show)]
         lost = wasted(Curves(run), None)
-        of, reasoning = reasoning_of(run, _main_set(run)) if config.reasoning else ("", [])
+        of, reasoning = _reasoning(run, judge) if config.reasoning else ("", [])
         _print(out, name, run, shown, lost)
-        _print_reasoning(out, of, reasoning)
+        _print_reasoning(out, of, reasoning, config.judge)
         found.append(
             {
                 "name": name,
@@ -64,21 +69,28 @@ def diagnose(config: DiagnoseConfig, out: Console) -> dict[str, Any]:
     return {"failed": bool(bad), "runs": found}
 
 
+def _reasoning(run: Run, judge: Judge | None) -> tuple[str, list[Moment]]:
+    """What a judge that was asked for says is kept; what the symbolic one says is calculated sooner than read."""
+    if judge is None:
+        return reasoning_of(run, _main_set(run))
+    with kept_judge(judge, judgement_folder(run.path, run.kind == "presat"), quiet=False) as remembering:
+        return reasoning_of(run, _main_set(run), remembering)
+
+
 def _main_set(run: Run) -> str | None:
     held_out = run.held_out()
     return held_out[0] if held_out else None
 
 
-def _print_reasoning(out: Console, of: str, found: list[Moment]) -> None:
+def _print_reasoning(out: Console, of: str, found: list[Moment], judge: str) -> None:
     """A line a step: how much of the reasoning is aligned, and how diverse it is."""
     from rich.table import Table
 
     if not found:
         return
     first = found[0]
-    say(
-        out, f"  reasoning on {of}, by the symbolic judge ({first.prompts} prompts, {first.responses} responses a step)"
-    )
+    many = f"{first.prompts} prompts, {first.responses} responses a step"
+    say(out, f"  reasoning on {of}, by the judge {judge} ({many})")
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
     table.add_column("    step", justify="right")
     for title in ("aligned: right", "wrong", "all", "diversity: faithful", "right", "all"):

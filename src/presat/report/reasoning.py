@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 from presat.analysis.numbers import RunSummary
 from presat.diagnosis import make_judge
+from presat.diagnosis.judges import Judge
 from presat.diagnosis.moments import Moment, moments
 from presat.report.figures import Panel, Series, lines_svg
 from presat.tracking import Run
@@ -35,24 +36,26 @@ def reasoning_panels(runs: Sequence[Run], summaries: Sequence[RunSummary]) -> li
     return panels
 
 
-def reasoning_of(run: Run, main_set: str | None) -> tuple[str, list[Moment]]:
+def reasoning_of(run: Run, main_set: str | None, judge: Judge | None = None) -> tuple[str, list[Moment]]:
     """What a run's saved responses say of its reasoning, and of which they are; nothing where too few can be judged.
 
     Args:
         run: the run.
         main_set: its main evaluation set, which is taken where it was sampled often enough; else the training prompts.
+        judge: one that was asked for, whose every word is then of interest; the symbolic one when None.
 
     Raises:
         RunError: saved responses cannot be read.
+        JudgeError: the judge failed.
     """
-    judge = make_judge("symbolic")
-    found = _readable(moments(run, judge, "eval", main_set)) if main_set else []
-    return (str(main_set), found) if found else ("training prompts", _readable(moments(run, judge)))
+    who, least = judge or make_judge("symbolic"), 1 if judge else LEAST_MOMENTS
+    found = _readable(moments(run, who, "eval", main_set), least) if main_set else []
+    return (str(main_set), found) if found else ("training prompts", _readable(moments(run, who), least))
 
 
-def _readable(found: list[Moment]) -> list[Moment]:
+def _readable(found: list[Moment], least: int) -> list[Moment]:
     judged = [moment for moment in found if moment.judged >= LEAST_JUDGED]
-    return judged if len(judged) >= LEAST_MOMENTS else []
+    return judged if len(judged) >= least else []
 
 
 def _panels(name: str, found: Sequence[Moment]) -> list[Panel]:

@@ -21,6 +21,7 @@ from presat.config.schema.kinds import (
     Weight,
     Word,
     Workers,
+    YamlMapping,
 )
 from presat.config.schema.training import CptConfig, SftConfig, TrainConfig
 
@@ -203,7 +204,12 @@ class DiagnoseConfig(LogConfig):
     """The least severity that is shown; what is less bad is left out of the screen and the JSON."""
     reasoning: bool = True
     """Also judge saved responses at some steps: how much of the reasoning is aligned, and how diverse it is. Takes
-    seconds a run."""
+    seconds a run with the symbolic judge."""
+    judge: Literal["symbolic", "self_support", "llm", "ensemble"] = "symbolic"
+    """Who judges them (judges.md). What any but the symbolic one says is kept beside the responses, in `judgements`."""
+    judge_options: YamlMapping = Field(default_factory=dict)
+    """Settings of that judge: `{server: http://localhost:8000/v1, model: NAME}` for `llm`, `{model: NAME}` for
+    `self_support`, the model that wrote the responses."""
 
 
 class ReportConfig(LogConfig):
