@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -13,10 +14,10 @@ from presat.cli import run
 from presat.config.load import build
 from presat.config.schema import CheckConfig, ModelConfig, TaskConfig, TrainConfig
 from presat.errors import ConfigError, RunError
-from presat.forecast import run_check
+from presat.forecast import run_check, verdict
 from presat.forecast.evidence import MEANINGS, Evidence, Measure
 from presat.forecast.probe import choose_prompts
-from presat.forecast.verdict import KINDS, label_of, probability, why_not
+from presat.forecast.verdict import KINDS, label_of, probability, weights, why_not
 from presat.rollouts.batching import BatchEngine
 from presat.tasks import load_problems
 
@@ -51,7 +52,7 @@ def test_everything_is_measured_and_kept(forecast) -> None:
     assert 0.0 < (found["entropy"] or 0.0) < 5.0
     assert found.measures["certainty_auroc"].prompts == sum(found.histogram[1:-1])
     assert [verdict.kind for verdict in forecast.verdicts] == list(KINDS)
-    assert all("not measured" in verdict.skill for verdict in forecast.verdicts)
+    assert [found.skill for found in forecast.verdicts] == [weights()[kind]["skill"] for kind in KINDS]
     kept = json.loads((forecast.run / "forecast.json").read_text())
     assert kept["evidence"]["measures"]["usable"]["value"] == found["usable"]
     assert presat.open_run(forecast.run).status == "finished"
@@ -139,17 +140,47 @@ def test_what_is_missing_is_said(tmp_path) -> None:
         CheckConfig(samples=4, group_size=8)
 
 
-def test_more_faithful_reasoning_is_never_worse() -> None:
+@pytest.fixture
+def by_hand(monkeypatch) -> None:
+    """Models whose weights are known, in the place of the fitted ones."""
+
+    def model(**weights: float) -> dict[str, Any]:
+        middles = {"noise_room": 0.0}
+        quantities = {n: {"weight": w, "middle": middles.get(n, 0.5), "scale": 0.5} for n, w in weights.items()}
+        return {"bias": 0.0, "skill": f"of {len(weights)}", "quantities": quantities}
+
+    def both(**weights: float) -> dict[str, Any]:
+        return {**model(aligned_right=2.0, **weights), "without_judge": model(**weights)}
+
+    models = {
+        "clean": both(usable=1.0),
+        "noisy": both(noise_room=2.0, usable=0.5),
+        "majority_vote": both(live_vote=2.0),
+    }
+    monkeypatch.setattr(verdict, "weights", lambda: models | {"self_certainty": both(certainty_auroc=2.0)})
+
+
+def test_more_faithful_reasoning_is_never_worse(by_hand) -> None:
     for kind in KINDS:
         chances = [probability(kind, evidence(aligned_right=share), 0.5) for share in (0.0, 0.3, 0.7, 1.0)]
         assert chances == sorted(chances)
         assert chances[0] < chances[-1]
 
 
-def test_a_judge_that_misses_most_faults_is_not_weighed() -> None:
-    known = evidence(aligned_right=1.0)
+def test_a_judge_that_misses_most_faults_is_not_weighed(by_hand) -> None:
+    known = evidence(aligned_right=1.0, usable=0.5)
     blind = Evidence(known.prompts, known.samples, known.group_size, known.histogram, known.measures, exact=False)
-    assert probability("clean", known, 0.7) > probability("clean", blind, 0.7)
+    assert probability("clean", known, 0.7) > probability("clean", blind, 0.7) == 0.5
+    assert [verdict.model_of("clean", found.exact)["skill"] for found in (known, blind)] == ["of 2", "of 1"]
+
+
+def test_the_weights_that_come_with_presat_are_models_of_every_kind() -> None:
+    for kind in KINDS:
+        for model in (verdict.weights()[kind], verdict.weights()[kind]["without_judge"]):
+            assert {*model} >= {"bias", "skill", "quantities"}
+            assert {*model["quantities"]} <= {*MEANINGS, "noise_room"}
+            assert all(each["scale"] > 0 for each in model["quantities"].values())
+        assert not {*verdict.weights()[kind]["without_judge"]["quantities"]} & verdict.OF_THE_JUDGE
 
 
 def test_other_judges_may_be_asked(toy_model, tmp_path) -> None:
@@ -170,7 +201,7 @@ def test_without_a_gradient_nothing_is_learnt() -> None:
     assert "next to no response" in why_not("majority_vote", evidence(read=0.0))
 
 
-def test_more_noise_is_never_better() -> None:
+def test_more_noise_is_never_better(by_hand) -> None:
     found = evidence(aligned_right=0.8, usable=0.6, noise_limit=0.6)
     chances = [probability("noisy", found, gamma) for gamma in (0.1, 0.5, 0.9)]
     assert chances == sorted(chances, reverse=True)
