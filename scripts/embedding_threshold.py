@@ -14,6 +14,7 @@ import itertools
 import random
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from presat.diagnosis.diversity import PathSimilarity, Similarity, cluster_responses
@@ -25,7 +26,7 @@ from presat.study.folder import Folder, StudyFile
 from presat.tasks.turns import asked_in
 from presat.tracking import open_run
 
-PROMPTS, SAMPLES, PAIRS = 24, 8, 12
+PROMPTS, SAMPLES, PAIRS = 12, 8, 12
 """Of a run: prompts, responses of each, and pairs of these."""
 Group = tuple[str, list[str]]
 
@@ -49,16 +50,18 @@ def main(words: Sequence[str]) -> int:
     settled = best_threshold(*zip(*found[True], strict=True))
     cosines, same = (list(column) for column in zip(*found[False], strict=True))
     print(f"settled on {len(found[True])} pairs of seeds {given.fit}: {settled:.4f}")
-    print(f"{len(same)} pairs of the other seeds, {sum(same) / len(same):.2f} of one path; AUROC {auroc(cosines, same):.2f}")
-    print("| threshold | one path found as one | two paths as two | kappa | rank correlation of the indices |")
+    one_path, area = sum(same) / len(same), auroc(cosines, same)
+    print(f"{len(same)} pairs of the other seeds, {one_path:.2f} of one path; AUROC {area:.2f}")
+    print("| threshold | one path found as one | two paths found as one | kappa | rank correlation of the indices |")
     print("|---|---|---|---|---|")
     for threshold in (THRESHOLD, settled):
         said = [cosine >= threshold for cosine in cosines]
-        right = [sum(s for s, t in zip(said, same, strict=True) if t is w) / same.count(w) for w in (True, False)]
+        as_one = [sum(s for s, t in zip(said, same, strict=True) if t is w) / same.count(w) for w in (True, False)]
         kappa = cohen_kappa(said, same) if len({*said}) > 1 else 0.0
-        indices = [[_index(g, s) for g in others] for s in (path, EmbeddingSimilarity(threshold))]
+        indices = [[_index(group, by) for group in others] for by in (path, replace(embedding, threshold=threshold))]
         rank = spearman(*indices)
-        print(f"| {threshold:.4f} | {right[0]:.2f} | {1 - right[1]:.2f} | {kappa:.2f} | {rank if rank is None else round(rank, 2)} |")
+        shown = "-" if rank is None else f"{rank:.2f}"
+        print(f"| {threshold:.4f} | {as_one[0]:.2f} | {as_one[1]:.2f} | {kappa:.2f} | {shown} |")
     return 0
 
 

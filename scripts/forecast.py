@@ -13,14 +13,16 @@ import json
 import math
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from presat.analysis import summarise
-from presat.forecast.skill import Trial, as_weights, fit, gain_follows, measure, over_seeds, tells_apart
-from presat.forecast.verdict import KINDS, OF_THE_JUDGE, Kind, weights
+from presat.forecast.skill import Fitted, Trial, as_weights, fit, gain_follows, measure, over_seeds, tells_apart
+from presat.forecast.verdict import KINDS, OF_THE_JUDGE, SURE, Kind, weights
 from presat.jsons import read_json
 from presat.metrics import Interval
+from presat.metrics.calibration import expected_calibration_error, reliability_bins
 from presat.study.folder import Folder, StudyFile
 from presat.tracking import open_run
 
@@ -37,6 +39,8 @@ BEFORE = (
 )  # fmt: skip
 """Quantities known before RL, baselines among them: accuracy, pass@16 - avg@16, entropy, diversity alone."""
 DURING = ("t_sat", "start_reward", "length", "lr")
+CHANCE = "chance"
+"""What a fitted verdict says: the chance of generalising."""
 MIN_GAIN = 0.05
 """A smaller rise is no generalisation, whatever its interval says."""
 
@@ -148,6 +152,7 @@ def questions(trials: Sequence[Trial]) -> str:
 def skills(fitted_on: Sequence[Trial], held_out: Sequence[Trial]) -> dict[str, Any]:
     """Fit every kind with and without the judge, print the skill on test seeds, return what `weights.json` holds."""
     models: dict[str, Any] = {}
+    judged: list[Trial] = []
     print("| kind | weighs | skill on test seeds |\n|---|---|---|")
     for kind in KINDS:
         own = [trial for trial in fitted_on if trial.kind == kind]
@@ -156,18 +161,44 @@ def skills(fitted_on: Sequence[Trial], held_out: Sequence[Trial]) -> dict[str, A
             models[kind] = weights()[kind]
             continue
         others = [trial for trial in held_out if trial.kind == kind]
-        models[kind] = _model(kind, own, others, CANDIDATES[kind])
         unjudged = tuple(name for name in CANDIDATES[kind] if name not in OF_THE_JUDGE)
-        models[kind]["without_judge"] = _model(kind, own, others, unjudged)
-    print()
+        whole, bare = fit(own, CANDIDATES[kind]), fit(own, unjudged)
+        models[kind] = _shown_model(kind, whole, CANDIDATES[kind], others)
+        models[kind]["without_judge"] = _shown_model(kind, bare, unjudged, others)
+        judged += [replace(t, known={**t.known, CHANCE: whole.probability(t)}) for t in others]
+    print(f"\n{calibration(judged)}")
     return models
 
 
-def _model(kind: Kind, own: Sequence[Trial], others: Sequence[Trial], names: tuple[str, ...]) -> dict[str, Any]:
-    model = fit(own, names)
+def _shown_model(kind: Kind, model: Fitted, names: Sequence[str], others: Sequence[Trial]) -> dict[str, Any]:
     found = measure(model, others)
     print(f"| {kind} | {', '.join(names)} | {found.sentence} |")
     return as_weights(model, found)
+
+
+def calibration(trials: Sequence[Trial]) -> str:
+    """What became of the test runs by verdict, and by the chance that was said; of all kinds together."""
+    if not trials:
+        return ""
+    said = [trial.known[CHANCE] or 0.0 for trial in trials]
+    happened = [trial.generalised for trial in trials]
+    lines = ["| verdict | runs | generalised | gain (mean) |", "|---|---|---|---|"]
+    for label, low, high in (("generalise", SURE, 2.0), ("uncertain", 1 - SURE, SURE), ("memorise", -1.0, 1 - SURE)):
+        some = [trial for trial, chance in zip(trials, said, strict=True) if low <= chance < high]
+        gain = f"{sum(t.gain for t in some) / len(some):+.3f}" if some else "-"
+        lines.append(f"| {label} | {len(some)} | {sum(t.generalised for t in some)} | {gain} |")
+    rank = _shown(over_seeds(trials, gain_follows(CHANCE)))
+    lines += [
+        "",
+        f"Spearman of the chance with the gain: {rank}. AUROC: {_shown(over_seeds(trials, tells_apart(CHANCE)))}.",
+    ]
+    lines += ["", "| chance said | runs | mean said | generalised |", "|---|---|---|---|"]
+    for found in reliability_bins(said, happened, 5):
+        share = f"{found.share:.2f}" if found.happened is None else _shown(found.happened)
+        lines.append(f"| {found.low:.1f} to {found.high:.1f} | {found.cases} | {found.said:.2f} | {share} |")
+    return "\n".join(
+        [*lines, "", f"Expected calibration error: {expected_calibration_error(said, happened, 5):.2f}.", ""]
+    )
 
 
 def _shown(interval: Interval | None) -> str:
