@@ -15,7 +15,7 @@ SOURCE = Path(presat.__file__).parent
 ORDER = (
     "types", "errors", "text", "answers", "console", "files", "jsons", "outputs", "processes", "config", "metrics",
     "tasks", "verify", "models", "rollouts", "rewards", "tracking", "evaluation", "diagnosis", "analysis", "forecast",
-    "training", "study", "report", "demo", "verbs", "cli", "__main__",
+    "training", "study", "report", "demo", "verbs", "cli", "starter", "__main__",
 )  # fmt: skip
 ONLY = {
     "types": set(),

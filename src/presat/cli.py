@@ -75,13 +75,7 @@ def main(argv: list[str] | None = None) -> None:
     arguments = sys.argv[1:] if argv is None else argv
     logging.setLogRecordFactory(_Said)
     end_with_parent_if_told()
-    # Large tensors in pages of 2 MB: handing out small ones took a fifth of a real model's step. The demo's tensors are
-    # small, and clearing large pages for them took half of its time. torch reads this when it is imported.
-    # Nor is the demo for a GPU, which takes longer over such tensors and rounds otherwise.
-    if arguments[:1] == ["demo"]:
-        os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
-    else:
-        os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
+    before_torch(arguments)
     with ended_by_signals() as asked:
         try:
             code = run(arguments)
@@ -96,6 +90,19 @@ def main(argv: list[str] | None = None) -> None:
             if isinstance(asked.error, Terminated):  # Ctrl-C is also the way to leave `watch`
                 code = exit_code(asked.error)
     sys.exit(code)
+
+
+def before_torch(arguments: list[str]) -> None:
+    """Set what torch reads from the environment when it is imported.
+
+    Large tensors in pages of 2 MB: handing out small ones took a fifth of a real model's step. The demo's tensors are
+    small, and clearing large pages for them took half of its time. Nor is the demo for a GPU, which takes longer over
+    such tensors and rounds otherwise.
+    """
+    if arguments[:1] == ["demo"]:
+        os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
+    else:
+        os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
 
 def run(argv: list[str]) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -142,7 +142,7 @@ def run_check(config: CheckConfig, problems: Sequence[Problem] | None = None, qu
             progress.phase("judging")
             forecast = _forecast(look, probe, _notes(config, probe, described, too_long, engine.model))
             writer.append(0, _logged(forecast))
-            _keep(forecast)
+            _keep(forecast, look.known)
     return forecast
 
 
@@ -225,8 +225,8 @@ def _logged(forecast: Forecast) -> dict[str, float | None]:
     return found | {f"check/{verdict.kind}/probability": verdict.probability for verdict in forecast.verdicts}
 
 
-def _keep(forecast: Forecast) -> None:
-    """Write the forecast and the configuration; one that a person has changed since stays."""
+def _keep(forecast: Forecast, by_prompt: Mapping[str, Values]) -> None:
+    """Write the forecast, with each prompt's part, and the configuration; one that a person has changed since stays."""
     kept, file = forecast.run / FORECAST_FILE, forecast.run / TRAIN_FILE
     before = read_json(kept).get("plan", {}).get("yaml")
     there = file.read_text(encoding="utf-8", errors="replace") if file.is_file() else None
@@ -234,4 +234,5 @@ def _keep(forecast: Forecast) -> None:
         write_atomically(file, forecast.plan.yaml)
     else:
         forecast.notes.append(f"{file} was changed since it was written, so it stays; the plan is in {kept.name}.")
-    write_atomically(kept, json.dumps(forecast.to_json(), indent=2, default=str))
+    found = forecast.to_json() | {"by_prompt": by_prompt}
+    write_atomically(kept, json.dumps(found, indent=2, default=str))

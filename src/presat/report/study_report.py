@@ -21,7 +21,7 @@ from presat.study.comparison import table_of
 from presat.study.false_claims import Check, check
 from presat.study.finished import Cells
 from presat.study.forms import metrics_of, published
-from presat.study.quantities import parse_quantity
+from presat.study.quantities import CHECK, MAIN, parse_quantity
 from presat.text import brief, printable
 
 if TYPE_CHECKING:
@@ -35,6 +35,8 @@ MAKER = Maker(
     ),
 )
 USUAL = ("main", "change:main", "change:reward", "t_sat", "verdict")
+USUAL_OF_CHECK = ("check:avg", "check:usable", "check:aligned_right", "check:generalise:clean",
+                  "check:generalise:majority_vote")  # fmt: skip
 ENDINGS = (".md", ".csv", ".tex", ".json")
 
 
@@ -50,7 +52,7 @@ def report(config: StudyReportConfig, out: Console) -> dict[str, Any]:
     _check_files(config.out)
     where, against = (_labels(words, name) for words, name in ((config.where, "where"), (config.against, "against")))
     cells = _cells(config)
-    names = metrics_of(config.form, cells.file.axes) if config.form else config.metric or USUAL
+    names = metrics_of(config.form, cells.file.axes) if config.form else config.metric or _usual(cells)
     table = table_of(cells, [parse_quantity(name) for name in dict.fromkeys(names)], config.rows, config.columns, where,
                      against)  # fmt: skip
     if config.aa is not None:
@@ -85,6 +87,15 @@ def _cells(config: StudyReportConfig) -> Cells:
         raise RunError(f"No study was run in {folder.path} yet. Start it: `presat study run STUDY.yaml`.")
     study = given or build(StudyConfig, read_yaml(str(folder.study)), str(folder.study))
     return Cells(folder, Choices(read.tail, read.window, read.reading, read.grid), study.out_of_domain)
+
+
+def _usual(cells: Cells) -> Sequence[str]:
+    """What is shown when nothing is asked for: of RL, else of checks, else of the last stage that makes a model."""
+    stages = {stage for point in cells.file.points for stage in point.cells}
+    if "train" in stages:
+        return USUAL
+    found = [*(USUAL_OF_CHECK if CHECK in stages else ()), *([MAIN] if "eval" in stages else ())]
+    return found or ["loss"]
 
 
 def _check_files(paths: Sequence[Path]) -> None:

@@ -29,10 +29,10 @@ from presat.metrics.crossed import (
     unordered,
 )
 from presat.metrics.intervals import MIN_UNITS
-from presat.study.finished import Cells
+from presat.study.finished import NO_CHECK, Cells
 from presat.study.folder import PointPart
 from presat.study.grid import SEED
-from presat.study.quantities import GROUPS, Measured, Quantity, absent
+from presat.study.quantities import CHECK, GROUPS, Measured, Quantity, absent
 
 CLAIM = 1 - LEVEL
 """A comparison whose corrected chance is below this is a claim."""
@@ -115,7 +115,7 @@ class Entry:
         if self.estimate is None:
             return None
         found = self.estimate.interval()
-        if self.quantity.kind != "end" or not is_share(self.values):
+        if self.quantity.kind not in ("end", CHECK) or not is_share(self.values):
             return found
         return Interval(found.estimate, max(0.0, found.low), min(1.0, found.high))
 
@@ -249,9 +249,12 @@ def _check(axes: Mapping[str, list[str]], names: Sequence[str], *chosen: Mapping
 
 
 def _refuse_unknown(cells: Cells, quantities: Sequence[Quantity], entries: Sequence[Entry]) -> None:
-    """Refuse a metric that no finished run has ever heard of."""
+    """Refuse a metric that no finished run has ever heard of, and what a check finds where there is none."""
     for quantity in quantities:
-        units = [unit for item in entries if item.quantity == quantity for unit in item.units if unit.state == "done"]
+        units = [unit for item in entries if item.quantity == quantity for unit in item.units]
+        if quantity.kind == CHECK and all(unit.found.why == NO_CHECK for unit in units):
+            raise ConfigError(f"`{quantity.name}` is what a check found, and the study has {NO_CHECK}.")
+        units = [unit for unit in units if unit.state == "done"]
         if quantity.what in GROUPS or not units or any(unit.found.why != absent(quantity.what) for unit in units):
             continue
         known = cells.known()

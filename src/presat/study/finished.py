@@ -9,9 +9,12 @@ from presat.analysis.numbers import Choices
 from presat.errors import ConfigError, nearest
 from presat.study.folder import Folder, PointPart, StudyFile
 from presat.study.grid import SEED
-from presat.study.quantities import MAIN, Measured, Opened, Quantity, measure
+from presat.study.quantities import CHECK, MAIN, Measured, Opened, Quantity, measure
 from presat.study.standing import Known, states_of
 from presat.tracking.lock import is_locked
+
+NO_CHECK = "no stage `check`"
+"""Why a point has nothing that a check finds."""
 
 
 class Cells:
@@ -35,16 +38,17 @@ class Cells:
     def measure(self, point: PointPart, quantity: Quantity) -> tuple[tuple[str, ...], str, Measured]:
         """Return the cells a value is from, how they stand, and the value."""
         large = self._larger(point, quantity) if quantity.kind == "G" else None
-        for name in _sources(point):
+        sources = _sources(point, quantity)
+        for name in sources:
             needed = [name, *([] if large is None else [large])]
             for each in needed:
                 state, reason = self.states[each]
                 if state != "done":
                     return tuple(needed), state, Measured(why=reason)
             found = measure(quantity, self._open(name), None if large is None else self._open(large))
-            if found.value is not None or name == _sources(point)[-1]:
+            if found.value is not None or name == sources[-1]:
                 return tuple(needed), "done", found
-        return (), "not run", Measured(why="no stage of it makes a run")
+        return (), "not run", Measured(why=NO_CHECK if quantity.kind == CHECK else "no stage of it makes a run")
 
     def known(self) -> list[str]:
         """Metrics and evaluation sets of the runs that were opened."""
@@ -66,7 +70,7 @@ class Cells:
                               f"{nearest(quantity.large, known)}")  # fmt: skip
         wanted = point.axes | {axis: quantity.large}
         found = next((other for other in self.file.points if other.axes == wanted), None)
-        sources = _sources(found) if found and found is not point else []
+        sources = _sources(found, quantity) if found and found is not point else []
         return sources[0] if sources else None
 
 
@@ -76,9 +80,11 @@ def _states(folder: Folder, file: StudyFile) -> Iterator[tuple[str, tuple]]:
     yield from states_of(file, records, is_locked(folder.path) is True)
 
 
-def _sources(point: PointPart) -> list[str]:
-    """Cells whose runs are looked at: RL and its evaluation, else the last stage that makes a model."""
+def _sources(point: PointPart, quantity: Quantity) -> list[str]:
+    """Cells whose runs are looked at: RL and its evaluation, else the last stage that makes a model, else a check."""
+    if quantity.kind == CHECK:
+        return [point.cells[CHECK]] if CHECK in point.cells else []
     if "train" in point.cells:
         return [point.cells[stage] for stage in ("train", "eval") if stage in point.cells]
     models = [stage for stage in ("sft", "cpt", "pretrain") if stage in point.cells]
-    return [point.cells[stage] for stage in ("eval", *models[:1]) if stage in point.cells]
+    return [point.cells[stage] for stage in ("eval", *(models or [CHECK])[:1]) if stage in point.cells]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import shutil
@@ -16,6 +17,7 @@ from typing import Any, NamedTuple
 
 from presat.jsons import parse_json
 from presat.processes import ENDS_WITH
+from presat.study.forked import Forked, Starter
 from presat.study.graph import GRACE_S
 
 _INTERRUPTED = (128 + signal.SIGHUP, 128 + signal.SIGINT, 128 + signal.SIGTERM)
@@ -40,7 +42,7 @@ class Ended(NamedTuple):
 
 @dataclass
 class _Running:
-    process: subprocess.Popen[bytes]
+    process: Forked
     slot: int
     log: Path
 
@@ -50,14 +52,19 @@ class LocalWorkers:
 
     Args:
         count: how many; None: one for each GPU, without any one for each core.
+        environment: variables of every process, found by the libraries that it imports.
     """
 
-    def __init__(self, count: int | None) -> None:
+    def __init__(self, count: int | None, environment: Mapping[str, str] | None = None) -> None:
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         self._gpus = gpus()
         self.count = count or len(self._gpus) or cores
         self.threads = max(1, cores // self.count)
         self._running: dict[str, _Running] = {}
+        self._common = {**division(self.threads), **(environment or {})}
+        self._starter = Starter(self._common)
+        # What reads the driver of a GPU as it is imported could not be forked; and there cells are long.
+        self._starter.works &= not self._gpus
 
     @property
     def free(self) -> int:
@@ -72,16 +79,11 @@ class LocalWorkers:
         """
         taken = {running.slot for running in self._running.values()}
         slot = next(slot for slot in range(self.count) if slot not in taken)
-        words = [sys.executable, "-m", "presat", *verb.split(), "--config", str(config), "--json"]
-        with log.open("ab") as said, _result(log).open("wb") as out:
-            process = subprocess.Popen(  # noqa: S603 (our own verb)
-                words,
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=said,
-                env={**os.environ, **self._environment(slot)},
-                process_group=0,  # a terminal's Ctrl-C is for the driver, which decides
-            )
+        words = [*verb.split(), "--config", str(config), "--json"]
+        with log.open("ab"), _result(log).open("wb"):  # a disk without room for them is said here
+            pass
+        alone = functools.partial(_start, words, log, {**self._environment(slot), ENDS_WITH: str(os.getpid())})
+        process = Forked(self._starter, name, alone, words, _result(log), log, self._environment(slot))
         self._running[name] = _Running(process, slot, log)
 
     def ended(self) -> dict[str, Ended]:
@@ -96,22 +98,38 @@ class LocalWorkers:
 
     def close(self) -> dict[str, Ended]:
         """Ask all that still run to end, kill those that take too long, and return how they ended."""
+        self._starter.give_up()
         for running in self._running.values():
-            running.process.terminate()
+            running.process.send_signal(signal.SIGTERM)
         deadline = time.monotonic() + GRACE_S
         for running in self._running.values():
             try:
                 running.process.wait(max(0.0, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
-                running.process.kill()
+                running.process.send_signal(signal.SIGKILL)
                 running.process.wait()
-        return self.ended()
+        ended = self.ended()
+        self._starter.close()
+        return ended
 
     def _environment(self, slot: int) -> dict[str, str]:
-        environment = {**division(self.threads), ENDS_WITH: str(os.getpid())}
+        environment = dict(self._common)
         if self._gpus:
             environment["CUDA_VISIBLE_DEVICES"] = self._gpus[slot % len(self._gpus)]
         return environment
+
+
+def _start(words: Sequence[str], log: Path, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    """Start a verb in a process that begins by itself."""
+    with log.open("ab") as said, _result(log).open("wb") as out:
+        return subprocess.Popen(  # noqa: S603 (our own verb)
+            [sys.executable, "-m", "presat", *words],
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=said,
+            env={**os.environ, **environment},
+            process_group=0,  # a terminal's Ctrl-C is for the driver, which decides
+        )
 
 
 def division(threads: int) -> dict[str, str]:

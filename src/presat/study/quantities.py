@@ -1,7 +1,8 @@
 """What of a run a study compares, by words: `reward`, `change:main`, `D_sat:in_domain`, `G(64):main`, `verdict`.
 
 A word is a quantity, then what it is of: a logged metric, an evaluation set (its headline score), `SET/METRIC`, the
-`main` set, or the average of all sets `in_domain` or `out_of_domain`.
+`main` set, or the average of all sets `in_domain` or `out_of_domain`. `check:` and a word of `presat.study.checked` is
+what the check before RL found.
 """
 
 from __future__ import annotations
@@ -20,18 +21,20 @@ from presat.analysis.numbers import Choices, RunSummary
 from presat.analysis.summary import ends, evaluation
 from presat.errors import ConfigError, DataError
 from presat.metrics import is_out_of_distribution, k_of, large_small_gap
+from presat.study.checked import Checked, read_checked, refuse_unknown
 from presat.tasks.benchmarks import EVALUATED
 from presat.text import brief
 from presat.tracking import Run, open_run
 from presat.tracking.run import EVAL_PREFIX
 
-Kind = Literal["end", "change", "D_sat", "D_post", "G", "t_sat", "verdict"]
+Kind = Literal["end", "change", "D_sat", "D_post", "G", "t_sat", "verdict", "check"]
 MAIN, IN_DOMAIN, OUT_OF_DOMAIN = "main", "in_domain", "out_of_domain"
 GROUPS = (MAIN, IN_DOMAIN, OUT_OF_DOMAIN)
 _OF = ("end", "change", "D_sat", "D_post")
 _ALONE = ("t_sat", "verdict")
+CHECK = "check"
 _GAP = re.compile(r"G\((?P<large>[^()]+)\):(?P<what>.+)")
-KINDS = "`t_sat`, `verdict`, or `WHAT`, `change:WHAT`, `D_sat:WHAT`, `D_post:WHAT` and `G(VALUE):WHAT`"
+KINDS = "`t_sat`, `verdict`, `check:NAME`, or `WHAT`, `change:WHAT`, `D_sat:WHAT`, `D_post:WHAT` and `G(VALUE):WHAT`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +43,8 @@ class Quantity:
 
     Attributes:
         name: the word for it.
-        kind: at the end, the change since the first evaluation, or one of section 4.1.
-        what: a metric, a set, `SET/METRIC`, `main`, `in_domain` or `out_of_domain`.
+        kind: at the end, the change since the first evaluation, one of section 4.1, or of the check before RL.
+        what: a metric, a set, `SET/METRIC`, `main`, `in_domain` or `out_of_domain`; a word of `checked.NAMES`.
         large: for G(n', n), the axis value of the run on more prompts.
     """
 
@@ -90,6 +93,11 @@ class Opened:
         """The run in numbers."""
         return summarise(self.run, self.choices)
 
+    @functools.cached_property
+    def checked(self) -> Checked:
+        """What the check that made it found."""
+        return read_checked(self.path)
+
     def sets(self, what: str) -> list[str]:
         """The evaluation sets a word stands for; empty where it stands for none."""
         held_out = self.run.held_out_sets()
@@ -122,6 +130,9 @@ def parse_quantity(word: str) -> Quantity:
     if gap := _GAP.fullmatch(word):
         return Quantity(word, "G", gap["what"], gap["large"])
     kind, colon, what = word.partition(":")
+    if colon and kind == CHECK:
+        refuse_unknown(what)
+        return Quantity(word, CHECK, what)
     if colon and kind in _OF and what:
         return Quantity(word, kind, what)  # pyright: ignore[reportArgumentType]
     if not word or (colon and kind in (*_OF, *_ALONE)) or word.startswith("G("):
@@ -140,6 +151,10 @@ def measure(quantity: Quantity, opened: Opened, large: Opened | None = None) -> 
     Raises:
         RunError: the run's files cannot be read.
     """
+    if quantity.kind == CHECK:
+        found = opened.checked.value(quantity.what)
+        return Measured(found, "" if found is not None else f"a check could not say {quantity.what}",
+                        opened.checked.prompts(quantity.what))  # fmt: skip
     if quantity.kind == "verdict":
         return Measured(opened.summary.verdict.label)
     if quantity.kind == "t_sat":

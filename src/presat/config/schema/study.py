@@ -132,8 +132,9 @@ class StudyReportConfig(Settings):
     metric: list[Word] = Field(default_factory=list)
     """What is shown: `t_sat`, `verdict`, or a metric, an evaluation set, `main`, `in_domain` or `out_of_domain` at the
     end of the run; `change:` before it for what it rose by, `D_sat:` and `D_post:` for the gains before and after
-    saturation, `G(VALUE):` for the gap to the runs at that value of an axis. When empty: `main`, `change:main`,
-    `change:reward`, `t_sat`, `verdict`."""
+    saturation, `G(VALUE):` for the gap to the runs at that value of an axis; `check:` and a quantity, or
+    `generalise:KIND` or `verdict:KIND`, for what the check before RL found. When empty: `main`, `change:main`,
+    `change:reward`, `t_sat`, `verdict`; without RL what checks and evaluations found."""
     rows: list[Word] = Field(default_factory=list)
     """Axes that make the rows; all that are varied, but for those of `columns`, when empty."""
     columns: list[Word] = Field(default_factory=list)
