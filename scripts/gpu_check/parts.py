@@ -5,6 +5,7 @@ A part returns its numbers, `ok` among them, and writes them to WORK/NAME.json. 
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import json
 import os
@@ -13,7 +14,8 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -111,10 +113,10 @@ def llama_bf16(check: Check) -> Numbers:
 
 def _llama(check: Check, bf16: bool) -> Numbers:
     name = "bf16" if bf16 else "fp32"
-    steps, tokens = (2, 8) if check.small else (10, 64)
+    steps, tokens = (2, 8) if check.small else (8, 64)
     config = check.config(f"llama-{name}", check.llama(), steps, tokens, bf16)
     mine = ours(check, config)
-    other = stock(check, config)
+    other = stock(check, config.model_copy(update={"steps": min(steps, 5)}))
     return {"ok": min(mine["moved"], other["moved"]) > 0, "ours": mine, "stock": other}
 
 
@@ -164,42 +166,105 @@ def stock(check: Check, config: TrainConfig) -> Numbers:
 
 
 def engine(check: Check) -> Numbers:
-    """Response tokens a second of the small engine, the general one and `generate`; ok: all of them drew."""
+    """Response tokens a second of the small engine, the general one and `generate`; ok: all of them drew.
+
+    The small engine is also timed without CUDA graphs; `wide` are more and longer responses at once. `waits` is how
+    often one batch of it made Python wait for the device, and `recordings` how many graphs it took.
+    """
     from presat.models import load_model_and_tokenizer
     from presat.rollouts import make_engine
 
-    prompts, n, tokens = (2, 2, 8) if check.small else (8, 8, 64)
-    problems, sampling = check.problems(prompts), Sampling(1.0, tokens, 256)
+    sizes = {"": (2, 2, 8), "wide ": (2, 4, 20)} if check.small else {"": (8, 8, 64), "wide ": (32, 16, 128)}
     found: Numbers = {"ok": True}
     for kind in ("float32", "bfloat16"):
         model, tokenizer = load_model_and_tokenizer(check.llama(), kind)
         model.to(check.device).eval()
-        small, general = make_engine(model, tokenizer, "small"), make_engine(model, tokenizer, "transformers")
-        works: dict[str, Callable[[], int]] = {
-            "small": lambda e=small: _drawn(e.generate(problems, n, sampling, list(range(prompts)))),
-            "general": lambda e=general: _drawn(e.generate(problems, n, sampling, list(range(prompts)))),
-            "generate": lambda m=model, t=tokenizer: _generated(m, t, problems, n, tokens),
-        }
-        found[kind] = {name: _rate(work, 1 if check.small else 2) for name, work in works.items()}
+        found[kind] = {}
+        for size, (prompts, n, tokens) in sizes.items():
+            problems, sampling = check.problems(prompts), Sampling(1.0, tokens, 256)
+            small = make_engine(model, tokenizer, "small", rows=prompts * n)
+            general = make_engine(model, tokenizer, "transformers", rows=prompts * n)
+            works: dict[str, Callable[[], int]] = {
+                "small": lambda e=small, p=problems, s=sampling, n=n: _sampled(e, p, n, s),
+                "plain": lambda e=small, p=problems, s=sampling, n=n: _plainly(e, p, n, s),
+                "general": lambda e=general, p=problems, s=sampling, n=n: _sampled(e, p, n, s),
+                "generate": lambda m=model, t=tokenizer, p=problems, k=tokens, n=n: _generated(m, t, p, n, k),
+            }
+            if size:  # takes long, and says what the narrow batch said
+                works.pop("general")
+            found[kind] |= {size + name: _rate(work, 1 if size or check.small else 2) for name, work in works.items()}
         found["ok"] &= min(found[kind].values()) > 0
+        if check.device == "cuda":
+            found[kind] |= _waits(works["small"])
     return found
 
 
+def _sampled(engine: Any, problems: list[Problem], n: int, sampling: Sampling) -> int:
+    return _drawn(engine.generate(problems, n, sampling, list(range(len(problems)))))
+
+
+def _plainly(engine: Any, problems: list[Problem], n: int, sampling: Sampling) -> int:
+    """The same where nothing is recorded."""
+    from presat.rollouts import graphs
+
+    records, graphs.records = graphs.records, lambda _: False
+    try:
+        return _sampled(engine, problems, n, sampling)
+    finally:
+        graphs.records = records
+
+
+def _waits(work: Callable[[], int]) -> Numbers:
+    """How often Python waits for the device while a batch is drawn, as PyTorch counts it, and what is recorded."""
+    torch.cuda.set_sync_debug_mode("warn")
+    try:
+        with warnings.catch_warnings(record=True) as said, _recordings() as recordings:
+            warnings.simplefilter("always")
+            work()
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    return {"waits": sum("synchroniz" in str(warning.message) for warning in said), "recordings": len(recordings)}
+
+
+@contextlib.contextmanager
+def _recordings() -> Iterator[list[int]]:
+    """Yield a list that grows by one for every CUDA graph of a decoding step."""
+    from presat.rollouts.graphs import Recorder
+
+    record, made = Recorder.record, []
+
+    def counted(self: Recorder, work: Callable[[], None]) -> Callable[[], None]:
+        replay = record(self, work)
+        made.append(1)
+        return replay
+
+    Recorder.record = counted
+    try:
+        yield made
+    finally:
+        Recorder.record = record
+
+
 def logprobs(check: Check) -> Numbers:
-    """Log-probabilities and certainty from the device against the CPU's; ok: float32 within 1e-3, bfloat16 0.1."""
+    """Log-probabilities and certainty from the device against the CPU's; ok: float32 within 1e-3, bfloat16 0.1.
+
+    On a GPU the small engine must have drawn from CUDA graphs, of which it takes another where its caches grow.
+    """
     from presat.models import load_model_and_tokenizer
     from presat.rewards import Statistic
     from presat.rewards.policy import PolicyScorer
     from presat.rollouts import make_engine
 
-    sampling, problems = Sampling(1.0, 8 if check.small else 48, 256), check.problems(3)
+    sampling, problems = Sampling(1.0, 8 if check.small else 100, 256), check.problems(3)
     found: Numbers = {"ok": True}
     for kind, bound in (("float32", 1e-3), ("bfloat16", 0.1)):
         here, tokenizer = load_model_and_tokenizer(check.llama(), kind)
         there = load_model_and_tokenizer(check.llama(), kind)[0].to(check.device).eval()
         here.float().eval()  # the same weights, rounded or not, read exactly
         for name in ("small", "transformers"):
-            groups = make_engine(there, tokenizer, name).generate(problems, 4, sampling, [0, 1, 2])
+            with _recordings() as recordings:
+                groups = make_engine(there, tokenizer, name).generate(problems, 4, sampling, [0, 1, 2])
+            found["ok"] &= name != "small" or check.device != "cuda" or len(recordings) == 2
             gaps = torch.cat([_gap(here, group, index) for group in groups for index in range(4)])
             found[f"{kind} {name}"] = float(gaps.max() if kind == "float32" else gaps.mean())
             found["ok"] &= found[f"{kind} {name}"] < bound

@@ -7,7 +7,7 @@ from tests.rollouts.conftest import build
 
 from presat.errors import ConfigError, DataError
 from presat.rollouts import make_engine, seed_for
-from presat.rollouts.batching import draw
+from presat.rollouts.loop import draw
 from presat.types import Problem, Sampling
 
 pytestmark = pytest.mark.device

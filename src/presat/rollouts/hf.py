@@ -8,7 +8,8 @@ from typing import Any
 
 import torch
 
-from presat.rollouts.batching import BatchEngine, Decoder
+from presat.rollouts.batching import BatchEngine
+from presat.rollouts.loop import Decoder
 from presat.types import Problem, RolloutGroup, Sampling
 
 
@@ -36,14 +37,17 @@ class TransformersEngine(BatchEngine):
 class _CacheDecoder:
     """A batch held in a transformers `DynamicCache`; prompts are padded on the left."""
 
+    repeatable = False  # the cache is another at every step
+
     def __init__(self, model: Any) -> None:
         self._model = model
         self._cache: Any = None
         self._mask_BS = torch.empty(0)
         self._takes_positions = "position_ids" in inspect.signature(type(model).forward).parameters
 
-    def start(self, prompts: Sequence[Sequence[int]], owner_B: torch.Tensor) -> torch.Tensor:
+    def start(self, prompts: Sequence[Sequence[int]], owner_B: torch.Tensor, room: int) -> torch.Tensor:
         """Prefill the prompts and share the cache out to the rows; returns logits [B, V]."""
+        del room  # such a cache grows by itself
         device = self._model.device
         width = max(len(ids) for ids in prompts)
         ids_PS = torch.zeros(len(prompts), width, dtype=torch.long)
@@ -58,6 +62,10 @@ class _CacheDecoder:
             self._cache.batch_select_indices(owner_B)
         return logits_PV[owner_B]
 
+    def advance(self) -> bool:
+        """Nothing to do: the cache makes room by itself."""
+        return False
+
     def step(self, tokens_B: torch.Tensor) -> torch.Tensor:
         """One token further; returns logits [B, V]."""
         self._mask_BS = torch.cat([self._mask_BS, self._mask_BS.new_ones(len(tokens_B), 1)], dim=1)
@@ -65,6 +73,7 @@ class _CacheDecoder:
 
     def keep(self, rows: torch.Tensor) -> None:
         """Drop all other rows."""
+        rows = rows.to(self._mask_BS.device)
         self._cache.batch_select_indices(rows)
         self._mask_BS = self._mask_BS[rows]
 
