@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Does presat work on this machine's GPU? Needs Python 3.11 with PyTorch and transformers, no network, 6 minutes at most.
+# Does presat work on this machine's GPU? Needs Python 3.11 with PyTorch and transformers, no network, 7 minutes at most.
 # usage: scripts/gpu_check.sh [--wheels DIR] [--device cuda|cpu] [--small] [--out FILE.json]
 #   --wheels DIR  packages that are missing here; without it the script says which those are and how to make the folder
 #   --device      cuda unless given
