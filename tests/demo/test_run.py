@@ -151,3 +151,13 @@ def test_fewer_epochs_at_most_than_at_least_are_refused(capsys: pytest.CaptureFi
 def test_a_base_model_that_cannot_recall_is_said() -> None:
     with pytest.raises(RunError, match=r"None of 5 base models learned to recall \(the last: 0.30, needed: 0.95\)"):
         study_of(load_config(DemoConfig, "demo"), {base_label(n): 0.3 for n in range(1, 6)})
+
+
+def test_any_seed_has_a_base_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from presat.models.fresh import new_folder
+
+    monkeypatch.setenv("PRESAT_CACHE", str(tmp_path / "cache"))
+
+    config = load_config(DemoConfig, "demo").model_copy(update={"out": tmp_path, "seed": 2**31 - 1})
+    name = study_of(config, {}).axes["model"]["base 1"]["model.name"]
+    assert (new_folder(name) / "model.safetensors").is_file()
