@@ -139,12 +139,12 @@ def test_watch_is_left_by_ctrl_c_and_ended_by_sigterm(forked, tmp_path):
 
 
 def test_a_demo_that_is_asked_to_end_ends_its_stages_and_says_how_to_go_on(forked, tmp_path):
-    base = tmp_path / "demo" / "base" / "try_1"
+    base = tmp_path / "demo" / "base"
     running = forked.start(["demo", "--out", "demo", "--base.log-every", "1"], tmp_path)
     workers: list[int] = []
 
     def trains() -> bool:
-        workers[:] = children(running.pid)
+        workers[:] = [pid for starter in children(running.pid) for pid in (starter, *children(starter))]
         return holds_text(base / "metrics.jsonl")
 
     done = end(running, signal.SIGTERM, trains)

@@ -14,7 +14,7 @@ import numpy as np
 
 from presat import open_run
 from presat.analysis import RunSummary, summarise
-from presat.demo.run import BRANCHES, slug
+from presat.demo.grid import BRANCHES, slug
 from presat.metrics import mean_interval
 
 HEADLINES = (

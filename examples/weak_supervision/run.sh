@@ -15,7 +15,7 @@ mkdir -p "$out"
 runs=() labels=()
 
 for style in thinking non_thinking; do
-  model=$(find "$demo/cpt_$style/sft" -name metrics.jsonl -exec dirname {} \; | sort -V | tail -1)
+  model=$(realpath "$demo/cpt_$style/sft")
   gate=none
   if [ $style = thinking ]; then gate=think; fi
   data=(--max-new-tokens 40 --max-prompt-tokens 64 --threads 1)

@@ -44,7 +44,7 @@ def serve() -> list[str] | None:
     if threading.active_count() > 1:  # what it holds a lock on would be held for ever in a fork
         return None
     gc.collect()
-    gc.freeze()
+    gc.freeze()  # for good: a process that went through all this as it ends would copy it, which takes a second
     _answer(answers, {"ready": True})
     running: dict[int, str] = {}
     rest = b""
@@ -84,7 +84,6 @@ def _begin(request: dict[str, Any]) -> list[str]:
         file = os.open(path, os.O_WRONLY | os.O_CREAT | flags, 0o666)
         os.dup2(file, number)
         os.close(file)
-    gc.unfreeze()
     main = importlib.import_module("presat.__main__")
     sys.argv = [str(main.__file__), *request["words"]]
     return request["words"]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from presat.cli import run
-from presat.demo.folder import STAMP
+from presat.demo.folder import STAMP, link_stages
 from presat.errors import RunError
 from presat.tracking import RunWriter
 from presat.tracking.lock import RunLock
@@ -30,7 +30,7 @@ def demo(monkeypatch, capsys):
     def first_stage(*_):
         raise FirstStageError("the first stage.")
 
-    monkeypatch.setattr("presat.study.graph._run", first_stage)
+    monkeypatch.setattr("presat.demo.run._run", first_stage)
 
     def start(out: Path, *words: str) -> tuple[bool, str]:
         assert run(["demo", "--out", str(out), *words]) == 1
@@ -45,7 +45,7 @@ def demo(monkeypatch, capsys):
 def files(folder: Path) -> set[str]:
     """All that is in a folder but the demo's lock and the empty folders it begins with."""
     found = {str(path.relative_to(folder)) for path in folder.rglob("*")}
-    return found - {".lock", ".lock.json", "stages", "logs"}
+    return found - {".lock", ".lock.json", "study.json"}
 
 
 def touch(folder: Path, *names: str) -> None:
@@ -59,12 +59,13 @@ def test_fresh_removes_what_the_demo_made_and_nothing_else(demo, tmp_path):
     assert demo(out)[0]
     assert json.loads((out / STAMP).read_text())["kind"] == "presat demo"
     theirs = (".git/HEAD", "notes.txt", "other/rl/metrics.jsonl", "base.txt")
-    ours = [f"{name}/rl/x" for name in ("cpt_thinking", "base_thinking", "cpt_non_thinking", "base_non_thinking")]
-    ours += ["base/try_1/x", "init/try_1/x", "cpt/x", "stages/base.json", "logs/base.log"]
+    ours = ["runs/train-x/x", "data/filter-x.parquet", "cells/x.json", "configs/x.yaml", "logs/x.log", "measured.json"]
     touch(out, *theirs, *ours)
+    link_stages(out, {"base": "pretrain-x", "cpt_thinking/rl": "train-x"})
     before = files(out)
     assert demo(out)[0]
     assert files(out) == before
+    assert (out / "cpt_thinking" / "rl" / "x").is_file()
     assert demo(out, "--fresh")[0]
     assert {name for name in files(out) if (out / name).is_file()} == {STAMP, *theirs}
 
@@ -100,9 +101,13 @@ def test_a_folder_the_demo_did_not_make_is_refused_and_left_as_it_is(demo, tmp_p
     assert {path: path.stat().st_mtime_ns for path in out.rglob("*")} == before
 
 
-def test_the_folder_of_a_demo_that_left_no_stamp_is_recognised(demo, tmp_path):
-    touch(tmp_path, "base/try_1/metrics.jsonl", "stages/base.json", "mine.txt")
+def test_the_folder_of_an_earlier_demo_is_recognised_and_started_over_when_asked(demo, tmp_path):
+    touch(tmp_path, "base/try_1/metrics.jsonl", "stages/base.json", "mine.txt", "cpt_thinking/rl/metrics.jsonl")
     (tmp_path / "stages" / "base.json").write_text(json.dumps(OLD_STAMP))
+    came, said = demo(tmp_path)
+    assert not came
+    assert "An earlier version made the demo" in said
+    assert (tmp_path / "cpt_thinking" / "rl" / "metrics.jsonl").is_file()
     assert demo(tmp_path, "--fresh")[0]
     assert files(tmp_path) == {STAMP, "mine.txt"}
 
@@ -120,6 +125,15 @@ def test_a_link_out_of_the_folder_is_not_followed(demo, tmp_path, fresh):
     assert not came
     assert f"{out / 'cpt_thinking'} is a link" in said
     assert files(precious) == {"data.txt", "rl", "rl/metrics.jsonl"}
+
+
+def test_what_is_in_the_way_of_a_link_is_said_and_links_follow_their_cells(tmp_path):
+    touch(tmp_path, "cpt/mine.txt")
+    with pytest.raises(RunError, match="cpt is in the way of a link"):
+        link_stages(tmp_path, {"cpt": "cpt-1"})
+    for cell in ("cpt-1", "cpt-2", "cpt-2"):
+        link_stages(tmp_path, {"cpt_thinking/sft": cell})
+        assert (tmp_path / "cpt_thinking" / "sft").readlink() == Path("..", "runs", cell)
 
 
 def test_two_demos_in_one_folder_are_refused(demo, tmp_path):

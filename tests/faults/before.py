@@ -10,23 +10,8 @@ import itertools
 import os
 import resource
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
 
 NEW_USER, NEW_MOUNT = 0x10000000, 0x00020000  # linux/sched.h
-
-
-@dataclass(frozen=True)
-class Chain:
-    """Calls one thing after the other."""
-
-    first: Callable[[], object] | None
-    then: Callable[[], object] | None
-
-    def __call__(self) -> None:
-        for call in (self.first, self.then):
-            if call is not None:
-                call()
 
 
 def small_files(most: int) -> None:

@@ -7,13 +7,11 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import yaml
-from tests.faults import graph
 
 from presat.tasks.lab import lab_problems
 
@@ -32,7 +30,6 @@ class Stage:
         files: what the folder holds.
         outcome: what has to be the same after a kill, read from the folder.
         resumes: whether the second try says `--resume`.
-        instead: what runs in place of the command line.
     """
 
     name: str
@@ -40,7 +37,6 @@ class Stage:
     files: Mapping[str, str]
     outcome: Callable[[Path], Any]
     resumes: bool = False
-    instead: Callable[[], None] | None = None
 
     def make(self, folder: Path, model: Path) -> None:
         """Write the stage's files to `folder`; MODEL in them stands for the model."""
@@ -55,6 +51,11 @@ class Stage:
 def leftovers(folder: Path) -> list[str]:
     """What a process that is gone has left half-written."""
     return [str(path.relative_to(folder)) for path in folder.rglob("*") if LEFTOVERS.fullmatch(path.name)]
+
+
+def studied(folder: Path) -> dict[str, Any]:
+    """The files that a study's cells wrote."""
+    return {file.name: pl.read_parquet(file).to_dicts() for file in sorted((folder / "s" / "data").glob("*.parquet"))}
 
 
 def trained(folder: Path) -> dict[str, Any]:
@@ -136,6 +137,11 @@ JUDGED = EVAL | {"sets": [{"source": "rows.jsonl", "name": "a"}], "samples": 16,
 SAMPLES = MODEL | {"data": {"source": "lab/chains", "count": 40, "options": {"operands": [3, 5]}}, "samples": 16,
                    "out": "out.parquet", "max_new_tokens": 20, "chunk": 4, "seed": 7}  # fmt: skip
 TEXT = "7 a +1 <b> 8\n" * 60
+STUDY = {
+    "study": "s", "out": "s", "workers": 2, "seeds": [0, 1],
+    "base": MODEL | {"data": SAMPLES["data"] | {"count": 12},
+                     "filter": {"samples": 16, "max_new_tokens": 20, "chunk": 4}, "subset": {"n": 2, "batch": 2}},
+}  # fmt: skip
 
 
 def _stage(
@@ -171,7 +177,7 @@ STAGES: dict[str, Stage] = {
         _stage("data pack", {key: CPT[key] for key in ("data", "model", "sequence_length", "batch")}, packed,
                text=TEXT * 50),
         Stage("report", "report curve --out out/page.html", {**_run_to_report(), "out/.keep": ""}, pages),
-        Stage("demo", "", {}, graph.results, instead=partial(graph.run, "graph")),
+        Stage("study", "study run c.yaml", {"c.yaml": yaml.safe_dump(STUDY)}, studied),
     )
 }  # fmt: skip
 JUDGED_STAGE = _stage("eval, with verifier processes", JUDGED, numbers, rows=_rows(40))

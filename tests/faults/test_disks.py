@@ -14,7 +14,7 @@ from tests.faults.stages import STAGES, leftovers
 from tests.faults.trial import Place, one_message
 
 SEED = 11
-NAMES = [name for name in STAGES if name != "demo"]  # it has processes of its own, which say it in their logs
+NAMES = [name for name in STAGES if name != "study"]  # it has processes of its own, which say it in their logs
 
 
 class SmallDisk:

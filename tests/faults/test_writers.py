@@ -56,7 +56,7 @@ def test_a_second_demo_is_refused_and_a_killed_one_leaves_no_process(place: Plac
     words = ["demo", "--out", "demo"]
     first = place.forked.start(words, folder, environment)
     deadline = time.monotonic() + 60
-    while not (folder / "demo" / "logs" / "base.log").exists():
+    while not list((folder / "demo").glob("logs/pretrain-*.log")):
         assert time.monotonic() < deadline
         time.sleep(0.1)
     second = place.forked.run(words, folder, 60, environment)

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.faults.before import Chain
 from tests.faults.stages import Stage, leftovers
 from tests.forked import Done, Forked, Running
 
@@ -56,7 +55,7 @@ class Place:
         """Start a stage, for the first time or again."""
         variables = {"PRESAT_CACHE": str(folder / "cache"), MARK: str(folder), **(environment or {})}
         arguments = stage.arguments(again)
-        return self.forked.start(arguments, folder, variables, before=Chain(before, stage.instead))
+        return self.forked.start(arguments, folder, variables, before=before)
 
     def ends_the_same(self, stage: Stage, folder: Path, seen: Path | None = None, **start: Any) -> list[str]:
         """Run a stage again to its end; return what is not as if nothing had happened."""

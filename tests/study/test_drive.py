@@ -102,6 +102,27 @@ def test_shared_stages_run_once_and_what_is_done_stays(tmp_path: Path) -> None:
     assert (again.started, states(known)) == ([], DONE)
 
 
+def test_a_study_grows_by_what_its_cells_say(tmp_path: Path) -> None:
+    def study(steps: list[int]) -> StudyConfig:
+        return build(
+            StudyConfig, {"study": "s", "out": str(tmp_path / "s"), "base": BASE, "axes": {"train.steps": steps}}
+        )
+
+    def grow(known: Known) -> StudyConfig | None:
+        done = {name.rpartition("-")[0] for name, (state, _) in known.items() if state == "done"}
+        return study([5, 9]) if "train" in done and len(known) == 3 else None
+
+    workers = Quick()
+    known = run_study(study([5]), tick_s=0, workers=workers, grow=grow)
+    assert set(known.values()) == {("done", "")}
+    assert sorted(workers.stages) == ["eval", "eval", "filter", "train", "train"]
+    assert [point.axes for point in Folder(tmp_path / "s").read().points] == [{"steps": "5"}, {"steps": "9"}]
+    assert "- 9" in (tmp_path / "s" / "study.yaml").read_text()
+    again = Quick()
+    assert run_study(study([5]), tick_s=0, workers=again, grow=grow).keys() == known.keys()
+    assert again.started == []
+
+
 def test_the_longest_way_comes_first(tmp_path: Path) -> None:
     first, _ = drive(tmp_path)
     trained = [name for name in first.started if name.startswith("train")]

@@ -2,35 +2,35 @@
 
 One base model is pre-trained from scratch; one copy is continually pre-trained on the lab domain (CPT). Both get
 Thinking and Non-Thinking SFT from the same prompts, and each of the four is RL-trained on N = 8 prompts of its own
-level. Every stage is the verb a user would call, with the settings of the `demo` preset, and nothing is computed in
-advance; what is not the paper's is the scale.
+level. It is a study (`grid.py`): every stage is the verb a user would call, with the settings of the `demo` preset, and
+nothing is computed in advance; what is not the paper's is the scale.
 """
 
 from __future__ import annotations
 
+import os
 import time
 from typing import TYPE_CHECKING, Any
 
 from presat.config.schema import DemoConfig
+from presat.console import make_console
 from presat.demo.arithmetic import same_everywhere
 from presat.demo.board import Board
-from presat.demo.folder import claim
-from presat.demo.stages import SOLVE_SAMPLES, continue_pretraining, finetune, pretrain, reinforce
-from presat.files import remove
-from presat.study import Stage, run_graph
+from presat.demo.folder import OF_EARLIER_VERSIONS, begin, claim
+from presat.demo.grid import BRANCHES, SOLVE_SAMPLES, slug, study_of
+from presat.demo.measure import MEASURED, Measurer, results_of
+from presat.errors import RunError, UnfinishedError
+from presat.study import Folder, run_study
+from presat.study.local import LocalWorkers
+from presat.study.standing import Known
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from rich.console import Console
 
-BRANCHES = {
-    "CPT + Thinking": ("cpt", "thinking"),
-    "Base + Thinking": ("base", "thinking"),
-    "CPT + Non-Thinking": ("cpt", "non_thinking"),
-    "Base + Non-Thinking": ("base", "non_thinking"),
-}
-"""What each model was pre-trained on, and what SFT showed it."""
+ALONE = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "THP_MEM_ALLOC_ENABLE": "0", "CUDA_VISIBLE_DEVICES": ""}
+"""One thread, on the CPU, and no large pages (see `presat.cli.before_torch`)."""
 FORMATS = ("html", "csv", "latex")
 TITLE = "Which of these models learned to reason, which memorised, and how can you see it?"
 INTRO = (
@@ -53,10 +53,7 @@ def run_demo(config: DemoConfig, out: Console) -> dict[str, Any]:
         RunError: a stage failed (the message names it; finished stages are kept for the next call), the folder is not
             the demo's, or another demo runs there.
     """
-    from rich.live import Live
-
     from presat.analysis import summarise
-    from presat.console import make_console
     from presat.report import build_report, summary_table
     from presat.report.html import report_files
     from presat.report.terminal import say
@@ -64,26 +61,14 @@ def run_demo(config: DemoConfig, out: Console) -> dict[str, Any]:
 
     began = time.monotonic()
     made = made_in(config.out)
-    claim(config.out, [path.name for path in made])
+    claim(config.out, made, config.fresh)
     page = config.out / "report.html"
     report_files([], page, FORMATS)  # quick to refuse
-
-    def start_over() -> None:
-        for path in made:
-            remove(path)
-
+    begin(config.out, made if config.fresh else ())
+    measurer = Measurer(config)
+    _run(config, measurer)
+    results = results_of(config, measurer.measured)
     folders = {branch: config.out / slug(branch) for branch in BRANCHES}
-    board = Board(config, {branch: (slug(branch), origin) for branch, (origin, _) in BRANCHES.items()})
-    terminal = make_console(stderr=True)
-    with Live(board.render(None), console=terminal, refresh_per_second=4, transient=True) as live:
-        results = run_graph(
-            graph(config),
-            config.out,
-            config.workers,
-            lambda progress: live.update(board.render(progress)),
-            environment=same_everywhere(),
-            prepare=start_over if config.fresh else None,
-        )
     runs = [open_run(folder / "rl") for folder in folders.values()]
     summaries = [summarise(run, name=branch) for run, branch in zip(runs, folders, strict=True)]
     notes = observations(config, results)
@@ -103,44 +88,36 @@ def run_demo(config: DemoConfig, out: Console) -> dict[str, Any]:
 
 
 def made_in(out: Path) -> list[Path]:
-    """Return all that a demo makes in its folder, the records of finished stages first: they name the others."""
+    """Return all that a demo makes in its folder; what says how far it is comes first, for it names the others."""
+    study = ("study.json", "cells", MEASURED, "study.yaml", "hashes.json", "configs", "logs", "runs", "data")
     reports = [f"report.{ending}" for ending in ("html", "csv", "tex")]
-    return [out / name for name in ("stages", "logs", "init", "base", "cpt", *map(slug, BRANCHES), *reports)]
+    return [out / name for name in (*study, *OF_EARLIER_VERSIONS, "base", "cpt", *map(slug, BRANCHES), *reports)]
 
 
-def graph(config: DemoConfig) -> list[Stage]:
-    """Return the stages, the longest branch first so that two workers end together."""
-    init = str(config.out / "init")
-    selection = {
-        "candidates": config.candidates.model_dump(mode="json") | {"seed": config.seed},
-        "n": config.train_problems,
-        "mean": config.train_mean,
-    }
-    check = {
-        "short": config.short.model_dump(mode="json") | {"seed": config.seed},
-        "sampling": {
-            "temperature": config.rl.temperature,
-            "max_new_tokens": config.rl.max_new_tokens,
-            "max_prompt_tokens": config.rl.max_prompt_tokens,
-        },
-        "enough": config.min_valid,
-        "most": config.max_epochs,
-    }
-    base = _settings(config, "base", config.out / "base")
-    stages = [
-        Stage("base", pretrain, {"config": base, "init": init, "recall": config.min_recall}),
-        Stage("cpt", continue_pretraining, {"config": _settings(config, "cpt", config.out / "cpt")}, ("base",)),
-    ]
-    for branch, (origin, style) in BRANCHES.items():
-        name, folder, thinking = slug(branch), config.out / slug(branch), style == "thinking"
-        sft, rl = _settings(config, style, folder / "sft"), _settings(config, "rl", folder / "rl")
-        if thinking:
-            rl["reward"] = rl["reward"] | {"gate": config.thinking_gate}
-        stages += [
-            Stage(f"{name}-sft", finetune, {"config": sft, "check": check if thinking else None}, (origin,)),
-            Stage(f"{name}-rl", reinforce, {"config": rl, "selection": selection}, (f"{name}-sft",)),
-        ]
-    return stages
+def _run(config: DemoConfig, measurer: Measurer) -> None:
+    """Run the study to its end.
+
+    Raises:
+        RunError: a cell is not done.
+    """
+    from rich.live import Live
+
+    os.environ.update(same_everywhere())  # also for what is measured here
+    workers = LocalWorkers(config.workers, same_everywhere() | ALONE)
+    workers.threads = 1
+    board = Board(config)
+    with Live(board.render(), console=make_console(stderr=True), refresh_per_second=4, transient=True) as live:
+
+        def tick(known: Known) -> None:
+            board.look(known)
+            live.update(board.render())
+
+        known = run_study(study_of(config, {}), True, tick, workers=workers, grow=measurer.grow)
+    for name, (state, reason) in known.items():
+        if state in ("failed", "interrupted"):
+            log = Folder(config.out).log(name)
+            kind = UnfinishedError if state == "interrupted" else RunError
+            raise kind(f"Stage '{name}' failed: {reason.rstrip('.')}. Its log is {log}.")
 
 
 def observations(config: DemoConfig, results: dict[str, Any]) -> list[str]:
@@ -157,15 +134,3 @@ def observations(config: DemoConfig, results: dict[str, Any]) -> list[str]:
             f"solved sometimes but not always, the 8 chosen {start:.0%} of the time."
         )
     return [made, CAUTION]
-
-
-def slug(branch: str) -> str:
-    """The branch's folder name."""
-    return branch.lower().replace(" + ", "_").replace("-", "_")
-
-
-def _settings(config: DemoConfig, stage: str, run: Path) -> dict[str, Any]:
-    """The preset's settings of a stage, with the demo's seed for model, data and sampling and a folder of its own."""
-    settings = getattr(config, stage).model_dump(mode="json") | {"run": str(run), "seed": config.seed}
-    settings["data"] = settings["data"] | {"seed": config.seed}
-    return settings

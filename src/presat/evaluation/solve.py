@@ -124,7 +124,8 @@ class Sampler:
         config = self.config
         new = [problem for problem in problems if _key(problem) not in self.known]
         sampling = Sampling(config.temperature, config.max_new_tokens, config.max_prompt_tokens)
-        seeds = [seed_for(config.seed, "solve", problem.id) for problem in new]
+        by = _places(self.problems) if getattr(config, "draws_by", "id") == "position" else {}
+        seeds = [seed_for(config.seed, "solve", by.get(problem.id, problem.id)) for problem in new]
         drawn = self.chunks.draw(self.engine, self.verifier, new, config.samples, sampling, seeds, config.chunk)
         for groups, scores_PG in drawn:
             for group, scores in zip(groups, scores_PG, strict=True):
@@ -177,6 +178,10 @@ def open_sampler(config: SampleConfig, command: str, quiet: bool = False) -> Ite
         progress.start(len(known), len(fitting))
         progress.phase("sampling")
         yield Sampler(config, fitting, too_long, verifier, writer, engine, progress, chunks, known)
+
+
+def _places(problems: Sequence[Problem]) -> dict[str, int]:
+    return {problem.id: place for place, problem in enumerate(problems)}
 
 
 def _key(problem: Problem) -> _Key:

@@ -17,7 +17,7 @@ from presat.models.lab import make_lab_model
 from presat.models.packaged import cache_folder
 
 NEW = "lab/new"
-_NAME = re.compile(rf"{NEW}(?:-w(\d{{1,4}}))?(?:-s(\d{{1,9}}))?")
+_NAME = re.compile(rf"{NEW}(?:-w(\d{{1,4}}))?(?:-s(\d{{1,10}}))?")
 _WIDTH, _HEAD, _WIDEST = 64, 32, 1024
 _FORMAT = 1  # of the cache folder's name: raise it when the lab's model changes
 

@@ -19,10 +19,10 @@ from presat.config.schema import StudyConfig
 from presat.config.yamls import dump_yaml
 from presat.errors import RunError
 from presat.files import remove, write_atomically
+from presat.study.alone import alone_in
 from presat.study.contents import ABSENT, Contents
 from presat.study.estimate import costs_of
 from presat.study.folder import KIND, CellPart, Folder, PointPart, Record, StudyFile
-from presat.study.graph import alone_in
 from presat.study.local import Ended, LocalWorkers
 from presat.study.plan import FILES, MODELS, VERBS, Cell, Plan, make_plan
 from presat.study.standing import CellStanding, Known, State, needed, rates_of, work_of
@@ -74,6 +74,7 @@ def run_study(
     on_tick: Callable[[Known], None] = lambda _: None,
     tick_s: float = 0.25,
     workers: Workers | Callable[[Folder], Workers] | None = None,
+    grow: Callable[[Known], StudyConfig | None] = lambda _: None,
 ) -> Known:
     """Run all cells of a study that are not done; return how every cell ended up, by name.
 
@@ -83,6 +84,7 @@ def run_study(
         on_tick: called with what is known of the cells, again and again.
         tick_s: seconds between two looks at the processes.
         workers: where cells run, or what makes that once the folder is ours; processes of this machine when None.
+        grow: called likewise; returns the study with more points once what was measured says which, else None.
 
     Raises:
         ConfigError: as `make_plan`.
@@ -97,12 +99,8 @@ def run_study(
         workers = workers or LocalWorkers(study.workers)
         if callable(workers):
             workers = workers(folder)
-        file = study_file(plan, folder, workers.count)
-        folder.write(file)
-        write_atomically(folder.study, dump_config(study))
-        contents.save()
-        driver = _Driver(plan, folder, file, contents, workers, retry)
-        return driver.run(on_tick, tick_s)
+        driver = _Driver(plan, folder, contents, workers, retry)
+        return driver.run(on_tick, tick_s, grow)
 
 
 def study_file(plan: Plan, folder: Folder, workers: int) -> StudyFile:
@@ -134,23 +132,36 @@ def _made(cell: Cell, folder: Folder) -> Path:
 
 
 class _Driver:
-    def __init__(
-        self, plan: Plan, folder: Folder, file: StudyFile, contents: Contents, workers: Workers, retry: bool
-    ) -> None:
-        self._plan, self._folder, self._file, self._contents = plan, folder, file, contents
+    def __init__(self, plan: Plan, folder: Folder, contents: Contents, workers: Workers, retry: bool) -> None:
+        self._folder, self._contents = folder, contents
         self._workers, self._retry = workers, retry
-        self._cells = {cell.name: cell for cell in plan.cells.values()}
-        self._states: dict[str, tuple[State, str]] = dict.fromkeys(self._cells, ("waiting", ""))
+        self._states: dict[str, tuple[State, str]] = {}
         self._outputs: dict[str, str] = {}
         self._records: dict[str, Record] = {}
         self._ready: list[str] = []
+        self._take(plan)
 
-    def run(self, on_tick: Callable[[Known], None], tick_s: float) -> Known:
+    def _take(self, plan: Plan) -> None:
+        """Work at a plan. One that follows another has all of its cells that were started."""
+        self._plan, self._file = plan, study_file(plan, self._folder, self._workers.count)
+        self._cells = {cell.name: cell for cell in plan.cells.values()}
+        self._states = {name: self._states.get(name, ("waiting", "")) for name in self._cells}
+        self._ready = [name for name in self._ready if name in self._cells]
+        self._folder.write(self._file)
+        write_atomically(self._folder.study, dump_config(plan.study))
+        self._contents.save()
+
+    def run(
+        self, on_tick: Callable[[Known], None], tick_s: float, grow: Callable[[Known], StudyConfig | None]
+    ) -> Known:
         try:
             while True:
                 for name, ended in self._workers.ended().items():
                     self._finish(name, ended)
                 self._judge_all()
+                while more := grow(self._states):
+                    self._take(make_plan(more, self._folder, self._contents))
+                    self._judge_all()
                 while self._ready and self._workers.free:
                     self._start(self._ready.pop(0))
                 on_tick(self._states)

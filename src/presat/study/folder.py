@@ -158,13 +158,21 @@ class Folder:
             RunError: as `refuse_foreign`, or it cannot be written to.
         """
         self.refuse_foreign()
-        if self.read().kind != KIND:
-            self.write(StudyFile(kind=KIND))  # the mark comes first, so that a kill leaves no folder without it
+        self.mark()
         for name in ("cells", "configs", "logs", "runs", "data"):
             try:
                 (self.path / name).mkdir(exist_ok=True)
             except OSError as error:
                 raise RunError(f"Cannot make the folder {self.path / name}: {error.strerror}.") from error
+
+    def mark(self) -> None:
+        """Mark the folder as a study's; that comes first, so that a kill leaves no folder without it.
+
+        Raises:
+            RunError: it cannot be written to.
+        """
+        if self.read().kind != KIND:
+            self.write(StudyFile(kind=KIND))
 
     def read(self) -> StudyFile:
         """What `study.json` says; that of no study where there is none.

@@ -17,8 +17,8 @@ from typing import Any, NamedTuple
 
 from presat.jsons import parse_json
 from presat.processes import ENDS_WITH
+from presat.study.alone import GRACE_S
 from presat.study.forked import Forked, Starter
-from presat.study.graph import GRACE_S
 
 _INTERRUPTED = (128 + signal.SIGHUP, 128 + signal.SIGINT, 128 + signal.SIGTERM)
 
@@ -161,7 +161,7 @@ def reason_of(code: int, log: Path) -> str:
     """Say why a verb did not succeed, by its exit code, its result and its log; nothing where it did."""
     if code == 0:
         return ""
-    if error := _answer(_result(log)).get("error"):
+    if error := answer_of(log).get("error"):
         return str(error)
     if code < 0:
         return f"its process was killed ({signal.Signals(-code).name})"
@@ -169,8 +169,12 @@ def reason_of(code: int, log: Path) -> str:
     return lines[-1] if lines else f"its process ended with exit code {code}"
 
 
+def answer_of(log: Path) -> Mapping[str, Any]:
+    """The JSON object that the verb with this log ended with; empty where it did not come to that."""
+    return _answer(_result(log))
+
+
 def _answer(file: Path) -> Mapping[str, Any]:
-    """The JSON object that a verb ended with; empty where it did not come to that."""
     try:
         answer = parse_json(_end_of(file).strip().rpartition("\n")[2])
     except (ValueError, json.JSONDecodeError):

@@ -22,8 +22,8 @@ from presat.config.yamls import read_yaml_file
 from presat.errors import ConfigError, RunError
 from presat.processes import ENDING, ENDS_WITH
 from presat.study import on_node
+from presat.study.alone import GRACE_S
 from presat.study.folder import Folder
-from presat.study.graph import GRACE_S
 from presat.study.local import Ended, division, reason_of
 from presat.tracking.lock import HOLDER_NAME
 from presat.tracking.provenance import PROVENANCE

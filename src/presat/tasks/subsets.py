@@ -158,12 +158,15 @@ def _whole(value: Any) -> int | None:
 def choose_subset(problems: Sequence[Problem], config: SubsetConfig) -> list[Problem]:
     """Choose `config.n` problems by stratified round robin, each to be written `batch / n` times where n < batch.
 
+    With `mean` they are chosen at random, so that their mean solve rate is near it.
+
     For one seed the subsets are nested: the 8 problems chosen first are the first 8 of 64. With `balance` each value of
     that field gets its own round robin and they take turns, as in the published Graph sets (4 + 4 of the two tasks);
     where one has no usable problem left the others fill in, as there, and a warning says so.
 
     Raises:
-        ConfigError: a batch that is no multiple of a smaller `n`, or an `n` that the values of `balance` cannot share.
+        ConfigError: a batch that is no multiple of a smaller `n`, an `n` that the values of `balance` cannot share, or
+            `balance` beside `mean`.
         DataError: the rows hold no counts or no such field, or too few problems are usable.
     """
     from presat.config.unused import refuse_unused
@@ -173,12 +176,17 @@ def choose_subset(problems: Sequence[Problem], config: SubsetConfig) -> list[Pro
         raise ConfigError(
             f"{config.n} problems do not fill a batch of {config.batch} uniformly; `--batch 0` repeats none."
         )
+    if config.mean is not None and config.balance:
+        raise ConfigError("`mean` chooses among all problems at once: leave out `balance`, or `mean`.")
     counts, samples = solve_counts_of(problems, config.counts, config.samples)
     parts = _parts(problems, config.balance)
     if config.n % len(parts):
         raise ConfigError(f"{config.n} problems cannot be shared by {len(parts)} values of `{config.balance}` equally.")
     _enough(counts, config.n, samples)
     orders = {value: _order([counts[i] for i in part], part, config.seed, samples) for value, part in parts.items()}
+    if config.mean is not None:
+        chosen = near_mean(counts, config.n, config.mean, config.seed, samples)
+        return _repeated([problems[index] for index in chosen], config)
     turns = itertools.zip_longest(*([(value, index) for index in order] for value, order in orders.items()))
     taken = [choice for turn in turns for choice in turn if choice is not None][: config.n]
     shares = Counter(value for value, _ in taken)
@@ -189,8 +197,13 @@ def choose_subset(problems: Sequence[Problem], config: SubsetConfig) -> list[Pro
             config.balance,
             ", ".join(f"{value} {shares[value]}" for value in parts),
         )
+    return _repeated([problems[index] for _, index in taken], config)
+
+
+def _repeated(chosen: Sequence[Problem], config: SubsetConfig) -> list[Problem]:
+    """The problems with how often each is to be written."""
     repeats = max(1, config.batch // config.n)
-    return [replace(p, metadata={**p.metadata, "repeats": repeats}) for p in (problems[index] for _, index in taken)]
+    return [replace(problem, metadata={**problem.metadata, "repeats": repeats}) for problem in chosen]
 
 
 def _order(counts: Sequence[int], part: Sequence[int], seed: int, samples: int) -> list[int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 from tyro.conf import Positional
@@ -70,6 +70,8 @@ class FilterConfig(SampleConfig):
     """Problems solved less often are dropped."""
     highest: Annotated[int, Field(ge=0, le=2**16)] | None = None
     """Problems solved more often are dropped; None is `samples` - 1."""
+    draws_by: Literal["id", "position"] = "id"
+    """What decides a problem's draws besides the seed: its id, whatever the other problems, or its place among them."""
 
     @model_validator(mode="after")
     def _bounds(self) -> FilterConfig:
@@ -119,6 +121,9 @@ class SubsetConfig(Settings):
     """Column of the solve counts; `difficulty.MODEL` in the published files."""
     samples: int = Field(default=16, ge=2, le=2**16)
     """What a bare count is out of; the column `solve` says so itself."""
+    mean: Share | None = None
+    """Choose at random, so that this share of the samples is right, in place of the paper's choice across the range of
+    difficulty: runs of different models then start RL from about the same reward."""
     balance: str = ""
     """Column, or key of `extra_info`, whose values get equal shares, while they last: `source_dataset` for the paper's
     Graph sets."""
