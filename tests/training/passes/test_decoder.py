@@ -11,7 +11,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCau
 
 from presat.training.passes import head
 from presat.training.passes.decoder import response_logprobs, unsupported
-from presat.training.passes.layout import pack
+from presat.training.passes.layout import _filled, pack
 
 SIZES = {"hidden_size": 48, "intermediate_size": 80, "num_hidden_layers": 2, "num_attention_heads": 6}
 SHAPE = {**SIZES, "num_key_value_heads": 2, "vocab_size": 70, "pad_token_id": 3, "initializer_range": 0.3}
@@ -99,8 +99,15 @@ def test_weights_that_are_frozen_stay_without_a_gradient():
 def test_a_prompt_is_read_once_for_all_its_responses():
     prompts, responses = texts()
     layout = pack(prompts, responses)
-    assert len(layout.ids_T) == sum(map(len, {tuple(prompt) for prompt in prompts})) + sum(map(len, responses)) - 6
-    assert len(layout.wanted_N) == sum(map(len, responses))
+    read = sum(len(part.real_R) for part in layout.reads)
+    assert read == sum(map(len, {tuple(prompt) for prompt in prompts})) + sum(map(len, responses)) - 6
+    assert len(layout.rows) == sum(map(len, responses))
+
+
+def test_texts_of_all_lengths_make_few_sizes():
+    sizes = [len(_filled([1] * length)) for length in range(1, 3000)]
+    assert len(set(sizes)) < 100
+    assert all(length <= size < 1.07 * length + 8 for length, size in enumerate(sizes, 1))
 
 
 def test_the_same_batch_gives_the_same_bits_with_and_without_gradients():

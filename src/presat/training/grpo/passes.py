@@ -72,7 +72,7 @@ def _part(
     )
     logprobs_N, entropies_N = response_logprobs(model, layout, temperature)
     empty = logprobs_N.new_zeros(len(ids), keep)
-    at = (layout.rows_N, layout.columns_N)
+    at = (layout.rows, layout.columns)
     return empty.index_put(at, logprobs_N), empty.index_put(at, entropies_N)
 
 

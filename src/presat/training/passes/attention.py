@@ -63,7 +63,7 @@ class _Attend(torch.autograd.Function):
             kept.append(shares)
         ctx.reads, ctx.scale = reads, scale
         ctx.save_for_backward(q_THD, k_TKD, v_TKD, *kept)
-        return torch.cat(parts)
+        return _whole(parts, len(q_THD))
 
     @staticmethod
     def backward(ctx: Any, gradient_TM: torch.Tensor):  # type: ignore[override]
@@ -86,7 +86,7 @@ class _Attend(torch.autograd.Function):
                 rows, S = read.keys_BS.shape
                 spread = own.view(rows, heads, S, -1).transpose(1, 2).reshape(rows * S, heads, -1)
                 total.index_add_(0, read.keys_BS.view(-1), spread)
-        return torch.cat(parts), dk_TKD, dv_TKD, None
+        return _whole(parts, len(q_THD)), dk_TKD, dv_TKD, None
 
 
 def _queries(q_THD: torch.Tensor, read: Read, heads: int) -> torch.Tensor:
@@ -108,6 +108,16 @@ def _packed(attended: torch.Tensor, read: Read) -> torch.Tensor:
     rows, Q = read.queries_BQ.shape
     out = attended.view(rows, -1, Q, attended.shape[-1]).transpose(1, 2).reshape(rows * Q, -1)
     return out if len(read.real_R) == len(out) else out[read.real_R]
+
+
+def _whole(parts: list[torch.Tensor], count: int) -> torch.Tensor:
+    """What all reads found, and zeros for the tokens that fill up."""
+    out = parts[0].new_zeros(count, *parts[0].shape[1:])
+    first = 0
+    for part in parts:
+        out[first : first + len(part)] = part
+        first += len(part)
+    return out
 
 
 def _blank(given: torch.Tensor, read: Read) -> None:

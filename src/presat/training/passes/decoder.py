@@ -69,4 +69,6 @@ def hidden_states(model: Any, layout: Layout) -> torch.Tensor:
 def response_logprobs(model: Any, layout: Layout, temperature: float) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the log-probabilities of the layout's predicted tokens and the entropies at each, [N]."""
     hidden_NE = hidden_states(model, layout)[layout.asked_N]
-    return token_logprobs(hidden_NE, model.lm_head.weight, layout.wanted_N, temperature)
+    logprobs_N, entropies_N = token_logprobs(hidden_NE, model.lm_head.weight, layout.wanted_N, temperature)
+    count = len(layout.rows)
+    return logprobs_N[:count], entropies_N[:count]

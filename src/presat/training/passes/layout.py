@@ -1,7 +1,9 @@
 """Where the tokens of a batch lie when each prompt is there once and nothing is padded.
 
-Prompts come first, one after the other, then the responses without their last token, which predicts nothing. A batch
-of `Reads` says which tokens attend to which: a row of queries each, and the keys they may see.
+Prompts come first, one after the other, then the responses without their last token, which predicts nothing. A `Read`
+says which tokens attend to which: a row of queries each, and the keys they may see. Few sizes occur, because the
+libraries that multiply matrices prepare themselves for each one anew, and keep that: sizes are rounded up a little, by
+tokens that nothing looks at.
 
 Shapes: T packed tokens, N predicted ones, B rows of a read, Q queries and S keys of a row.
 """
@@ -37,13 +39,13 @@ class Layout:
     """A packed batch.
 
     Attributes:
-        ids_T: tokens.
+        ids_T: tokens; those behind the last query of the reads are filling.
         positions_T: place of each in its text.
         reads: attention; together the queries are all packed tokens, in order.
-        asked_N: packed places that predict a response's token.
+        asked_N: packed places that predict a response's token; those behind the last of `rows` are filling.
         wanted_N: these tokens.
-        rows_N: whose they are.
-        columns_N: which of its tokens each is.
+        rows: whose they are.
+        columns: which of its tokens each is.
     """
 
     ids_T: torch.Tensor
@@ -51,8 +53,8 @@ class Layout:
     reads: tuple[Read, ...]
     asked_N: torch.Tensor
     wanted_N: torch.Tensor
-    rows_N: torch.Tensor
-    columns_N: torch.Tensor
+    rows: torch.Tensor
+    columns: torch.Tensor
 
 
 def pack(prompts: Sequence[Sequence[int]], responses: Sequence[Sequence[int]]) -> Layout:
@@ -81,20 +83,33 @@ def pack(prompts: Sequence[Sequence[int]], responses: Sequence[Sequence[int]]) -
     ways = [(after[b], after[b + 1], starts[o], starts[o + 1]) for b, o in enumerate(owner_B)]
     ways = [way for way in ways if way[1] > way[0]]  # a response of one token reads nothing
     return Layout(
-        torch.tensor(ids),
-        torch.from_numpy(np.concatenate(positions)),
+        _filled(ids),
+        _filled(np.concatenate(positions)),
         tuple(_read(spans) for spans in (trunks, ways) if spans),
-        torch.from_numpy(np.concatenate(asked)),
-        torch.tensor([token for response in responses for token in response]),
+        _filled(np.concatenate(asked)),
+        _filled([token for response in responses for token in response]),
         torch.from_numpy(np.concatenate(rows)),
         torch.from_numpy(np.concatenate(columns)),
     )
 
 
+def _filled(values: Sequence[int] | np.ndarray) -> torch.Tensor:
+    """The values and as many zeros as make their number a multiple of a 32nd to a 16th of it."""
+    step = max(8, 2 ** (len(values) // 16).bit_length() // 2)
+    filled = np.zeros(_multiple(len(values), step), dtype=np.int64)
+    filled[: len(values)] = values
+    return torch.from_numpy(filled)
+
+
+def _multiple(count: int, step: int) -> int:
+    """The least multiple of `step` that is no less than `count`."""
+    return -(-count // step) * step
+
+
 def _read(spans: Sequence[tuple[int, int, int, int]]) -> Read:
     """Rows that go from one place to another, each of which sees a stretch before it and its own past."""
-    own = max(end - start for start, end, _, _ in spans)
-    before = max(end - start for _, _, start, end in spans)
+    own = _multiple(max(end - start for start, end, _, _ in spans), 8)
+    before = _multiple(max(end - start for _, _, start, end in spans), 8)
     queries_BQ = np.zeros((len(spans), own), dtype=np.int64)
     keys_BS = np.zeros((len(spans), before + own), dtype=np.int64)
     seen_BS = np.zeros((len(spans), before + own), dtype=bool)
