@@ -7,6 +7,7 @@ import torch
 from tests.training.updates import G, train
 
 from presat.training.grpo import passes
+from presat.training.passes.decoder import Fit
 
 STEPS = 3
 LOGGED = ("loss", "kl", "entropy", "grad_norm", "reward")
@@ -21,7 +22,7 @@ def runs(tmp_path_factory):
         patch.setattr(passes, "_part", lambda model, ids, *rest: (taken.append(ids), part(model, ids, *rest))[1])
         packed = train(tmp_path_factory.mktemp("packed"), STEPS, advantage="grpo")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(passes, "fits", lambda *_: False)
+        patch.setattr(Fit, "__call__", lambda *_: False)
         plain = train(tmp_path_factory.mktemp("plain"), STEPS, advantage="grpo")
     return packed, plain, taken
 

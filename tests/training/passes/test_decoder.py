@@ -10,7 +10,7 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
 
 from presat.training.passes import head
-from presat.training.passes.decoder import response_logprobs, unsupported
+from presat.training.passes.decoder import layout_logprobs, unsupported
 from presat.training.passes.layout import _filled, pack
 
 SIZES = {"hidden_size": 48, "intermediate_size": 80, "num_hidden_layers": 2, "num_attention_heads": 6}
@@ -75,7 +75,7 @@ def test_numbers_and_gradients_are_the_models_own(kind, strip, kept, monkeypatch
         wanted, spread = own(exact, prompts, responses, temperature)
         (wanted * weights.double()).sum().backward()
         (own(plain, prompts, responses, temperature)[0] * weights).sum().backward()
-        found, entropies = response_logprobs(model, pack(prompts, responses), temperature)
+        found, entropies, _ = layout_logprobs(model, pack(prompts, responses), temperature)
         (found * weights).sum().backward()
         assert (found - wanted).abs().max() < 2e-5
         assert (entropies - spread).abs().max() < 2e-5
@@ -89,7 +89,7 @@ def test_weights_that_are_frozen_stay_without_a_gradient():
     exact = copy.deepcopy(model).double()
     prompts, responses = texts()
     own(exact, prompts, responses, 1.0)[0].sum().backward()
-    response_logprobs(model, pack(prompts, responses), 1.0)[0].sum().backward()
+    layout_logprobs(model, pack(prompts, responses), 1.0)[0].sum().backward()
     for weight, other in zip(model.parameters(), exact.parameters(), strict=True):
         assert (weight.grad is None) == (other.grad is None) == (not weight.requires_grad)
         if weight.grad is not None:
@@ -113,9 +113,9 @@ def test_texts_of_all_lengths_make_few_sizes():
 def test_the_same_batch_gives_the_same_bits_with_and_without_gradients():
     model = made("llama")
     layout = pack(*texts())
-    found, entropies = response_logprobs(model, layout, 1.0)
+    found, entropies, _ = layout_logprobs(model, layout, 1.0)
     with torch.no_grad():
-        again, others = response_logprobs(model, layout, 1.0)
+        again, others, _ = layout_logprobs(model, layout, 1.0)
     assert torch.equal(found, again)
     assert torch.equal(entropies, others)
 

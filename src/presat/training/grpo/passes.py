@@ -14,28 +14,8 @@ from typing import Any
 
 import torch
 
-from presat.training.passes.decoder import response_logprobs, unsupported
+from presat.training.passes.decoder import layout_logprobs
 from presat.training.passes.layout import pack
-
-_SHARES = 2**23
-"""Most numbers that attention keeps of a layer: 32 MiB."""
-
-
-def fits(trainer: Any, model: Any, rows: int, width: int, responses: int) -> bool:
-    """Whether the passes of `presat.training.passes` take a batch in the place of the model's forward.
-
-    Args:
-        trainer: whose batch it is.
-        model: the policy or the reference.
-        rows: rows at once.
-        width: tokens of the longest row.
-        responses: tokens of the longest response.
-    """
-    accelerator = trainer.accelerator
-    alone = accelerator.num_processes == 1 and accelerator.mixed_precision == "no"
-    if not alone or trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled or unsupported(model):
-        return False
-    return rows * responses * width * model.config.num_attention_heads <= _SHARES
 
 
 def batch_logprobs(
@@ -70,7 +50,7 @@ def _part(
         [text[start:width] for text, start in zip(texts, starts, strict=True)],
         [text[width:end] for text, end in zip(texts, ends, strict=True)],
     )
-    logprobs_N, entropies_N = response_logprobs(model, layout, temperature)
+    logprobs_N, entropies_N, _ = layout_logprobs(model, layout, temperature)
     empty = logprobs_N.new_zeros(len(ids), keep)
     at = (layout.rows, layout.columns)
     return empty.index_put(at, logprobs_N), empty.index_put(at, entropies_N)

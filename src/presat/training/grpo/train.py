@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, cast
@@ -54,6 +55,7 @@ from presat.training.grpo.callbacks import EvalSet, Evaluator, Monitor, RolloutS
 from presat.training.grpo.earned import FirstSteps
 from presat.training.grpo.groups import GroupRollouts, StepRollouts, place_key, reward_function
 from presat.training.grpo.schedule import Batches, make_schedule, plan_batches
+from presat.training.passes.decoder import Fit
 from presat.training.runtime.launch import engine_kind, process_count
 from presat.training.runtime.safe import SafeTrainer
 from presat.training.runtime.session import Session, open_session
@@ -88,6 +90,10 @@ class Trainer(SafeTrainer, GRPOTrainer):
     baseline: float | None = None
     _rewards_BF: torch.Tensor
 
+    @cached_property
+    def _fit(self) -> Fit:
+        return Fit(self)
+
     def _prepare_inputs(self, inputs: Any) -> Any:
         """Return a micro-batch; those of a step have its responses in their order, groups together."""
         held = self._buffered_inputs
@@ -102,7 +108,7 @@ class Trainer(SafeTrainer, GRPOTrainer):
     ) -> Any:
         """Return log-probabilities, entropies and no loss of experts, each prompt read once where that is possible."""
         rows = kwargs.get("batch_size") or len(input_ids)
-        if not passes.fits(self, model, rows, input_ids.shape[1], logits_to_keep):
+        if not self._fit(model, rows, logits_to_keep, input_ids.shape[1]):
             return super()._get_per_token_logps_and_entropies(
                 model, input_ids, attention_mask, logits_to_keep, *args, **kwargs
             )

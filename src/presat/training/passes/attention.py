@@ -5,7 +5,7 @@ Shapes as in `layout`; H query heads, K key-value heads, D dimensions of a head.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -44,90 +44,105 @@ def turn(x_THD: torch.Tensor, cos_T1F: torch.Tensor, sin_T1F: torch.Tensor) -> t
     return _Turn.apply(x_THD, cos_T1F, sin_T1F)  # type: ignore[no-any-return]
 
 
+class Spread(NamedTuple):
+    """A read by heads: which of the rows of D numbers, H or K of them a token, make its matrices.
+
+    Attributes:
+        queries: [B * H * Q].
+        keys: [B * K * S].
+        real: places in `queries`, token by token and head by head, that are no filling, [R * H].
+        filling: [B, 1, Q, 1], where a row is filled up; None where none is.
+        mask: [B or 1, 1, Q, S].
+    """
+
+    queries: torch.Tensor
+    keys: torch.Tensor
+    real: torch.Tensor
+    filling: torch.Tensor | None
+    mask: torch.Tensor
+
+    @classmethod
+    def of(cls, read: Read, H: int, K: int) -> Spread:
+        """Spread a read over heads."""
+        rows, Q = read.queries_BQ.shape
+        real_R, R = read.real_R, len(read.real_R)
+        heads = torch.arange(H)
+        real = ((real_R // Q)[:, None] * H + heads) * Q + (real_R % Q)[:, None]
+        filling = None
+        if rows * Q > R:
+            filling = torch.ones(rows * Q, dtype=torch.bool)
+            filling[real_R] = False
+            filling = filling.view(rows, 1, Q, 1)
+        return cls(
+            _by_heads(read.queries_BQ, H),
+            _by_heads(read.keys_BS, K),
+            real.view(-1),
+            filling,
+            read.mask_BQS[:, None],
+        )
+
+
+def _by_heads(places_BQ: torch.Tensor, heads: int) -> torch.Tensor:
+    return (places_BQ[:, None] * heads + torch.arange(heads)[:, None]).view(-1)
+
+
 class _Attend(torch.autograd.Function):
     """Attention of all reads; a key that several rows see gets the sum of their gradients."""
 
     @staticmethod
-    def forward(ctx: Any, q_THD: torch.Tensor, k_TKD: torch.Tensor, v_TKD: torch.Tensor, reads: tuple[Read, ...]):
-        scale = q_THD.shape[-1] ** -0.5
-        parts, kept = [], []
-        for read in reads:
-            query = _queries(q_THD, read, k_TKD.shape[1])
-            keys, values = _keys(k_TKD, read), _keys(v_TKD, read)
+    def forward(ctx: Any, q_THD: torch.Tensor, k_TKD: torch.Tensor, v_TKD: torch.Tensor, spreads: tuple[Spread, ...]):
+        D = q_THD.shape[-1]
+        out, first, kept = torch.zeros_like(q_THD).view(-1, D), 0, []
+        for spread in spreads:
+            query, keys, values = _matrices(q_THD, k_TKD, v_TKD, spread)
             shares = torch.bmm(query, keys.transpose(1, 2))
-            rows, heads, S = len(read.queries_BQ), k_TKD.shape[1], keys.shape[1]
-            shares = torch.softmax(
-                shares.view(rows, -1, *read.mask_BQS.shape[1:]).mul_(scale).add_(read.mask_BQS[:, None]), -1
-            ).view(rows * heads, -1, S)
-            parts.append(_packed(torch.bmm(shares, values), read))
+            scores = shares.view(-1, q_THD.shape[1], *spread.mask.shape[2:])
+            shares = torch.softmax(scores.mul_(D**-0.5).add_(spread.mask), -1).view_as(shares)
+            first = _put(out, first, torch.bmm(shares, values), spread)
             kept.append(shares)
-        ctx.reads, ctx.scale = reads, scale
+        ctx.spreads = spreads
         ctx.save_for_backward(q_THD, k_TKD, v_TKD, *kept)
-        return _whole(parts, len(q_THD))
+        return out.view(len(q_THD), -1)
 
     @staticmethod
     def backward(ctx: Any, gradient_TM: torch.Tensor):  # type: ignore[override]
         q_THD, k_TKD, v_TKD, *kept = ctx.saved_tensors
-        heads = k_TKD.shape[1]
-        dk_TKD, dv_TKD = torch.zeros_like(k_TKD), torch.zeros_like(v_TKD)
-        gradient_THD = gradient_TM.view_as(q_THD)
-        parts = []
-        for read, shares in zip(ctx.reads, kept, strict=True):
-            query, keys, values = _queries(q_THD, read, heads), _keys(k_TKD, read), _keys(v_TKD, read)
-            given = _queries(gradient_THD, read, heads)
-            if len(read.real_R) < read.queries_BQ.numel():
-                _blank(given, read)
-            dv = torch.bmm(shares.transpose(1, 2), given)
+        D = q_THD.shape[-1]
+        given_THD = gradient_TM.view_as(q_THD)
+        dq, first = torch.zeros_like(q_THD), 0
+        dk, dv = torch.zeros_like(k_TKD), torch.zeros_like(v_TKD)
+        for spread, shares in zip(ctx.spreads, kept, strict=True):
+            query, keys, values = _matrices(q_THD, k_TKD, v_TKD, spread)
+            given = given_THD.view(-1, D).index_select(0, spread.queries)
+            if spread.filling is not None:
+                given.view(len(spread.filling), -1, *spread.filling.shape[2:3], D).masked_fill_(spread.filling, 0.0)
+            given = given.view_as(query)
+            dv.view(-1, D).index_add_(0, spread.keys, torch.bmm(shares.transpose(1, 2), given).view(-1, D))
             ds = torch.bmm(given, values.transpose(1, 2))
-            ds = torch.ops.aten._softmax_backward_data(ds, shares, -1, torch.float32).mul_(ctx.scale)
-            parts.append(_packed(torch.bmm(ds, keys), read).view(-1, *q_THD.shape[1:]))
-            dk = torch.bmm(ds.transpose(1, 2), query)
-            for total, own in ((dk_TKD, dk), (dv_TKD, dv)):
-                rows, S = read.keys_BS.shape
-                spread = own.view(rows, heads, S, -1).transpose(1, 2).reshape(rows * S, heads, -1)
-                total.index_add_(0, read.keys_BS.view(-1), spread)
-        return _whole(parts, len(q_THD)), dk_TKD, dv_TKD, None
+            ds = torch.ops.aten._softmax_backward_data(ds, shares, -1, torch.float32).mul_(D**-0.5)
+            first = _put(dq.view(-1, D), first, torch.bmm(ds, keys), spread)
+            dk.view(-1, D).index_add_(0, spread.keys, torch.bmm(ds.transpose(1, 2), query).view(-1, D))
+        return dq, dk, dv, None
 
 
-def _queries(q_THD: torch.Tensor, read: Read, heads: int) -> torch.Tensor:
-    """[B * K, H / K * Q, D]."""
-    rows, Q = read.queries_BQ.shape
-    q = q_THD[read.queries_BQ.view(-1)].view(rows, Q, *q_THD.shape[1:])
-    return q.transpose(1, 2).reshape(rows * heads, -1, q_THD.shape[-1])
+def _matrices(
+    q_THD: torch.Tensor, k_TKD: torch.Tensor, v_TKD: torch.Tensor, spread: Spread
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Queries [B * K, H / K * Q, D], keys and values [B * K, S, D]."""
+    D, S = k_TKD.shape[-1], spread.mask.shape[-1]
+    keys = k_TKD.reshape(-1, D).index_select(0, spread.keys).view(-1, S, D)
+    values = v_TKD.reshape(-1, D).index_select(0, spread.keys).view(-1, S, D)
+    query = q_THD.reshape(-1, D).index_select(0, spread.queries)
+    return query.view(len(keys), -1, D), keys, values
 
 
-def _keys(k_TKD: torch.Tensor, read: Read) -> torch.Tensor:
-    """[B * K, S, D]."""
-    rows, S = read.keys_BS.shape
-    k = k_TKD[read.keys_BS.view(-1)].view(rows, S, *k_TKD.shape[1:])
-    return k.transpose(1, 2).reshape(rows * k_TKD.shape[1], S, -1)
+def _put(out: torch.Tensor, first: int, found: torch.Tensor, spread: Spread) -> int:
+    """Write what queries found behind what is there, token by token; returns where to go on."""
+    last = first + len(spread.real)
+    torch.index_select(found.reshape(-1, out.shape[-1]), 0, spread.real, out=out[first:last])
+    return last
 
 
-def _packed(attended: torch.Tensor, read: Read) -> torch.Tensor:
-    """What the queries found, as packed tokens [R, H * D]."""
-    rows, Q = read.queries_BQ.shape
-    out = attended.view(rows, -1, Q, attended.shape[-1]).transpose(1, 2).reshape(rows * Q, -1)
-    return out if len(read.real_R) == len(out) else out[read.real_R]
-
-
-def _whole(parts: list[torch.Tensor], count: int) -> torch.Tensor:
-    """What all reads found, and zeros for the tokens that fill up."""
-    out = parts[0].new_zeros(count, *parts[0].shape[1:])
-    first = 0
-    for part in parts:
-        out[first : first + len(part)] = part
-        first += len(part)
-    return out
-
-
-def _blank(given: torch.Tensor, read: Read) -> None:
-    """Take away the gradient of what only fills up rows."""
-    rows, Q = read.queries_BQ.shape
-    filling = torch.ones(rows * Q, dtype=torch.bool)
-    filling[read.real_R] = False
-    given.view(rows, -1, Q, given.shape[-1]).masked_fill_(filling.view(rows, 1, Q, 1), 0.0)
-
-
-def attend(q_THD: torch.Tensor, k_TKD: torch.Tensor, v_TKD: torch.Tensor, reads: tuple[Read, ...]) -> torch.Tensor:
-    """Return what each token's query finds, [T, H * D]."""
-    return _Attend.apply(q_THD, k_TKD, v_TKD, reads)  # type: ignore[no-any-return]
+def attend(q_THD: torch.Tensor, k_TKD: torch.Tensor, v_TKD: torch.Tensor, spreads: tuple[Spread, ...]) -> torch.Tensor:
+    """Return what each token's query finds, [T, H * D]; nothing for those that fill up."""
+    return _Attend.apply(q_THD, k_TKD, v_TKD, spreads)  # type: ignore[no-any-return]

@@ -9,10 +9,40 @@ import torch.nn.functional as F  # noqa: N812  (its usual name)
 from torch import nn
 
 from presat.rollouts import small
-from presat.training.passes.attention import attend, turn
+from presat.training.passes.attention import Spread, attend, turn
 from presat.training.passes.head import token_logprobs
 from presat.training.passes.layout import Layout
 from presat.training.passes.weights import embed, linears, norm
+
+
+class Fit:
+    """Whether a trainer may send a batch through these passes instead of through a model.
+
+    Models are looked at once, when training has begun: what they are made of does not change then.
+
+    Args:
+        trainer: whose models and batches they are.
+    """
+
+    def __init__(self, trainer: Any) -> None:
+        accelerator = trainer.accelerator
+        alone = accelerator.num_processes == 1 and accelerator.mixed_precision == "no"
+        self._may = alone and not (trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled)
+        self._known: dict[int, tuple[Any, bool]] = {}
+
+    def __call__(self, model: Any, rows: int, queries: int, keys: int) -> bool:
+        """Whether a batch may.
+
+        Args:
+            model: the model.
+            rows: rows at once.
+            queries: most tokens of a row that ask.
+            keys: most tokens that one of them sees.
+        """
+        if id(model) not in self._known:
+            self._known[id(model)] = (model, self._may and not unsupported(model))
+        fitting = self._known[id(model)][1]
+        return fitting and rows * queries * keys * model.config.num_attention_heads <= _SHARES
 
 
 def unsupported(model: Any) -> str:
@@ -32,6 +62,10 @@ def unsupported(model: Any) -> str:
         return "some of its layers are not plain matrices"
     hooked = any(m._forward_hooks or m._forward_pre_hooks or m._backward_hooks for m in model.modules())
     return "hooks wait for its layers" if hooked else ""
+
+
+_SHARES = 2**23
+"""Most numbers that attention keeps of a layer: 32 MiB."""
 
 
 class _Gated(torch.autograd.Function):
@@ -54,21 +88,24 @@ def hidden_states(model: Any, layout: Layout) -> torch.Tensor:
     angles_TF = layout.positions_T[:, None].float() * core.rotary_emb.inv_freq.float()
     factor = core.rotary_emb.attention_scaling
     cos_T1F, sin_T1F = (angles_TF.cos() * factor)[:, None], (angles_TF.sin() * factor)[:, None]
+    spreads = tuple(Spread.of(read, config.num_attention_heads, config.num_key_value_heads) for read in layout.reads)
     x_TE = embed(layout.ids_T, core.embed_tokens)
     for block in core.layers:
         own, mlp = block.self_attn, block.mlp
         q, k, v = linears(norm(x_TE, block.input_layernorm), own.q_proj, own.k_proj, own.v_proj)
         q_THD, k_TKD, v_TKD = (part.view(len(part), -1, size) for part in (q, k, v))
-        found = attend(turn(q_THD, cos_T1F, sin_T1F), turn(k_TKD, cos_T1F, sin_T1F), v_TKD, layout.reads)
+        found = attend(turn(q_THD, cos_T1F, sin_T1F), turn(k_TKD, cos_T1F, sin_T1F), v_TKD, spreads)
         x_TE = x_TE + linears(found, own.o_proj)[0]
         gate, up = linears(norm(x_TE, block.post_attention_layernorm), mlp.gate_proj, mlp.up_proj)
         x_TE = x_TE + linears(_Gated.apply(gate, up), mlp.down_proj)[0]
     return norm(x_TE, core.norm)
 
 
-def response_logprobs(model: Any, layout: Layout, temperature: float) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the log-probabilities of the layout's predicted tokens and the entropies at each, [N]."""
+def layout_logprobs(
+    model: Any, layout: Layout, temperature: float = 1.0
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return of each of the layout's predicted tokens what `head.token_logprobs` does, [N]."""
     hidden_NE = hidden_states(model, layout)[layout.asked_N]
-    logprobs_N, entropies_N = token_logprobs(hidden_NE, model.lm_head.weight, layout.wanted_N, temperature)
-    count = len(layout.rows)
-    return logprobs_N[:count], entropies_N[:count]
+    found = token_logprobs(hidden_NE, model.lm_head.weight, layout.wanted_N, temperature)
+    logprobs_N, entropies_N, first_N = (part[: len(layout.rows)] for part in found)
+    return logprobs_N, entropies_N, first_N

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -24,7 +25,7 @@ class Read:
     Attributes:
         queries_BQ: packed places of the queries; the first place fills up short rows.
         keys_BS: packed places of the keys, filled up likewise.
-        mask_BQS: 0 where a query sees a key, minus infinity elsewhere.
+        mask_BQS: 0 where a query sees a key, minus infinity elsewhere; one for all rows where it is the same.
         real_R: places in the flattened queries that are no filling.
     """
 
@@ -93,6 +94,28 @@ def pack(prompts: Sequence[Sequence[int]], responses: Sequence[Sequence[int]]) -
     )
 
 
+def pack_texts(ids_BS: np.ndarray, lengths_B: np.ndarray, scored_BS: np.ndarray) -> Layout:
+    """Lay whole texts out, which share nothing.
+
+    Args:
+        ids_BS: tokens, padded on the right.
+        lengths_B: tokens of each text, at least one.
+        scored_BS: which tokens are predicted; no first one. They are the layout's `rows` and `columns`.
+    """
+    real_BS = np.arange(ids_BS.shape[1]) < lengths_B[:, None]
+    starts = np.cumsum([0, *lengths_B])
+    rows, columns = np.nonzero(scored_BS & real_BS)
+    return Layout(
+        _filled(ids_BS[real_BS]),
+        _filled(np.nonzero(real_BS)[1]),
+        (_read([(start, end, 0, 0) for start, end in pairwise(starts.tolist())]),),
+        _filled(starts[rows] + columns - 1),
+        _filled(ids_BS[rows, columns]),
+        torch.from_numpy(rows),
+        torch.from_numpy(columns),
+    )
+
+
 def _filled(values: Sequence[int] | np.ndarray) -> torch.Tensor:
     """The values and as many zeros as make their number a multiple of a 32nd to a 16th of it."""
     step = max(8, 2 ** (len(values) // 16).bit_length() // 2)
@@ -121,9 +144,14 @@ def _read(spans: Sequence[tuple[int, int, int, int]]) -> Read:
         keys_BS[row, before : before + end - start] = np.arange(start, end)
         seen_BS[row, : last - first] = True
     own_QQ = np.tril(np.ones((own, own), dtype=bool))
+    if not before:
+        return _masked(queries_BQ, keys_BS, own_QQ[None], real_BQ)
     seen_BQS = np.broadcast_to(seen_BS[:, None], (len(spans), own, before + own)).copy()
     seen_BQS[:, :, before:] |= own_QQ  # what fills up a row lies behind all that its queries see
-    mask = torch.zeros(seen_BQS.shape).masked_fill_(~torch.from_numpy(seen_BQS), float("-inf"))
-    return Read(
-        torch.from_numpy(queries_BQ), torch.from_numpy(keys_BS), mask, torch.from_numpy(np.flatnonzero(real_BQ))
-    )
+    return _masked(queries_BQ, keys_BS, seen_BQS, real_BQ)
+
+
+def _masked(queries_BQ: np.ndarray, keys_BS: np.ndarray, seen_BQS: np.ndarray, real_BQ: np.ndarray) -> Read:
+    mask_BQS = torch.zeros(seen_BQS.shape).masked_fill_(~torch.from_numpy(seen_BQS), float("-inf"))
+    real_R = torch.from_numpy(np.flatnonzero(real_BQ))
+    return Read(torch.from_numpy(queries_BQ), torch.from_numpy(keys_BS), mask_BQS, real_R)
