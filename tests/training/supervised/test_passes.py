@@ -17,10 +17,9 @@ from presat.training.passes.decoder import Fit
 from presat.training.supervised.passes import Packed
 
 
-def rows():
-    """Texts of several lengths, one of which has nothing to learn; some labels are ignored, a first one is not."""
+def rows(lengths):
+    """Texts, one of which has nothing to learn; some labels are ignored, a first one is not."""
     torch.manual_seed(0)
-    lengths = (11, 24, 5, 9)
     ids = torch.randint(1, 40, (4, 24))
     mask = (torch.arange(24) < torch.tensor(lengths)[:, None]).long()
     labels = torch.where(mask.bool(), ids, torch.tensor(IGNORED))
@@ -28,12 +27,13 @@ def rows():
     return {"input_ids": ids, "labels": labels, "attention_mask": mask}
 
 
-def test_log_probabilities_and_all_that_is_logged_are_those_of_trls_head(toy_model):
+@pytest.mark.parametrize("lengths", [(11, 24, 5, 9), (24, 24, 24, 24)])
+def test_log_probabilities_and_all_that_is_logged_are_those_of_trls_head(toy_model, lengths):
     model, _ = load_model_and_tokenizer(str(toy_model), "float32")
     other = copy.deepcopy(model)
     add_fused_lm_head(other, outputs=("log_probs", "entropy", "is_top1"))
-    found = Packed(model)(**rows(), use_cache=False)
-    wanted = other(**rows(), use_cache=False, fused_lm_head=True)
+    found = Packed(model)(**rows(lengths), use_cache=False)
+    wanted = other(**rows(lengths), use_cache=False, fused_lm_head=True)
     assert (found.log_probs - wanted.log_probs).abs().max() < 1e-5
     assert (found.entropy - wanted.entropy).abs().max() < 1e-5
     assert torch.equal(found.is_top1, wanted.is_top1)
