@@ -1,6 +1,7 @@
 """Training: the only room that imports TRL. Each `run_*` takes its configuration and returns the run.
 
-`grpo` is RL, `supervised` CPT and SFT, `runtime` what both stand on, `adopt` what a TRL script of the user's own takes.
+`grpo` is RL, `supervised` CPT and SFT, `runtime` what both stand on, `passes` what both send batches through on a CPU,
+`adopt` what a TRL script of the user's own takes.
 The names are imported when first asked for, so that `presat.training` costs nothing until something trains.
 """
 

@@ -10,7 +10,8 @@ One step in the order it runs (`docs/contributing.md` says what comes before the
 - They are rewarded by whole groups: `rewards/outcome.py`, with a source such as `rewards/vote.py`.
 - Labels are counted by `rewards/labels.py`; the sink in `training/grpo/callbacks.py` saves the responses through
   `tracking/responses.py`.
-- They get their advantages: `training/grpo/advantages.py`. TRL computes loss and gradient: `training/grpo/train.py`;
+- They get their advantages: `training/grpo/advantages.py`. TRL computes loss and gradient: `training/grpo/train.py`,
+  from the log-probabilities of `training/grpo/passes.py` where these fit (`training/passes/decoder.py`);
   `training/runtime/safe.py` refuses an update that is not finite.
 - The monitor in `training/grpo/callbacks.py` evaluates (`evaluation/evaluate.py`), judges saturation
   (`metrics/online.py`), decides about stopping and saving, and writes the step's line (`tracking/writer.py`,

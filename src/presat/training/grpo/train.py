@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, cast
@@ -48,11 +49,13 @@ from presat.tracking.evaluated import comparable_scores
 from presat.tracking.questions import note_questions
 from presat.tracking.responses import RolloutStore
 from presat.tracking.state import stop_of
+from presat.training.grpo import passes
 from presat.training.grpo.advantages import BASELINES, advantages
 from presat.training.grpo.callbacks import EvalSet, Evaluator, Monitor, RolloutSink, eval_sampling, main_metric
 from presat.training.grpo.earned import FirstSteps
 from presat.training.grpo.groups import GroupRollouts, StepRollouts, place_key, reward_function
 from presat.training.grpo.schedule import Batches, make_schedule, plan_batches
+from presat.training.passes.decoder import Fit
 from presat.training.runtime.launch import engine_kind, process_count
 from presat.training.runtime.safe import SafeTrainer
 from presat.training.runtime.session import Session, open_session
@@ -71,6 +74,10 @@ OTHERWISE = (
 )
 
 
+ROW = "row"
+"""Name of the column of a batch that says which response of the step a row is."""
+
+
 class Trainer(SafeTrainer, GRPOTrainer):
     """TRL's trainer, made safe, with our advantages.
 
@@ -82,6 +89,31 @@ class Trainer(SafeTrainer, GRPOTrainer):
     extremes = MappingProxyType({"clip_ratio/low_min": min, "clip_ratio/high_max": max})
     baseline: float | None = None
     _rewards_BF: torch.Tensor
+
+    @cached_property
+    def _fit(self) -> Fit:
+        return Fit(self)
+
+    def _prepare_inputs(self, inputs: Any) -> Any:
+        """Return a micro-batch; those of a step have its responses in their order, groups together."""
+        held = self._buffered_inputs
+        batch = super()._prepare_inputs(inputs)
+        if self._buffered_inputs is held or self._buffered_inputs is None:
+            return batch
+        self._buffered_inputs = passes.in_order(self._buffered_inputs, ROW)
+        return self._buffered_inputs[self._step % len(self._buffered_inputs)]
+
+    def _get_per_token_logps_and_entropies(
+        self, model: Any, input_ids: Any, attention_mask: Any, logits_to_keep: int, *args: Any, **kwargs: Any
+    ) -> Any:
+        """Return log-probabilities, entropies and no loss of experts, each prompt read once where that is possible."""
+        rows = kwargs.get("batch_size") or len(input_ids)
+        if not self._fit(model, rows, logits_to_keep, input_ids.shape[1]):
+            return super()._get_per_token_logps_and_entropies(
+                model, input_ids, attention_mask, logits_to_keep, *args, **kwargs
+            )
+        found = passes.batch_logprobs(model, input_ids, attention_mask, logits_to_keep, rows, self.temperature)
+        return *found, None
 
     def _compute_loss(self, model: Any, inputs: Any) -> torch.Tensor:
         """Return the loss of a micro-batch."""
@@ -99,6 +131,7 @@ class Trainer(SafeTrainer, GRPOTrainer):
         first = self.accelerator.process_index * len(inputs)
         found_B = advantages(self._rewards_BF[:, 0], cast(GRPOConfig, self.args).num_generations or 1, self.baseline)
         batch["advantages"] = found_B[first : first + len(inputs)]
+        batch[ROW] = torch.arange(len(inputs))
         return batch
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Protocol, cast
 
 import numpy as np
@@ -29,10 +30,12 @@ from presat.models.adapters import peft_config
 from presat.models.examples import IGNORED, Row
 from presat.rollouts.batching import no_gradients
 from presat.tracking.checkpoints import complete_checkpoint
+from presat.training.passes.decoder import Fit
 from presat.training.runtime.safe import SafeTrainer
 from presat.training.runtime.session import Session
 from presat.training.runtime.trackers import prepare_trackers, tell_trackers
 from presat.training.supervised.optim import make_optimizer, make_schedule
+from presat.training.supervised.passes import Packed
 
 Metrics = dict[str, float]
 
@@ -132,11 +135,17 @@ class Trainer(SafeTrainer, SFTTrainer):
     optim: SupervisedOptimConfig
     _total_train_tokens: int
 
+    @cached_property
+    def _fit(self) -> Fit:
+        return Fit(self)
+
     def compute_loss(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
         """Return the loss of a micro-batch."""
         self.note_tokens((inputs["labels"][:, 1:] != IGNORED).sum())  # the first token of a row is not predicted
         self._total_train_tokens = self.state.num_input_tokens_seen  # kept in checkpoints, as TRL's own count is not
-        loss = super().compute_loss(model, inputs, *args, **kwargs)
+        rows, width = inputs["input_ids"].shape
+        taken = Packed(model) if self._fit(model, rows, width, width) else model
+        loss = super().compute_loss(cast(nn.Module, taken), inputs, *args, **kwargs)
         self.state.num_input_tokens_seen = self._total_train_tokens
         return loss
 
