@@ -3,10 +3,10 @@ from __future__ import annotations
 import pytest
 import torch
 from tests.device import DEVICE, SLACK, same_draws
-from tests.rollouts.conftest import build
+from tests.rollouts.conftest import SMALL, build
 
 from presat.errors import ConfigError, DataError
-from presat.rollouts import make_engine, seed_for
+from presat.rollouts import fused, loop, make_engine, seed_for
 from presat.rollouts.loop import draw
 from presat.types import Problem, Sampling
 
@@ -189,6 +189,34 @@ def test_inverse_cdf_draws_in_proportion():
     assert (counts - 2000 * probs).abs().max() <= 1
     assert counts[2] == 0
     assert torch.allclose(logprobs, probs.log()[drawn])
+
+
+def test_a_large_vocabulary_is_drawn_from_as_a_small_one(monkeypatch):
+    torch.manual_seed(0)
+    logits = torch.randn(500, 1000) * 4
+    logits[:, 200:700] = float("-inf")  # whole chunks without a probability
+    logits[250:, 990:] = float("-inf")  # and the end
+    places = torch.rand(500, dtype=torch.float64)
+    places[:250:5], places[250::5] = 0.0, 1.0 - 2**-53
+    tokens, logprobs = draw(logits, places, 0.7)
+    monkeypatch.setattr(loop, "_LARGE", 1)
+    assert all(map(torch.equal, draw(logits, places, 0.7), (tokens, logprobs)))
+    assert logprobs.isfinite().all()
+
+
+def test_matrices_in_onednns_layout_give_the_models_own(model, tokenizer, problems, monkeypatch):
+    plain = make_engine(model, tokenizer, "small").generate(problems, 4, SAMPLING, SEEDS)
+    products = []
+    worth = fused._worth_packing
+    monkeypatch.setattr(fused, "_PACKED", 1)
+    monkeypatch.setattr(fused, "_worth_packing", lambda weight: (products.append(worth(weight)), products[-1])[1])
+    groups = make_engine(model, tokenizer, "small").generate(problems, 4, SAMPLING, SEEDS)
+    assert same_draws(tokens(groups), tokens(plain))
+    gaps = [
+        (forced_logprobs(model, g, c) - torch.tensor(c.logprobs)).abs().max() for g in groups for c in g.completions
+    ]
+    assert max(gaps) < 1e-5 * SLACK
+    assert products == [DEVICE == "cpu" and torch.backends.mkldnn.is_available()] * (4 * SMALL["num_hidden_layers"] + 1)
 
 
 def test_the_ends_of_the_unit_interval_draw_possible_tokens():

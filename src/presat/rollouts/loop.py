@@ -13,11 +13,13 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
+import torch.nn.functional as F  # noqa: N812  (its usual name)
 
 from presat.rollouts import graphs
 from presat.rollouts.draws import uniforms
 
 _BLOCK = 64  # token places whose uniform numbers are made and moved at once; a multiple of what is done between looks
+_LARGE, _CHUNK = 4096, 256  # a vocabulary whose running sums are made in chunks, and their size
 
 
 class Decoder(Protocol):
@@ -112,11 +114,35 @@ def draw(logits_BV: torch.Tensor, uniforms_B: torch.Tensor, temperature: float) 
     if temperature != 1.0:
         logits_BV = logits_BV / temperature
     probs_BV = logits_BV.softmax(-1)
-    cdf_BV = probs_BV.cumsum(-1, dtype=torch.float64)
-    targets_B1 = (uniforms_B * cdf_BV[:, -1]).unsqueeze(1)
-    # right=True: the first entry above the target, so a token of probability zero is never drawn
-    tokens_B1 = torch.searchsorted(cdf_BV, targets_B1, right=True).clamp_(max=cdf_BV.shape[1] - 1)
+    tokens_B1 = _inverse_cdf(probs_BV, uniforms_B[:, None])
     return tokens_B1.squeeze(1), probs_BV.gather(1, tokens_B1).squeeze(1).log()
+
+
+def _inverse_cdf(probs_BV: torch.Tensor, uniforms_B1: torch.Tensor) -> torch.Tensor:
+    """Return the token [B, 1] at which the sum of probabilities passes a share of the whole sum.
+
+    Of a large vocabulary the sums of chunks are passed first, then one chunk's tokens: running sums in float64 of all
+    tokens are slow.
+    """
+    size = probs_BV.shape[1]
+    if size < _LARGE:
+        cdf_BV = probs_BV.cumsum(-1, dtype=torch.float64)
+        return _passed(cdf_BV, uniforms_B1 * cdf_BV[:, -1:])
+    chunks_BCX = F.pad(probs_BV, (0, -size % _CHUNK)).unflatten(1, (-1, _CHUNK))
+    cdf_BC = chunks_BCX.sum(-1, dtype=torch.float64).cumsum(-1)
+    targets_B1 = uniforms_B1 * cdf_BC[:, -1:]
+    chunk_B1 = _passed(cdf_BC, targets_B1)
+    probs_BX = chunks_BCX.gather(1, chunk_B1[:, :, None].expand(-1, -1, _CHUNK)).squeeze(1)
+    inner_BX = probs_BX.cumsum(-1, dtype=torch.float64)
+    before_B1 = F.pad(cdf_BC, (1, 0)).gather(1, chunk_B1)
+    # sums in another order may differ in their last bits: the target stays inside the chunk
+    last_B1 = inner_BX[:, -1:] * (1 - 2**-50)
+    return chunk_B1 * _CHUNK + _passed(inner_BX, (targets_B1 - before_B1).clamp_(min=0).minimum(last_B1))
+
+
+def _passed(cdf_BX: torch.Tensor, targets_B1: torch.Tensor) -> torch.Tensor:
+    """Return the first place above the target, so that one of probability zero is never taken."""
+    return torch.searchsorted(cdf_BX, targets_B1, right=True).clamp_(max=cdf_BX.shape[1] - 1)
 
 
 class _Turns:
@@ -132,14 +158,16 @@ class _Turns:
         self._uniforms_BU = torch.zeros(rows, _BLOCK, dtype=torch.float64, device=device)
         self._drawn_BU = torch.zeros(rows, _BLOCK, dtype=torch.long, device=device)
         self._logprobs_BU = torch.zeros(rows, _BLOCK, device=device)
-        self._place = torch.zeros(1, dtype=torch.long, device=device)
+        self._place = 0  # the next in the block
+        self._at = torch.zeros(1, dtype=torch.long, device=device)  # the same, for a recording
         self._repeated = repeated
         repeated.renew()
 
     def begin(self, uniforms_BU: torch.Tensor) -> None:
         """Take the uniform numbers of the next block and start at its first place."""
         self._uniforms_BU.copy_(uniforms_BU)
-        self._place.zero_()
+        self._place = 0
+        self._at.zero_()
 
     def turn(self) -> None:
         """One token more for every row."""
@@ -170,12 +198,19 @@ class _Turns:
         self._draw(self._decoder.step(self._tokens_B))
 
     def _draw(self, logits_BV: torch.Tensor) -> None:
-        uniforms_B = self._uniforms_BU.index_select(1, self._place).squeeze(1)
+        place, self._place = self._place, self._place + 1
+        if not self._decoder.repeatable:
+            self._tokens_B, self._logprobs_BU[:, place] = draw(
+                logits_BV, self._uniforms_BU[:, place], self._temperature
+            )
+            self._drawn_BU[:, place] = self._tokens_B
+            return
+        uniforms_B = self._uniforms_BU.index_select(1, self._at).squeeze(1)
         tokens_B, logprobs_B = draw(logits_BV, uniforms_B, self._temperature)
         self._tokens_B.copy_(tokens_B)
-        self._drawn_BU.index_copy_(1, self._place, tokens_B[:, None])
-        self._logprobs_BU.index_copy_(1, self._place, logprobs_B[:, None])
-        self._place.add_(1)
+        self._drawn_BU.index_copy_(1, self._at, tokens_B[:, None])
+        self._logprobs_BU.index_copy_(1, self._at, logprobs_B[:, None])
+        self._at.add_(1)
 
 
 def decode_rows(
@@ -218,7 +253,7 @@ def decode_rows(
             turns.turn()
         tokens, logprobs = turns.found(place, place + stop - start)
         out.tokens_BT[alive, start:stop], out.logprobs_BT[alive, start:stop] = tokens, logprobs
-        ends = np.isin(tokens, eos)
+        ends = (tokens[:, :, None] == eos).any(-1)
         ended = ends.any(1) & open_rows
         if ended.any():
             out.lengths_B[alive[ended]] = start + 1 + ends[ended].argmax(1)

@@ -60,14 +60,14 @@ class SmallEngine(BatchEngine):
 
 
 class _SmallDecoder:
-    """A batch with its caches of keys and values, a pair a layer: the prompts' [P, K, S, D], the rows' [B, K, T, D]."""
+    """A batch with each layer's keys and values: of the prompts [2, P, K, S, D] and of the rows [2, B, K, T, D]."""
 
     def __init__(self, weights: Weights, repeatable: bool) -> None:
         self._w = weights
         self._device = weights.embed.device
         self.repeatable = repeatable
-        self._prompts: list[tuple[torch.Tensor, torch.Tensor]] = []
-        self._own: list[tuple[torch.Tensor, torch.Tensor]] = []
+        self._prompts: list[torch.Tensor] = []
+        self._own: list[torch.Tensor] = []
         self._pads: torch.Tensor | None = None  # additive [P * K, 1, S], -inf at left padding; None without padding
         self._unscaled = weights.embed.new_zeros(1, 1, 1)
         self._width = 0  # S
@@ -89,16 +89,16 @@ class _SmallDecoder:
             self._pads = mask_PS.repeat_interleave(self._w.K, 0)[:, None]
         hidden_PE = self._prefill(ids_PS, pads_P)
         self._owner_B = owner_B
-        self._seats = Seats(owner_B, len(prompts), self._device)
+        self._seats = Seats(owner_B, len(prompts), self._w.K, self._device)
         self._room = room
         self._at = torch.zeros(1, dtype=torch.long, device=self._device)
         self._grow()
-        return F.linear(hidden_PE, self._w.head)[owner_B.to(self._device)]
+        return self._w.head(hidden_PE)[owner_B.to(self._device)]
 
     def advance(self) -> bool:
         """Make room for one token in the caches; whether they moved."""
         self._filled += 1
-        grows = self._filled > self._own[0][0].shape[2]
+        grows = self._filled > self._own[0].shape[3]
         if grows:
             self._grow()
         return grows
@@ -111,17 +111,16 @@ class _SmallDecoder:
         mask = self._unfilled()
         x = F.embedding(tokens_B, w.embed)
         for layer, prompt, own in zip(w.layers, self._prompts, self._own, strict=True):
-            qkv = F.linear(F.rms_norm(x, (x.shape[-1],), layer.norm_in, w.eps), layer.qkv, layer.qkv_bias)
+            qkv = layer.qkv(_norm(x, layer.norm_in, w.eps))
             qkv = qkv.view(rows, w.H + 2 * w.K, w.D)
-            turned = _turn(qkv[:, : w.H + w.K], turn)
-            keys = self._written(own[0], turned[:, w.H :])
-            values = self._written(own[1], qkv[:, w.H + w.K :])
-            attended = self._attend(turned[:, : w.H], prompt, keys, values, mask)
-            x = x + F.linear(attended, layer.out, layer.out_bias)
+            _turn(qkv[:, : w.H + w.K], turn)
+            keys, values = self._written(own, qkv[:, w.H :].unflatten(1, (2, w.K)).transpose(0, 1))
+            attended = self._attend(qkv[:, : w.H], prompt, keys, values, mask)
+            x = x + layer.out(attended)
             x = x + _mlp(x, layer, w.eps)
         if self.repeatable:
             self._at.add_(1)
-        return F.linear(F.rms_norm(x, (x.shape[-1],), w.norm, w.eps), w.head)
+        return w.head(_norm(x, w.norm, w.eps))
 
     def keep(self, rows: torch.Tensor) -> None:
         """Go on with these rows, in this order; what few of them must move is copied in place."""
@@ -129,40 +128,38 @@ class _SmallDecoder:
         moved = rows != places
         to, source = places[moved].to(self._device), rows[moved].to(self._device)
         if len(to):
-            for cache in (cache for pair in self._own for cache in pair):
-                cache[to, :, : self._filled] = cache[source, :, : self._filled]
+            for cache in self._own:
+                cache[:, to, :, : self._filled] = cache[:, source, :, : self._filled]
         owner_B = self._owner_B[rows]
         present, renumbered = owner_B.unique(return_inverse=True)
-        prompts = len(self._prompts[0][0])
+        prompts = self._prompts[0].shape[1]
         if len(present) <= (1 - _EMPTY_SHARE) * prompts:
             kept = present.to(self._device)
-            self._prompts = [(keys[kept], values[kept]) for keys, values in self._prompts]
+            self._prompts = [cache[:, kept] for cache in self._prompts]
             if self._pads is not None:
                 self._pads = self._pads.unflatten(0, (-1, self._w.K))[kept].flatten(0, 1)
             owner_B, prompts = renumbered, len(present)
         self._owner_B = owner_B
-        self._seats = Seats(owner_B, prompts, self._device)
+        self._seats = Seats(owner_B, prompts, self._w.K, self._device)
 
     def _attend(
         self,
         query: torch.Tensor,
-        prompt: tuple[torch.Tensor, torch.Tensor],
+        prompt: torch.Tensor,
         keys: torch.Tensor,
         values: torch.Tensor,
         mask: torch.Tensor | None,
     ) -> torch.Tensor:
         """Attention of each row [B, H, D] to its prompt and to its own tokens; returns [B, H * D]."""
-        w, seats, width = self._w, self._seats, self._width
-        count, heads, groups, dim = len(query), w.K, w.H // w.K, w.D
-        prompts, own = seats.prompts * heads, count * heads
-        prompt_keys, prompt_values = (cache.view(prompts, width, dim) for cache in prompt)
-        read = seats.seated(query, heads)
-        to_prompt = seats.risen(self._scores(read, prompt_keys, self._pads), heads)
-        to_own = self._scores(query.reshape(own, groups, dim), keys, mask)
-        shares = torch.cat([to_prompt, to_own.view(count, w.H, -1)], -1).softmax(-1)
-        from_prompt = torch.bmm(seats.seated(shares[..., :width], heads), prompt_values)
-        from_own = torch.bmm(shares.view(own, groups, -1)[..., width:], values)
-        return (from_own.view(count, w.H, dim) + seats.risen(from_prompt, heads)).view(count, w.H * dim)
+        w, width, groups = self._w, self._width, self._w.H // self._w.K
+        query_own = query.reshape(-1, groups, w.D)  # [B * K, G, D]
+        prompt_keys, prompt_values = prompt.view(2, -1, width, w.D)
+        to_prompt = self._scores(self._seats.seated(query_own), prompt_keys, self._pads)
+        to_own = self._scores(query_own, keys, mask)
+        shares = torch.cat([self._seats.risen(to_prompt, groups), to_own], -1).softmax(-1)
+        from_prompt = torch.bmm(self._seats.seated(shares[..., :width]), prompt_values)
+        from_own = torch.bmm(shares[..., width:], values)
+        return from_own.add_(self._seats.risen(from_prompt, groups)).view(len(query), -1)
 
     def _scores(self, query: torch.Tensor, keys: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
         scale = self._w.D**-0.5
@@ -171,20 +168,19 @@ class _SmallDecoder:
         return torch.baddbmm(mask, query, keys.transpose(1, 2), alpha=scale)
 
     def _written(self, cache: torch.Tensor, new: torch.Tensor) -> torch.Tensor:
-        """Put the next token's keys or values [B, K, D] into a cache; returns what is read of it, [B * K, T, D]."""
-        rows, heads, dim = new.shape
-        cache = cache[:rows]
+        """Put a token's keys and values [2, B, K, D] into a cache; returns what is read of it, [2, B * K, T, D]."""
+        cache = cache[:, : new.shape[1]]
         if self.repeatable:
-            cache.index_copy_(2, self._at, new[:, :, None])
-            return cache.view(rows * heads, -1, dim)
-        cache[:, :, self._filled - 1] = new
-        return cache.view(rows * heads, -1, dim)[:, : self._filled]
+            cache.index_copy_(3, self._at, new[:, :, :, None])
+            return cache.flatten(1, 2)
+        cache[:, :, :, self._filled - 1] = new
+        return cache.flatten(1, 2)[:, :, : self._filled]
 
     def _unfilled(self) -> torch.Tensor | None:
         """Additive mask [1, 1, T] of the places beyond the next token's, where a step reads them all."""
         if not self.repeatable:
             return None
-        places = torch.arange(self._own[0][0].shape[2], device=self._device)
+        places = torch.arange(self._own[0].shape[3], device=self._device)
         mask = torch.zeros(len(places), device=self._device, dtype=self._w.embed.dtype)
         return mask.masked_fill_(places > self._at, float("-inf"))[None, None]
 
@@ -197,41 +193,52 @@ class _SmallDecoder:
         seen_PSS = seen_PSS | torch.eye(width, dtype=torch.bool, device=self._device)  # padding sees itself: no NaN
         x = F.embedding(ids_PS, w.embed)
         for layer in w.layers:
-            qkv = F.linear(F.rms_norm(x, (x.shape[-1],), layer.norm_in, w.eps), layer.qkv, layer.qkv_bias)
+            qkv = layer.qkv(_norm(x, layer.norm_in, w.eps))
             qkv = qkv.view(count, width, w.H + 2 * w.K, w.D)
-            turned = _turn(qkv[:, :, : w.H + w.K], self._turns[:width, None]).transpose(1, 2)
-            query, key = turned[:, : w.H], turned[:, w.H :]
-            value = qkv[:, :, w.H + w.K :].transpose(1, 2)
-            self._prompts.append((key.contiguous(), value.contiguous()))
+            _turn(qkv[:, :, : w.H + w.K], self._turns[:width, None])
+            query = qkv[:, :, : w.H].transpose(1, 2)
+            cache = qkv[:, :, w.H :].unflatten(2, (2, w.K)).permute(2, 0, 3, 1, 4).contiguous()
+            self._prompts.append(cache)
+            key, value = cache
             attended = F.scaled_dot_product_attention(
                 query, key, value, attn_mask=seen_PSS[:, None], enable_gqa=w.H != w.K
             )
             attended = attended.transpose(1, 2).reshape(count, width, w.H * w.D)
-            x = x + F.linear(attended, layer.out, layer.out_bias)
+            x = x + layer.out(attended)
             x = x + _mlp(x, layer, w.eps)
-        return F.rms_norm(x[:, -1], (x.shape[-1],), w.norm, w.eps)
+        return _norm(x[:, -1], w.norm, w.eps)
 
     def _grow(self) -> None:
         """Give the rows' own caches more places, of which those that are filled are copied."""
         w, rows = self._w, len(self._owner_B)
-        had = self._own[0][0].shape[2] if self._own else 0
+        had = self._own[0].shape[3] if self._own else 0
         places = min(self._room, max(2 * had, had + _GROWTH))
         for index in range(len(w.layers)):
             # zeros: places that are masked are read all the same, and must not be NaN
-            keys, values = (w.embed.new_zeros(rows, w.K, places, w.D) for _ in range(2))
+            cache = w.embed.new_zeros(2, rows, w.K, places, w.D)
             if had:
-                for new, old in zip((keys, values), self._own[index], strict=True):
-                    new[:, :, :had] = old[:rows]
-            self._own[index : index + 1] = [(keys, values)]
+                cache[:, :, :, :had] = self._own[index][:, :rows]
+            self._own[index : index + 1] = [cache]
+
+
+def _norm(x: torch.Tensor, weight: torch.Tensor, eps: float) -> torch.Tensor:
+    """RMS norm of the last dimension."""
+    if x.device.type != "cpu" or x.dtype != torch.float32 or x.ndim != 2:
+        return F.rms_norm(x, (x.shape[-1],), weight, eps)
+    # few operations: on a CPU `rms_norm` is a chain of them
+    mean = torch.addmm(x.new_full((1, 1), eps), x * x, x.new_full((x.shape[1], 1), 1.0 / x.shape[1]))
+    return (x * mean.rsqrt_()).mul_(weight)
 
 
 def _mlp(x: torch.Tensor, layer: Layer, eps: float) -> torch.Tensor:
-    normed = F.rms_norm(x, (x.shape[-1],), layer.norm_mlp, eps)
-    gate, up = F.linear(normed, layer.gate_up, layer.gate_up_bias).chunk(2, dim=-1)
-    return F.linear(F.silu(gate, inplace=True).mul_(up), layer.down, layer.down_bias)
+    normed = _norm(x, layer.norm_mlp, eps)
+    gate, up = layer.gate_up(normed).chunk(2, dim=-1)
+    return layer.down(F.silu(gate, inplace=True).mul_(up))
 
 
-def _turn(x: torch.Tensor, turns: torch.Tensor) -> torch.Tensor:
-    """Rotary embedding of paired dimensions: one complex multiplication in float32. x: [..., heads, D]."""
-    pairs = torch.view_as_complex(x.float().reshape(*x.shape[:-1], -1, 2))
-    return torch.view_as_real(pairs * turns).flatten(-2).to(x.dtype)
+def _turn(x: torch.Tensor, turns: torch.Tensor) -> None:
+    """Rotary embedding of paired dimensions, in place: one complex multiplication in float32. x: [..., heads, D]."""
+    exact = x.float()  # x itself, if it is in float32
+    torch.view_as_complex(exact.unflatten(-1, (-1, 2))).mul_(turns)
+    if x.dtype != torch.float32:
+        x.copy_(exact)
