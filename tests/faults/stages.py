@@ -139,8 +139,8 @@ SAMPLES = MODEL | {"data": {"source": "lab/chains", "count": 40, "options": {"op
 TEXT = "7 a +1 <b> 8\n" * 60
 STUDY = {
     "study": "s", "out": "s", "workers": 2, "seeds": [0, 1],
-    "base": MODEL | {"data": SAMPLES["data"] | {"count": 12},
-                     "filter": {"samples": 16, "max_new_tokens": 20, "chunk": 4}, "subset": {"n": 2, "batch": 2}},
+    "base": {"model": MODEL["model"], "data": SAMPLES["data"],
+             "filter": {"samples": 16, "max_new_tokens": 20, "chunk": 4}, "subset": {"n": 2, "batch": 2}},
 }  # fmt: skip
 
 
