@@ -19,6 +19,7 @@ from presat.config.schema import StudyConfig
 from presat.config.yamls import dump_yaml
 from presat.errors import RunError
 from presat.files import remove, write_atomically
+from presat.models.fresh import is_new
 from presat.study.alone import alone_in
 from presat.study.contents import ABSENT, Contents
 from presat.study.estimate import costs_of
@@ -96,11 +97,17 @@ def run_study(
     folder.refuse_foreign()
     with alone_in(folder.path):
         folder.claim()
-        workers = workers or LocalWorkers(study.workers)
+        workers = workers or LocalWorkers(study.workers, _pages(study))
         if callable(workers):
             workers = workers(folder)
         driver = _Driver(plan, folder, contents, workers, retry)
         return driver.run(on_tick, tick_s, grow)
+
+
+def _pages(study: StudyConfig) -> dict[str, str]:
+    """No pages of 2 MB for a lab model's small tensors: clearing them took a quarter of its training time."""
+    small = is_new(str(study.base.model.get("name", "")))
+    return {"THP_MEM_ALLOC_ENABLE": "0"} if small and "THP_MEM_ALLOC_ENABLE" not in os.environ else {}
 
 
 def study_file(plan: Plan, folder: Folder, workers: int) -> StudyFile:
