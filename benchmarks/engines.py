@@ -19,15 +19,7 @@ from presat.models import load_model_and_tokenizer, make_lab_model
 from presat.models.packaged import packaged_folder
 from presat.tasks import load_problems
 from presat.types import Problem
-from rollouts import GROUP, NEW_TOKENS, PROMPTS, engine_work, generate_work
-
-
-def sums(count: int) -> list[Problem]:
-    """Questions for a real model: short, and answered at some length."""
-    texts = [f"What is {17 + i} * {6 + i} - {12 + i}? Think step by step." for i in range(count)]
-    return [
-        Problem(f"sum-{i}", ({"role": "user", "content": text},), None, "math", "math") for i, text in enumerate(texts)
-    ]
+from rollouts import GROUP, NEW_TOKENS, PROMPTS, engine_work, generate_work, sums
 
 
 def compare_engines(title: str, name: str, problems: list[Problem], rounds: int, dtype: str = "float32") -> None:

@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+import platform
 import statistics
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import torch
+
+
+def processor() -> str:
+    """Return the processor's name and what torch uses of it."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text(encoding="utf-8", errors="replace").splitlines() if info.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return f"{names[0] if names else platform.processor()}, {torch.backends.cpu.get_cpu_capability()}"
 
 
 def compare(title: str, candidates: Mapping[str, Callable[[], float]], rounds: int = 5) -> dict[str, float]:

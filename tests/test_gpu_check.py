@@ -43,7 +43,8 @@ def test_the_whole_of_it_on_a_cpu(tmp_path):
         for kind in kinds:
             assert parts[part][kind].keys() == {"seconds", "moved", "peak_gb"}
             assert min(parts[part][kind].values()) > 0
-    assert all(parts["engine"][kind].keys() == {"small", "general", "generate"} for kind in ("float32", "bfloat16"))
+    drawers = {"small", "plain", "general", "generate", "wide small", "wide plain", "wide generate"}
+    assert all(parts["engine"][kind].keys() == drawers for kind in ("float32", "bfloat16"))
     assert parts["resume"]["equal"]
     assert 0 < parts["logprobs"]["float32 small"] < 1e-4
     assert "passed" in parts["tests"]["said"]
