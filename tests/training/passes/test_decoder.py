@@ -104,6 +104,16 @@ def test_a_prompt_is_read_once_for_all_its_responses():
     assert len(layout.rows) == sum(map(len, responses))
 
 
+def test_an_empty_response_has_no_tokens_and_changes_nothing():
+    model = made("llama")
+    prompts, responses = texts()
+    with torch.no_grad():
+        found, *_ = layout_logprobs(model, pack(prompts, responses))
+        again, *_ = layout_logprobs(model, layout := pack([prompts[0], *prompts], [[], *responses]))
+    assert (again - found).abs().max() < 1e-5
+    assert layout.rows.tolist() == [row + 1 for row, response in enumerate(responses) for _ in response]
+
+
 def test_texts_of_all_lengths_make_few_sizes():
     sizes = [len(_filled([1] * length)) for length in range(1, 3000)]
     assert len(set(sizes)) < 100

@@ -1,8 +1,8 @@
 """Log-probabilities of tokens, and how likely others were at their places, from the last hidden states.
 
-The logits of all tokens are made a strip of the vocabulary at a time, so that what is done to a strip finds it in the
-processor's cache. They are kept for the backward pass where they are few enough, else made again there; gradients go
-through the log-probabilities only.
+Logits are made a strip of the vocabulary at a time. They are kept for the backward pass where they are few enough, else
+made again there; without gradients there is never more than a strip of them, and nothing else of their size. Gradients
+go through the log-probabilities only.
 
 Shapes: N tokens, E hidden size, V vocabulary.
 """

@@ -63,13 +63,13 @@ def pack(prompts: Sequence[Sequence[int]], responses: Sequence[Sequence[int]]) -
 
     Args:
         prompts: tokens of each row's prompt, at least one; equal ones are read once.
-        responses: tokens of each row's response, at least one.
+        responses: tokens of each row's response.
     """
     owners: dict[tuple[int, ...], int] = {}
     owner_B = [owners.setdefault(tuple(prompt), len(owners)) for prompt in prompts]
     shared = list(owners)
     starts = np.cumsum([0, *(len(prompt) for prompt in shared)])
-    after = np.cumsum([starts[-1], *(len(response) - 1 for response in responses)])
+    after = np.cumsum([starts[-1], *(max(0, len(response) - 1) for response in responses)])
     ids = [token for prompt in shared for token in prompt]
     positions = [np.arange(len(prompt)) for prompt in shared]
     asked, rows, columns = [], [], []
@@ -77,7 +77,7 @@ def pack(prompts: Sequence[Sequence[int]], responses: Sequence[Sequence[int]]) -
         ids.extend(response[:-1])
         length = len(shared[owner])
         positions.append(np.arange(length, length + len(response) - 1))
-        asked.append(np.concatenate([[starts[owner + 1] - 1], np.arange(after[row], after[row + 1])]))
+        asked.append(np.concatenate([[starts[owner + 1] - 1], np.arange(after[row], after[row + 1])])[: len(response)])
         rows.append(np.full(len(response), row))
         columns.append(np.arange(len(response)))
     trunks = [(starts[i], starts[i + 1], 0, 0) for i in range(len(shared))]

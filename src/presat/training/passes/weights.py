@@ -1,8 +1,8 @@
 """Matrix products whose gradient is added to the weight's where it lies.
 
-Autograd would make a gradient of the size of the weight anew in every micro-batch and add it to the last one: for a
-model with as many weights as a micro-batch has work for, that is a tenth of the time. It also calls the hooks that
-distributed training stands on, and these products do not: they are for one process that holds whole weights.
+Autograd would make a gradient of the size of the weight anew in every micro-batch and add it to the last one. It also
+calls the hooks that distributed training stands on, and these products do not: they are for one process that holds
+whole weights.
 """
 
 from __future__ import annotations
