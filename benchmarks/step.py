@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import multiprocessing
-import platform
 import resource
 import statistics
 import tempfile
@@ -25,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from timing import processor
 from transformers import PrinterCallback, TrainerCallback
 
 from presat.models import load_model_and_tokenizer, make_lab_model
@@ -297,13 +297,6 @@ def quickest(work: Callable[[], Any], turns: int = 20) -> float:
         work()
         found.append(time.perf_counter() - began)
     return min(found)
-
-
-def processor() -> str:
-    """The processor's name, and what torch uses of it."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return f"{names[0] if names else platform.processor()}, {torch.backends.cpu.get_cpu_capability()}"
 
 
 def medians(steps: list[dict[str, float]]) -> dict[str, float]:
