@@ -47,6 +47,7 @@ class Work:
     micro_batch: int
     rounds: int
     attention: str = "sdpa"
+    onednn: bool = False
 
     def problems(self) -> list[Problem]:
         if self.model == "lab":
@@ -70,7 +71,7 @@ class Work:
 
 WORKS = {
     "lab": Work("the lab model", "lab", 8, 40, 64, 9),
-    "smollm2": Work("SmolLM2-135M", "smollm2-135m", 8, 44, 8, 5, "eager"),
+    "smollm2": Work("SmolLM2-135M", "smollm2-135m", 8, 44, 8, 5, "eager", onednn=True),
 }
 
 
@@ -246,7 +247,7 @@ def work_on(make: Callable[..., Any], work: Work, threads: int, pipe: Connection
     """A process that makes steps."""
     from presat.models.libraries import quiet_libraries
 
-    use_cpu(threads, onednn=True)
+    use_cpu(threads, work.onednn)
     torch.manual_seed(0)
     with tempfile.TemporaryDirectory() as folder, quiet_libraries(), contextlib.suppress(Enough):
         make(work, pipe, folder).train()
@@ -254,7 +255,7 @@ def work_on(make: Callable[..., Any], work: Work, threads: int, pipe: Connection
 
 def floors(work: Work, tokens: float, threads: int) -> dict[str, float]:
     """Seconds that presat's step takes at least: products at the rate of the model's own, bytes as they are copied."""
-    use_cpu(threads, onednn=True)
+    use_cpu(threads, work.onednn)
     with tempfile.TemporaryDirectory() as folder:
         model, tokenizer = work.load(folder)
     prompts = [tokenizer.apply_chat_template(p.messages, add_generation_prompt=True) for p in work.problems()]
