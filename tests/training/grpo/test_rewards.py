@@ -62,7 +62,7 @@ def by_hand(rows):
     groups = [rows[i : i + VOTES] for i in range(0, len(rows), VOTES)]
     for group in groups:
         assert group["sample"].to_list() == list(range(VOTES))
-        answers = [str(int(a)) if a else None for a in group["extracted"]]
+        answers = [str(int(a)) if a and a.lstrip("+-").isdigit() else a or None for a in group["extracted"]]
         ballots = Counter(a for a in answers if a)
         if not ballots:
             empty += 1
