@@ -12,7 +12,7 @@ import torch
 
 from presat.demo.arithmetic import same_everywhere
 
-WEIGHTS = ["c755d0b9c4bf315a", "afe91b820550c7cb", "c56601ad91218810"]
+WEIGHTS = ["4b514b52de3a7ec0", "ab668505dd296e5a", "673397b9a48ad127"]
 """After pre-training, SFT and GRPO, with torch 2.13.0: the same natively on a processor with AVX-512 and bfloat16 units
 and under emulation of one that has AVX2 alone (docs/lab-log.md)."""
 
