@@ -77,3 +77,8 @@ def test_auroc_needs_a_label_and_a_number_for_each():
         auroc([1.0], [True, False])
     with pytest.raises(DataError, match="numbers"):
         auroc([1.0, math.nan], [True, False])
+
+
+def test_equal_clusters_are_as_diverse_as_can_be_to_the_last_bit():
+    for clusters in range(2, 65):
+        assert 1.0 - 1e-12 < diversity_index([3] * clusters) <= 1.0

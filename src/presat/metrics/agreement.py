@@ -25,7 +25,7 @@ def diversity_index(cluster_sizes: Sequence[int]) -> float:
         return 0.0
     shares_K = sizes_K / sizes_K.sum()
     effective = float(np.exp(-(shares_K * np.log(shares_K)).sum()))
-    return (effective - 1.0) / (sizes_K.size - 1.0)
+    return min(1.0, (effective - 1.0) / (sizes_K.size - 1.0))  # rounding may leave a last bit above
 
 
 def auroc(scores: Sequence[float], positive: Sequence[bool]) -> float | None:
