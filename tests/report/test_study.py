@@ -88,6 +88,7 @@ def folder(tmp_path: Path) -> Folder:
         )
     }
     folder.write(StudyFile(kind=KIND, study="s", workers=1, cells=cells))
+    folder.run("filter-a").mkdir(parents=True)
     folder.note("filter-a", Record(key="filter-a", state="done", seconds=10.0))
     folder.note("filter-b", Record(key="filter-b", state="failed", seconds=3.0, reason="There is no file x."))
     folder.note("train-a", Record(key="train-a", state="running", started=0.0))
@@ -101,6 +102,13 @@ def log(folder: Folder, steps: int) -> None:
     path = folder.run("train-a") / "metrics.jsonl"
     rows = [json.loads(line) for line in path.read_text().splitlines()]
     path.write_text("".join(json.dumps(row | {"time": 100.0 + 3 * row["step"]}) + "\n" for row in rows))
+
+
+def test_what_was_made_and_is_gone_is_said(folder: Folder) -> None:
+    folder.run("filter-a").rmdir()
+    cell = Watcher(folder).look().cells[0]
+    assert (cell.name, cell.state) == ("filter-a", "waiting")
+    assert "makes it anew" in cell.reason
 
 
 def test_a_study_is_told_from_its_folder(folder: Folder, capsys: pytest.CaptureFixture[str]) -> None:

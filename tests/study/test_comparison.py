@@ -284,3 +284,18 @@ def test_with_columns_each_metric_has_a_table(
     assert shown.count(["weak", "strong"]) == 2
     assert Path(files[0]).read_text().count("| weak | strong |") == 2
     assert Path(files[1]).read_text().count(r"weak & strong \\") == 2
+
+
+def test_a_run_that_is_gone_is_missing_and_one_whose_log_is_cut_has_no_score(make_study: Callable[..., Folder]) -> None:
+    folder = make_study()
+    shutil.rmtree(folder.run("train-weak-seed0"))
+    log = folder.run("train-weak-seed1") / "metrics.jsonl"
+    lines = log.read_text().splitlines(keepends=True)
+    log.write_text("".join(lines[: len(lines) // 2]))
+    (log.parent / "config.yaml").write_text("steps: 20\nreward: {source: verifiable}\n")
+    weak = entries(table(folder, "main"))["weak", "main"]
+    assert list(weak.missing.values()) == [1, 1]
+    assert len(weak.values) == 1
+    reasons = " ".join(table(folder, "main").notes)
+    assert "makes it anew" in reasons
+    assert "its log ends at step" in reasons

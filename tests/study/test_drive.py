@@ -12,7 +12,7 @@ import pytest
 from presat.config.load import build
 from presat.config.schema import StudyConfig
 from presat.config.yamls import read_yaml_file
-from presat.errors import RunError
+from presat.errors import ConfigError, RunError
 from presat.files import remove
 from presat.study import Folder, Watcher, run_study
 from presat.study.folder import Record
@@ -337,3 +337,29 @@ def test_the_driver_records_what_it_ends_when_it_is_ended(tmp_path: Path) -> Non
     record = Folder(tmp_path / "s").record(workers.started[0])
     assert record is not None
     assert record.state == "interrupted"
+
+
+def test_what_nobody_reads_is_looked_at_too(tmp_path: Path) -> None:
+    base = {stage: settings for stage, settings in BASE.items() if stage != "eval"}
+    drive(tmp_path, base=base)
+    last = next((tmp_path / "s" / "runs").glob("train-*"))
+    (last / "checkpoints" / "step_2" / "model.safetensors").write_text("others")
+    _, known = drive(tmp_path, base=base)
+    (reason,) = [reason for state, reason in known.values() if state == "failed"]
+    assert reason.startswith(f"{last} was changed after it was done")
+
+
+def test_a_damaged_or_missing_study_json_is_written_anew(tmp_path: Path) -> None:
+    drive(tmp_path)
+    file = tmp_path / "s" / "study.json"
+    for damage in (lambda: file.write_text("{"), file.unlink):
+        damage()
+        workers, known = drive(tmp_path)
+        assert workers.started == []
+        assert set(states(known).values()) == {"done"}
+
+
+def test_a_study_of_another_name_is_refused(tmp_path: Path) -> None:
+    drive(tmp_path)
+    with pytest.raises(ConfigError, match="is the folder of the study"):
+        drive(tmp_path, study="another")

@@ -7,6 +7,7 @@ own means. A cell that failed stays so until it is asked for again; the others g
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import time
@@ -17,7 +18,7 @@ from typing import Protocol
 from presat.config import dump_config
 from presat.config.schema import StudyConfig
 from presat.config.yamls import dump_yaml
-from presat.errors import RunError
+from presat.errors import ConfigError, RunError
 from presat.files import remove, write_atomically
 from presat.models.fresh import is_new
 from presat.study.alone import alone_in
@@ -95,6 +96,7 @@ def run_study(
     contents = Contents(folder.hashes)
     plan = make_plan(study, folder, contents)
     folder.refuse_foreign()
+    _refuse_another(folder, study)
     with alone_in(folder.path):
         folder.claim()
         workers = workers or LocalWorkers(study.workers, _pages(study))
@@ -102,6 +104,16 @@ def run_study(
             workers = workers(folder)
         driver = _Driver(plan, folder, contents, workers, retry)
         return driver.run(on_tick, tick_s, grow)
+
+
+def _refuse_another(folder: Folder, study: StudyConfig) -> None:
+    with contextlib.suppress(RunError):  # damaged: it is written anew
+        other = folder.read().study
+        if other and other != study.study:
+            raise ConfigError(
+                f"{folder.path} is the folder of the study '{other}', and this one is called '{study.study}'. Choose "
+                "another `out`, or give it that name."
+            )
 
 
 def _pages(study: StudyConfig) -> dict[str, str]:
@@ -203,6 +215,8 @@ class _Driver:
         """Whether a cell whose inputs are there is to be run; what is of no use any more is removed first."""
         record, inputs = self._folder.record(cell.name), self._inputs(cell)
         if record is None or record.key != cell.key:
+            if self._plan.study.keep == "last":  # a run without its record may be one that cannot go on
+                self._clear(cell)
             return True
         self._records[cell.name] = record
         if record.state == "failed" and record.inputs == inputs and not self._retry:
@@ -220,8 +234,8 @@ class _Driver:
         return True
 
     def _accept(self, cell: Cell, record: Record) -> None:
-        """Take a cell for done, if what it made is as it was left; what nobody reads is not looked at."""
-        output = self._output(cell) if self._plan.readers(cell) else record.output
+        """Take a cell for done, if what it made is as it was left."""
+        output = self._output(cell)
         if output != record.output:
             self._states[cell.name] = (
                 "failed",

@@ -77,7 +77,7 @@ class Cells:
 def _states(folder: Folder, file: StudyFile) -> Iterator[tuple[str, tuple]]:
     records = {name: folder.record(name) for name in file.cells}
     records = {name: item if item and item.key == file.cells[name].key else None for name, item in records.items()}
-    yield from states_of(file, records, is_locked(folder.path) is True)
+    yield from states_of(folder, file, records, is_locked(folder.path) is True)
 
 
 def _sources(point: PointPart, quantity: Quantity) -> list[str]:

@@ -12,6 +12,7 @@ hashes.json         hashes of files and models, kept while these stay as they ar
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import json
 from pathlib import Path
@@ -139,7 +140,7 @@ class Folder:
         Raises:
             RunError: it is one, or cannot be read.
         """
-        if not self.path.is_dir() or self.read().kind == KIND:
+        if not self.path.is_dir() or self._is_ours():
             return
         try:
             there = next((item.name for item in self.path.iterdir() if not item.name.startswith(".")), None)
@@ -150,6 +151,11 @@ class Folder:
                 f"{self.path} holds files ({there}), and no study made that folder, so nothing is written there. "
                 "Choose another one: `out` in the study's file."
             )
+
+    def _is_ours(self) -> bool:
+        """Whether a study made the folder, which shows without `study.json` too."""
+        known = self.study.is_file() and (self.path / "cells").is_dir()
+        return known or self.read().kind == KIND
 
     def claim(self) -> None:
         """Make the folder the study's own; its lock must be held.
@@ -171,8 +177,10 @@ class Folder:
         Raises:
             RunError: it cannot be written to.
         """
-        if self.read().kind != KIND:
-            self.write(StudyFile(kind=KIND))
+        with contextlib.suppress(RunError):  # damaged: it follows from the study, and is written anew
+            if self.read().kind == KIND:
+                return
+        self.write(StudyFile(kind=KIND))
 
     def read(self) -> StudyFile:
         """What `study.json` says; that of no study where there is none.

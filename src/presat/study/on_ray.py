@@ -272,11 +272,12 @@ def _connected(address: str) -> Any:
         )
     try:
         import ray  # pyright: ignore[reportMissingImports]  (an optional extra)
+        from ray import cloudpickle  # pyright: ignore[reportMissingImports]
     except ModuleNotFoundError as error:
         if error.name != "ray":
             raise
         raise ConfigError("--ray needs Ray, which is not installed here: run `pip install 'presat[ray]'`.") from error
-    ray.cloudpickle.register_pickle_by_value(on_node)
+    cloudpickle.register_pickle_by_value(on_node)
     handlers = {number: signal.getsignal(number) for number in ENDING}
     try:
         _listens(address)

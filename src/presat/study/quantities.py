@@ -25,6 +25,7 @@ from presat.study.checked import Checked, read_checked, refuse_unknown
 from presat.tasks.benchmarks import EVALUATED
 from presat.text import brief
 from presat.tracking import Run, open_run
+from presat.tracking.follow import planned_steps
 from presat.tracking.run import EVAL_PREFIX
 
 Kind = Literal["end", "change", "D_sat", "D_post", "G", "t_sat", "verdict", "check"]
@@ -87,6 +88,14 @@ class Opened:
     def run(self) -> Run:
         """The run."""
         return open_run(self.path)
+
+    @functools.cached_property
+    def cut(self) -> str:
+        """Why its log is not to be trusted; empty where it is whole."""
+        planned, logged = planned_steps(self.run) or 0, len(self.run.train_rewards())
+        if "reward" not in self.run.config or self.run.status != "finished" or logged >= planned:
+            return ""
+        return f"its log ends at step {logged} of {planned}, and it says that it finished"
 
     @functools.cached_property
     def summary(self) -> RunSummary:
@@ -155,6 +164,8 @@ def measure(quantity: Quantity, opened: Opened, large: Opened | None = None) -> 
         found = opened.checked.value(quantity.what)
         return Measured(found, "" if found is not None else f"a check could not say {quantity.what}",
                         opened.checked.prompts(quantity.what))  # fmt: skip
+    if opened.cut:
+        return Measured(why=opened.cut)
     if quantity.kind == "verdict":
         return Measured(opened.summary.verdict.label)
     if quantity.kind == "t_sat":

@@ -17,6 +17,7 @@ from presat.tracking.lock import is_locked
 
 State = Literal["failed", "running", "interrupted", "waiting", "skipped", "done"]
 GONE = "the process that ran it is gone"
+LOST = "what it made is not there any more: `presat study run` makes it anew"
 Known = Mapping[str, tuple[State, str]]
 """By a cell's name: its state, and why."""
 
@@ -106,7 +107,7 @@ class Watcher:
         """
         active = known is not None or is_locked(self.folder.path) is True
         records = {name: self._record(name, part) for name, part in self.file.cells.items()}
-        states = dict(known) if known is not None else dict(states_of(self.file, records, active))
+        states = dict(known) if known is not None else dict(states_of(self.folder, self.file, records, active))
         cells = []
         for name, part in self.file.cells.items():
             state, reason = states[name]
@@ -160,7 +161,9 @@ class Watcher:
             standing.left = max(sum(lefts) / self.file.workers, max(lefts, default=0.0))
 
 
-def states_of(file: StudyFile, records: Mapping[str, Record | None], active: bool) -> Iterator[tuple[str, Any]]:
+def states_of(
+    folder: Folder, file: StudyFile, records: Mapping[str, Record | None], active: bool
+) -> Iterator[tuple[str, Any]]:
     """Yield the state of every cell, by what is recorded; what a failed one leaves without input is skipped."""
     found: dict[str, tuple[State, str]] = {}
     for name, part in file.cells.items():
@@ -168,6 +171,8 @@ def states_of(file: StudyFile, records: Mapping[str, Record | None], active: boo
         state, reason = (record.state, record.reason) if record else ("waiting", "")
         if state == "running" and not active:
             state, reason = "interrupted", GONE
+        if state == "done" and not (folder.path / part.path).exists():
+            state, reason = "waiting", LOST
         lost = needed(part.after, found)
         if lost and state != "done":
             state, reason = "skipped", f"needs {lost}"
