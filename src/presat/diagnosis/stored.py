@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import sys
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -155,14 +155,18 @@ class KeptJudge:
             RunError: judgements cannot be written.
         """
         keys = [response_key(*read_item(item, place)) for place, item in enumerate(items)]
-        missing = {
-            key: item
-            for key, item in zip(keys, items, strict=True)
-            if key not in self.known and key not in self._passing
-        }  # the same response twice is judged once
+        missing = self.missing(zip(keys, items, strict=True))
         if missing:
             self._ask_in_parts(missing, len(items))
-        return [self.known.get(key) or self._passing[key] for key in keys]
+        return [self.said(key) for key in keys]
+
+    def missing(self, pairs: Iterable[tuple[str, Mapping[str, Any]]]) -> dict[str, Mapping[str, Any]]:
+        """Return those of some keys and responses that were not judged yet; the same response twice is one."""
+        return {key: item for key, item in pairs if key not in self.known and key not in self._passing}
+
+    def said(self, key: str) -> Judgement:
+        """Return what was said of a response that was judged."""
+        return self.known.get(key) or self._passing[key]
 
     def estimate(self, items: Sequence[Mapping[str, Any]]) -> Cost:
         """Return about what `judge` would take of a model: nothing where the judge cannot tell."""
@@ -175,11 +179,12 @@ class KeptJudge:
         with Progress("judge", self._quiet) as progress:
             progress.start(0, len(missing))
             for part in _chunks(_Response(key, item, {}, str(item["prompt"])) for key, item in missing.items()):
-                self._ask({one.key: one.item for one in part})
+                self.ask({one.key: one.item for one in part})
                 done += len(part)
                 progress.tell(done, "")
 
-    def _ask(self, missing: Mapping[str, Mapping[str, Any]]) -> None:
+    def ask(self, missing: Mapping[str, Mapping[str, Any]]) -> None:
+        """Ask about responses by their keys, and keep what is said."""
         found = self._judge.judge(list(missing.values()))
         if len(found) != len(missing):
             raise JudgeError(f"{self.identity} said {len(found)} things about {len(missing)} responses.")
@@ -238,7 +243,9 @@ class _Work:
             if new:
                 progress.start(0, total)
             for part in _chunks(responses):
-                judgements += self._judge.judge([one.item for one in part])
+                if missing := self._judge.missing((one.key, one.item) for one in part):
+                    self._judge.ask(missing)
+                judgements += [self._judge.said(one.key) for one in part]
                 places += [one.place for one in part]
                 known += sum(one.key in known_before for one in part)
                 if new:
