@@ -84,7 +84,7 @@ def start_until(cluster: Any, study: Path, seed: int, step: int) -> tuple[subpro
         worker = pid_of(study, seed)
         logs = study.parent.glob(f"out/runs/train-seed{seed}-*/metrics.jsonl")
         lines = max((log.read_text().count("\n") for log in logs), default=0)
-        return lines > step and not gone(worker, 0.05)  # one of an earlier driver may be there, dead and not yet waited for
+        return lines > step and not gone(worker, 0.05)  # an earlier driver's may be there, dead and not waited for
 
     assert wait_until(logged)
     return driver, pid_of(study, seed)
