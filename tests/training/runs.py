@@ -49,6 +49,20 @@ def largest_gap(one: Path, other: Path) -> float:
     return max(float((ours[name] - weight).abs().max()) for name, weight in theirs.items())
 
 
+def share_apart(one: Path, other: Path, start: Path) -> float:
+    """How far apart two runs' last weights lie, as a share of how far the second one went from the model at `start`.
+
+    Adam divides a gradient by its own size: where a gradient is float noise, so is the whole step, and that differs
+    from processor to processor. The distance over all weights tells noise from runs that do not train alike.
+    """
+    ours, theirs = last_weights(one), last_weights(other)
+    began = load_file(start / "model.safetensors")
+    assert ours.keys() == theirs.keys() == began.keys()
+    apart = sum(float((ours[name] - weight).square().sum()) for name, weight in theirs.items())
+    went = sum(float((began[name] - weight).square().sum()) for name, weight in theirs.items())
+    return (apart / went) ** 0.5
+
+
 def without_clock(rows: list[dict]) -> list[dict]:
     return [{k: v for k, v in row.items() if k not in ("time", "step_time")} for row in rows]
 

@@ -337,10 +337,12 @@ def test_a_resumed_run_decides_as_an_unbroken_one():
 
 
 def test_a_stop_ends_real_training_saves_and_stays(toy_model, data, tmp_path, caplog):
+    def half(completions, **_):
+        """A mean reward that never moves, over groups that always train, whatever is sampled."""
+        return [float(i % 2) for i in range(len(completions))]
+
     def trained(resume=None, **settings):
-        trainer = trainer_for(
-            toy_model, tmp_path, TRLReward("format_only"), rows_of(data), max_steps=20, learning_rate=1e-4
-        )
+        trainer = trainer_for(toy_model, tmp_path, half, rows_of(data), max_steps=20, learning_rate=1e-4)
         trainer.add_callback(SaturationCallback(stop=True, window=20, **settings))
         trainer.train(resume_from_checkpoint=resume)
         return trainer

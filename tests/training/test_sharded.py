@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from tests.training.runs import START, largest_gap, lines
+from tests.training.runs import START, largest_gap, lines, share_apart
 
 from presat.config import dump_config
 from presat.config.schema import (
@@ -170,7 +170,7 @@ def test_sft_with_split_weights_trains_as_on_one_process(toy_model, tmp_path):
     )
     run_sft(one, quiet=True)
     run_split("sft", two, tmp_path)
-    assert largest_gap(two.run, one.run) < 1e-5
+    assert share_apart(two.run, one.run, toy_model) < 3e-4
 
 
 def test_cpt_of_adapters_with_split_weights_measures_held_out_text(toy_model, tmp_path):
