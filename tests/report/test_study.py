@@ -138,3 +138,12 @@ def test_stages_that_were_never_timed_are_named(folder: Folder) -> None:
     assert standing.unmeasured == ["train"]
     assert standing.left is None
     assert {cell.name: cell.state for cell in standing.cells}["train-a"] == "waiting"
+
+
+def test_cells_that_failed_alike_are_told_together(folder: Folder, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("train-a", "train-c"):
+        folder.note(name, Record(key=name, state="failed", reason="There is no file x."))
+    run(["study", "status", str(folder.path)])
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "filter-b, train-a, train-c failed: There is no file x." in shown
+    assert shown.count("There is no file x.") == 1

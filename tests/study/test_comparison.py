@@ -125,6 +125,48 @@ def test_a_cell_that_all_seeds_share_is_one_unit(make_study: Callable[..., Folde
     assert item.interval is None
 
 
+def test_what_two_settings_share_is_not_compared_with_itself(make_study: Callable[..., Folder]) -> None:
+    folder = make_study()
+    file = folder.read()
+    file.points = [
+        PointPart(axes=point.axes, cells={"train": f"train-weak-seed{point.axes['seed']}"}) for point in file.points
+    ]
+    folder.write(file)
+    found = table(folder, "main")
+    assert [len(item.values) for item in found.entries] == [3, 3]
+    assert found.comparisons == []
+    assert table(folder, "main", against={"start": "weak"}).comparisons == []
+
+
+def test_a_table_wider_than_the_terminal_is_shown_in_parts(
+    make_study: Callable[..., Folder], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = make_study()
+
+    def shown(columns: str) -> list[str]:
+        monkeypatch.setenv("COLUMNS", columns)
+        assert run(["study", "report", str(folder.path)]) == 0
+        return [line for line in capsys.readouterr().out.splitlines() if line.startswith(("start ", "strong "))]
+
+    assert len(shown("300")) == 2
+    narrow = shown("80")
+    assert len(narrow) > 2
+    assert max(map(len, narrow)) <= 80
+
+
+def test_a_skipped_cell_says_how_the_first_one_failed(make_study: Callable[..., Folder]) -> None:
+    folder = make_study({"train-strong-seed0": "waiting"})
+    file = folder.read()
+    for name, after in (("sft", []), ("filter", ["sft"])):
+        file.cells = {name: CellPart(stage="sft", key=name, after=after, path=f"runs/{name}", work=1.0), **file.cells}
+    order = ["sft", "filter", *(name for name in file.cells if name.startswith("train"))]
+    file.cells = {name: file.cells[name] for name in order}
+    file.cells["train-strong-seed0"].after = ["filter"]
+    folder.note("sft", Record(key="sft", state="failed", reason="No such model."))
+    folder.write(file)
+    assert any("sft failed: No such model" in note for note in table(folder, "main").notes)
+
+
 def test_gaps_are_of_the_same_seed(make_study: Callable[..., Folder]) -> None:
     by = entries(table(make_study(), "G(strong):main", "t_sat", "D_sat:main", "D_post:in_domain"))
     weak = by["weak", "G(strong):main"]

@@ -47,6 +47,18 @@ def test_stages_are_shared_by_the_points_that_agree_on_them(tmp_path: Path) -> N
     assert stages(found) == {"sft": 1, "filter": 1, "subset": 2, "train": 6}
 
 
+@pytest.mark.parametrize(
+    ("train", "said"),
+    [
+        ({"micro_batch": 7}, r"the stage `train` at .*: micro_batch is 7, which does not divide the 512 responses"),
+        ({"reward": {"source": "majority_vot"}}, "the stage `train` at .*: There is no reward 'majority_vot'"),
+    ],
+)
+def test_what_training_would_refuse_is_refused_before_anything_runs(tmp_path: Path, train: Any, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        plan(tmp_path, axes={"train.optim.lr": [1e-6]}, base=BASE | {"train": {"steps": 5, **train}})
+
+
 @pytest.mark.parametrize("name", ["/etc/x", "../x", "a/b", "", ".hidden", "x" * 101])
 def test_a_name_is_no_path(name: str) -> None:
     with pytest.raises(ConfigError, match="called by its name"):

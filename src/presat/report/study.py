@@ -18,6 +18,7 @@ from presat.study.contents import Contents
 from presat.study.estimate import SAMPLING_FLOPS, TRAINING_FLOPS, Cost, costs_of
 from presat.study.plan import Plan, make_plan
 from presat.study.standing import State
+from presat.text import listed
 from presat.tracking.pace import duration
 
 if TYPE_CHECKING:
@@ -141,7 +142,7 @@ def render(standing: Standing, cells: Iterable[CellStanding]) -> RenderableType:
             left = "" if cell.left is None or cell.state in ("failed", "skipped", "done") else duration(cell.left)
             table.add_row(cell.name, _state(cell), duration(cell.seconds) if cell.seconds else "", left)
         parts.append(table)
-    parts += [Text(f"{cell.name} {cell.state}: {cell.reason}") for cell in cells if _has_reason(cell)]
+    parts += [Text(line) for line in _reasons(cells)]
     parts.append(Text(summary(standing)))
     return Group(*parts)
 
@@ -237,8 +238,13 @@ def _state(cell: CellStanding) -> str:
     return cell.state
 
 
-def _has_reason(cell: CellStanding) -> bool:
-    return bool(cell.reason) and cell.state in ("failed", "interrupted")
+def _reasons(cells: Iterable[CellStanding]) -> list[str]:
+    """Why cells failed or were interrupted, each reason once."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for cell in cells:
+        if cell.reason and cell.state in ("failed", "interrupted"):
+            found.setdefault((cell.state, cell.reason), []).append(cell.name)
+    return [f"{listed(names, 3)} {state}: {reason}" for (state, reason), names in found.items()]
 
 
 def _table(*heads: str) -> Table:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,6 +37,8 @@ MAKER = Maker(
 USUAL = ("main", "change:main", "change:reward", "t_sat", "verdict")
 USUAL_OF_CHECK = ("check:avg", "check:usable", "check:aligned_right", "check:generalise:clean",
                   "check:generalise:majority_vote")  # fmt: skip
+_BETWEEN = 2
+"""Blanks between two columns on the terminal."""
 ENDINGS = (".md", ".csv", ".tex", ".json")
 
 
@@ -62,7 +64,8 @@ def report(config: StudyReportConfig, out: Console) -> dict[str, Any]:
     for title, heads, body in texts.blocks(table, known):
         if title:
             say(out, title)
-        _show(heads, body, out)
+        for part in _fitting(heads, body, len(table.rows), out.width):
+            _show(*part, out)
     if against:
         _show(*texts.comparison_rows(table), out)
     for line in made["sentences"]:
@@ -121,11 +124,31 @@ def _show(heads: Sequence[str], body: Sequence[Sequence[str]], out: Console) -> 
     say(out, "")
 
 
+def _fitting(
+    heads: Sequence[str], body: Sequence[Sequence[str]], keys: int, width: int
+) -> Iterator[tuple[list[str], list[list[str]]]]:
+    """Yield a table as several of no more than `width`, each with the first `keys` columns, where it is too wide."""
+    rows = [heads, *body]
+    wide = [max(len(row[i]) for row in rows) + _BETWEEN for i in range(len(heads))]
+    taken: list[int] = []
+    for i in range(keys, len(heads)):
+        if taken and sum(wide[:keys]) + sum(wide[j] for j in taken) + wide[i] > width:
+            yield _columns(rows, [*range(keys), *taken])
+            taken = []
+        taken.append(i)
+    yield _columns(rows, [*range(keys), *taken])
+
+
+def _columns(rows: Sequence[Sequence[str]], chosen: Sequence[int]) -> tuple[list[str], list[list[str]]]:
+    head, *body = [[row[i] for i in chosen] for row in rows]
+    return head, body
+
+
 def _table(heads: Sequence[str], body: Sequence[Sequence[str]]) -> RenderableType:
     from rich.table import Table
     from rich.text import Text
 
-    shown = Table(box=None, padding=(0, 2, 0, 0))
+    shown = Table(box=None, padding=(0, _BETWEEN, 0, 0))
     for head in heads:
         shown.add_column(Text(printable(head)), overflow="fold")
     for row in body:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from presat.rewards.certainty import NegativeEntropy, SelfCertainty, Statistic
 from presat.rewards.combine import WeightedSum
 from presat.rewards.gates import GATES, Gated
-from presat.rewards.make import SOURCES, THINKING_IS_OPEN, make_reward, with_thinking_open
+from presat.rewards.make import SOURCES, THINKING_IS_OPEN, make_reward, reward_of, with_thinking_open
 from presat.rewards.outcome import Outcome, Vote, judge, lowest_of, needs_of, votes_of
 from presat.rewards.sources import FormatOnly, RandomCoin, Verifiable
 from presat.rewards.user import UserReward
@@ -33,6 +33,7 @@ __all__ = [
     "lowest_of",
     "make_reward",
     "needs_of",
+    "reward_of",
     "votes_of",
     "with_thinking_open",
 ]

@@ -19,7 +19,7 @@ from presat.types import Reward
 from presat.verify import Mode
 
 if TYPE_CHECKING:
-    from presat.config.schema import RewardConfig
+    from presat.config.schema import RewardConfig, TrainConfig
 
 SOURCES: dict[str, Callable[..., Reward]] = {
     "verifiable": Verifiable,
@@ -59,6 +59,17 @@ def make_reward(
     if reward is None:
         raise ConfigError(f"There is no reward '{source}'.{nearest(source, [*SOURCES, *offered()])}")
     return _gated(reward, gate, extraction)
+
+
+def reward_of(config: TrainConfig) -> Reward:
+    """Return the training signal of a run; a vote reads answers as its verifier does.
+
+    Raises:
+        ConfigError: unknown reward, gate or option.
+    """
+    verify = config.verify
+    reading = {"extraction": verify.extraction, "workers": verify.workers, "timeout_s": verify.timeout_s}
+    return make_reward(config.reward, seed=config.seed, **reading)
 
 
 THINKING_IS_OPEN = (

@@ -47,11 +47,13 @@ class Unit:
         seed: which; several where they share the cells.
         state: `done`, or how the cell stands that would have had the value.
         found: what was measured.
+        cells: names of the cells it is from.
     """
 
     seed: str
     state: str
     found: Measured
+    cells: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,11 @@ class Entry:
     def values(self) -> list[float]:
         """The numbers there are."""
         return [unit.found.value for unit in self.numbers.values() if isinstance(unit.found.value, float)]
+
+    @property
+    def cells(self) -> set[str]:
+        """The cells its values are from."""
+        return {name for unit in self.units for name in unit.cells}
 
     @functools.cached_property
     def numbers(self) -> dict[str, Unit]:
@@ -266,7 +273,7 @@ def _units(cells: Cells, group: Sequence[PointPart], quantity: Quantity) -> list
     by_seed: dict[str, list[PointPart]] = {}
     for point in group:
         by_seed.setdefault(point.axes.get(SEED, ""), []).append(point)
-    shared: dict[tuple[str, ...], tuple[list[str], str, Measured]] = {}
+    shared: dict[tuple[tuple[str, ...], str], tuple[list[str], str, Measured]] = {}
     for seed, points in by_seed.items():
         each = [cells.measure(point, quantity) for point in points]
         source = tuple(itertools.chain(*(names for names, _, _ in each)))
@@ -274,8 +281,8 @@ def _units(cells: Cells, group: Sequence[PointPart], quantity: Quantity) -> list
         _, state, found = lacking or each[0]
         if lacking is None and len(each) > 1:
             state, found = "done", _mean([item[2] for item in each])
-        shared.setdefault(source or (seed,), ([], state, found))[0].append(seed)
-    return [Unit(", ".join(seeds), state, found) for seeds, state, found in shared.values()]
+        shared.setdefault((source, "" if source else seed), ([], state, found))[0].append(seed)
+    return [Unit(", ".join(seeds), state, found, cells) for (cells, _), (seeds, state, found) in shared.items()]
 
 
 def _mean(each: Sequence[Measured]) -> Measured:
@@ -324,8 +331,10 @@ def compare(first: Entry, last: Entry) -> Comparison | None:
     """Compare two settings in a number; None where one has none.
 
     Seeds that both have are paired where these are three or more. Where responses were saved and both answered the same
-    problems, the error is over seeds and problems.
+    problems, the error is over seeds and problems. Values of the same cells are one thing and are not compared.
     """
+    if first.cells and first.cells == last.cells:
+        return None
     common = [seed for seed in first.numbers if seed in last.numbers]
     paired = len(common) >= MIN_UNITS
     if first.mean is None or last.mean is None:

@@ -10,7 +10,7 @@ from presat.errors import ConfigError, nearest
 from presat.study.folder import Folder, PointPart, StudyFile
 from presat.study.grid import SEED
 from presat.study.quantities import CHECK, MAIN, Measured, Opened, Quantity, measure
-from presat.study.standing import Known, states_of
+from presat.study.standing import Known, needed, states_of
 from presat.tracking.lock import is_locked
 
 NO_CHECK = "no stage `check`"
@@ -40,20 +40,26 @@ class Cells:
         large = self._larger(point, quantity) if quantity.kind == "G" else None
         sources = _sources(point, quantity)
         for name in sources:
-            needed = [name, *([] if large is None else [large])]
-            for each in needed:
+            both = [name, *([] if large is None else [large])]
+            for each in both:
                 state, reason = self.states[each]
                 if state != "done":
-                    return tuple(needed), state, Measured(why=reason)
+                    return tuple(both), state, Measured(why=self._why(each) if state == "skipped" else reason)
             found = measure(quantity, self._open(name), None if large is None else self._open(large))
             if found.value is not None or name == sources[-1]:
-                return tuple(needed), "done", found
+                return tuple(both), "done", found
         return (), "not run", Measured(why=NO_CHECK if quantity.kind == CHECK else "no stage of it makes a run")
 
     def known(self) -> list[str]:
         """Metrics and evaluation sets of the runs that were opened."""
         runs = [opened.run for opened in self._opened.values()]
         return sorted({name for run in runs for name in (*run.names(), *run.held_out_sets(), MAIN)})
+
+    def _why(self, name: str) -> str:
+        """How the first cell failed without which a skipped one cannot be."""
+        while self.states[name][0] == "skipped":
+            name = needed(self.file.cells[name].after, self.states) or name
+        return f"{name} failed: {self.states[name][1]}"
 
     def _open(self, name: str) -> Opened:
         if name not in self._opened:

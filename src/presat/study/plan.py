@@ -35,10 +35,12 @@ from presat.config.schema import (
 from presat.config.unused import refuse_unused
 from presat.errors import ConfigError
 from presat.outputs import DECIDES_NOTHING, flat
+from presat.rewards import reward_of
 from presat.study.contents import Contents, external_inputs
 from presat.study.folder import Folder
 from presat.study.grid import Axis, Point, axes_of, merge, points_of
 from presat.text import brief
+from presat.training.grpo.schedule import plan_batches
 
 VERBS: Mapping[StageName, tuple[str, type[Settings]]] = {
     "pretrain": ("cpt", CptConfig),
@@ -192,7 +194,13 @@ def _config(stage: StageName, point: Point, has_model: bool, has_data: bool) -> 
         settings = {} if has_data else settings  # counts and options are those of the first source
         given["data"] = _with(settings, _taken(block, "data", where), has_data, f"{stage}.data.source", "source")
     config = build(kind, merge(given, block), where)
-    refuse_unused(config)
+    try:
+        refuse_unused(config)
+        if isinstance(config, TrainConfig):
+            plan_batches(config, processes=1)
+            reward_of(config)
+    except ConfigError as error:
+        raise ConfigError(f"In {where}: {error}") from error
     return config
 
 

@@ -38,7 +38,7 @@ from presat.models.adapters import peft_config
 from presat.models.checks import check_reference
 from presat.models.loading import open_model
 from presat.models.templates import opens_thinking
-from presat.rewards import THINKING_IS_OPEN, make_reward, needs_of, votes_of, with_thinking_open
+from presat.rewards import THINKING_IS_OPEN, needs_of, reward_of, votes_of, with_thinking_open
 from presat.rewards.policy import PolicyScorer
 from presat.rollouts.batching import BatchEngine
 from presat.rollouts.opening import live_engine
@@ -230,17 +230,6 @@ def _opened(reward: Reward, run: Session) -> Reward:
         LOG.warning(THINKING_IS_OPEN)
         run.writer.note_provenance(reward_note=THINKING_IS_OPEN)
     return opened
-
-
-def reward_of(config: TrainConfig) -> Reward:
-    """Return the training signal; a vote reads answers as the verifier does.
-
-    Raises:
-        ConfigError: unknown reward, gate or option.
-    """
-    verify = config.verify
-    reading = {"extraction": verify.extraction, "workers": verify.workers, "timeout_s": verify.timeout_s}
-    return make_reward(config.reward, seed=config.seed, **reading)
 
 
 def make_rollouts(
