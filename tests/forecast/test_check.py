@@ -12,12 +12,14 @@ import yaml
 import presat
 from presat.cli import run
 from presat.config.load import build
-from presat.config.schema import CheckConfig, ModelConfig, TaskConfig, TrainConfig
-from presat.errors import ConfigError, RunError
+from presat.config.schema import CheckConfig, FilterConfig, ModelConfig, TaskConfig, TrainConfig
+from presat.errors import ConfigError, DataError, RunError
 from presat.forecast import run_check, verdict
 from presat.forecast.evidence import MEANINGS, Evidence, Measure
+from presat.forecast.plan import Checked, _group_size, live_share, make_plan
 from presat.forecast.probe import choose_prompts
-from presat.forecast.verdict import KINDS, label_of, probability, weights, why_not
+from presat.forecast.verdict import KINDS, judge_kinds, label_of, probability, weights, why_not
+from presat.report.check import FAR, skill_sentence
 from presat.rollouts.batching import BatchEngine
 from presat.tasks import load_problems
 
@@ -69,8 +71,8 @@ def test_a_configuration_that_was_changed_stays(toy_model, tmp_path) -> None:
     config = settings(toy_model, tmp_path / "run", prompts=4)
     first = run_check(config, quiet=True)
     file = tmp_path / "run" / "train.yaml"
-    again = run_check(settings(toy_model, tmp_path / "run", prompts=4, group_size=4), quiet=True)
-    assert "group_size: 4" in file.read_text()  # nobody had changed it
+    again = run_check(settings(toy_model, tmp_path / "run", prompts=4, prompts_per_step=5), quiet=True)
+    assert "prompts_per_step: 5" in file.read_text()  # nobody had changed it
     assert not [note for note in first.notes + again.notes if "train.yaml" in note]
     file.write_text(file.read_text() + "# mine\n")
     last = run_check(config, quiet=True)
@@ -118,6 +120,125 @@ def test_the_clock_ends_a_pass_between_chunks(toy_model, tmp_path) -> None:
     found = run_check(settings(toy_model, tmp_path / "run", minutes=1e-6), quiet=True)
     assert found.evidence.prompts == 8
     assert "minutes" in " ".join(found.notes)
+
+
+def test_what_all_would_take_at_most_is_said_before_anything_is_drawn(toy_model, tmp_path, monkeypatch, caplog) -> None:
+    monkeypatch.setattr("presat.forecast.probe.TRIED", 2)
+    monkeypatch.setattr("presat.forecast.probe.LONG_S", 0.0)
+    asked, plain = [], BatchEngine.generate
+
+    def noted(self, problems, samples, sampling, seeds):
+        asked.append((len(problems), sampling.max_new_tokens, len(caplog.records)))
+        return plain(self, problems, samples, sampling, seeds)
+
+    monkeypatch.setattr(BatchEngine, "generate", noted)
+    run_check(settings(toy_model, tmp_path / "all", until_clear=False), quiet=True)
+    assert [item[:2] for item in asked] == [(8, 1), (8, 3), (8, 16), (8, 16), (4, 16)]
+    assert asked[2][2] > asked[1][2]  # it was said in between
+    assert "if every response runs to 16 tokens" in caplog.text
+
+
+def test_where_one_prompt_takes_longer_than_there_is_time_one_is_drawn(
+    toy_model, tmp_path, monkeypatch, caplog
+) -> None:
+    monkeypatch.setattr("presat.forecast.probe.TRIED", 2)
+    found = run_check(settings(toy_model, tmp_path / "run", minutes=1e-9), quiet=True)
+    assert found.evidence.prompts == 1
+    assert "One is drawn all the same" in caplog.text
+    assert "would have gone over" in " ".join(found.notes)
+
+
+def test_what_the_check_was_told_is_told_to_training(toy_model, tmp_path) -> None:
+    rows = [{"q": f"What is {a} plus 1?", "a": str(a + 1), "nr": f"n{a}"} for a in range(12)]
+    (tmp_path / "d.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    data = TaskConfig(source=str(tmp_path / "d.jsonl"), columns={"question": "q", "answer": "a", "id": "nr"})
+    found = run_check(
+        settings(toy_model, tmp_path / "r", data=data, temperature=0.9, samples=4, group_size=2), quiet=True
+    )
+    given = yaml.safe_load((tmp_path / "r" / "train.yaml").read_text())
+    config = build(TrainConfig, given)
+    sieve = build(FilterConfig, yaml.safe_load((tmp_path / "r" / "filter.yaml").read_text()))
+    assert (sieve.data, sieve.temperature) == (data, 0.9)  # hardly any problem is usable
+    assert config.data == TaskConfig(source=str(sieve.out))
+    assert config.temperature == 0.9
+    assert config.optim.lr == 2e-4  # a model of few parameters, whatever its name
+    assert not found.lab
+    assert FAR in skill_sentence(found)
+
+
+def plan_of(**values: Any):
+    """A plan for what a check found."""
+    values = {"usable": 0.8, "dead_right": 0.1, "dead_wrong": 0.1, "avg": 0.5, "cut_off": 0.0, "length": 9.0} | values
+    checked = Checked(values.pop("problems", 40), values.pop("labelled", 40), False, None)
+    data = TaskConfig(source="d.jsonl", columns=values.pop("columns", {}))
+    config = CheckConfig(model=ModelConfig(name="m"), data=data)
+    found = evidence(**values)
+    return make_plan(config, found, judge_kinds(found, [], [], 0.7), checked)
+
+
+def test_what_cannot_learn_is_not_trained(monkeypatch) -> None:
+    monkeypatch.setattr("presat.forecast.verdict.resampled", lambda *_: [evidence(avg=0.5)])
+    assert plan_of().trains
+    assert plan_of().usable == 32
+    assert "source: d.jsonl\n  columns" in plan_of(columns={"answer": "a"}).yaml
+    solved = plan_of(usable=0.0, dead_right=1.0, dead_wrong=0.0, avg=1.0, dead_vote=1.0)
+    assert not solved.trains
+    assert not any("presat train" in command for command in solved.commands)
+    assert "harder problems" in " ".join(solved.first)
+    assert "larger groups" not in " ".join(solved.first)
+    never = plan_of(usable=0.0, dead_right=0.0, dead_wrong=1.0, avg=0.0)
+    assert "SFT can" in " ".join(never.first)
+
+
+def test_a_few_problems_without_gold_are_left_out_and_many_ask_for_gold(monkeypatch) -> None:
+    monkeypatch.setattr("presat.forecast.verdict.resampled", lambda *_: [evidence(avg=0.5)])
+    few = plan_of(labelled=39)
+    assert few.reward == "verifiable"
+    assert "1 of 40 problems have no gold answer" in few.first[0]
+    assert any("data filter" in command for command in few.commands)
+    nothing = dict.fromkeys(("usable", "dead_right", "dead_wrong", "avg"))
+    none = plan_of(labelled=0, **nothing)
+    assert none.reward == "majority_vote"
+    assert "Write gold answers" in none.first[0]
+
+
+def test_without_anything_known_there_is_no_verdict() -> None:
+    for kind in KINDS:
+        assert label_of(kind, evidence(), 0.7) == "not known"
+
+
+def test_the_base_rate_speaks_against_where_such_runs_hardly_ever_generalise(monkeypatch) -> None:
+    monkeypatch.setattr("presat.forecast.verdict.resampled", lambda *_: [evidence(avg=0.5)])
+    verdicts = judge_kinds(evidence(avg=0.5, certainty_auroc=0.8), [], [], 0.7)
+    certainty = {item.kind: item for item in verdicts}["self_certainty"]
+    assert certainty.label == "memorise"
+    assert certainty.reasons_against[0].name == "base_rate"
+
+
+def test_larger_groups_are_planned_where_they_help() -> None:
+    config = CheckConfig(model=ModelConfig(name="m"), samples=16, group_size=4)
+    rare = Evidence(10, 16, 4, [0, 10, *[0] * 15], evidence(avg=1 / 16).measures, exact=True)
+    assert live_share(rare, 4) == pytest.approx(0.25)
+    assert _group_size(rare, config) == 8
+    never = Evidence(10, 16, 4, [10, *[0] * 16], evidence(avg=0.0).measures, exact=True)
+    assert _group_size(never, config) == 4
+
+
+def test_other_problems_in_the_same_folder_are_refused(toy_model, tmp_path) -> None:
+    run_check(settings(toy_model, tmp_path / "r", prompts=4), quiet=True)
+    others = TaskConfig(source="lab/chains", count=8, seed=5, options={"operands": [3, 5]})
+    with pytest.raises(RunError, match="holds a check of other problems"):
+        run_check(settings(toy_model, tmp_path / "r", prompts=4, data=others), quiet=True)
+
+
+def test_held_out_problems_are_looked_at(toy_model, tmp_path) -> None:
+    file = tmp_path / "d.jsonl"
+    file.write_text("".join(json.dumps({"question": f"{a} + 1?", "answer": str(a + 1)}) + "\n" for a in range(8)))
+    data = TaskConfig(source=str(file))
+    found = run_check(settings(toy_model, tmp_path / "r", data=data, held_out=str(file), prompts=2), quiet=True)
+    assert any("8 of 8 questions" in note for note in found.notes)
+    with pytest.raises(DataError, match="nosuch"):
+        run_check(settings(toy_model, tmp_path / "q", held_out=str(tmp_path / "nosuch.jsonl")), quiet=True)
 
 
 def test_a_long_pass_is_said_beforehand(toy_model, tmp_path, monkeypatch, caplog) -> None:
@@ -187,8 +308,11 @@ def test_other_judges_may_be_asked(toy_model, tmp_path) -> None:
     few = {"prompts": 2, "samples": 4, "group_size": 2, "until_clear": False}
     found = run_check(settings(toy_model, tmp_path / "a", judge="self_support", **few), quiet=True)
     assert found.evidence.measures["judged"].prompts == 2
+    assert not found.evidence.exact  # the symbolic judge alone is, on the lab
     bare = run_check(settings(toy_model, tmp_path / "b", judge="none", **few), quiet=True)
     assert bare.evidence["judged"] is None
+    with pytest.raises(ConfigError, match="The judge 'ensemble' needs the setting `fit`"):
+        run_check(settings(toy_model, tmp_path / "d", judge="ensemble", **few), quiet=True)
     with pytest.raises(ConfigError, match="judge_options"):
         run_check(settings(toy_model, tmp_path / "c", judge="none", judge_options={"a": 1}), quiet=True)
 
@@ -198,6 +322,7 @@ def test_without_a_gradient_nothing_is_learnt() -> None:
         found = evidence(aligned_right=1.0, **dead)
         assert label_of("clean", found, 0.7) == label_of("noisy", found, 0.7) == "cannot learn"
         assert label_of("majority_vote", found, 0.7) != "cannot learn"  # the vote may still divide
+    assert label_of("majority_vote", evidence(avg=1.0, dead_vote=0.99), 0.7) == "cannot learn"
     assert "next to no response" in why_not("majority_vote", evidence(read=0.0))
 
 

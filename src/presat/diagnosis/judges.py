@@ -155,4 +155,7 @@ def make_judge(name: str, **options: Any) -> Judge:
     unknown = [option for option in options if option not in known]
     if unknown:
         raise ConfigError(f"The judge '{name}' has no setting '{unknown[0]}'.{nearest(unknown[0], known)}")
+    lacking = [o for o, each in known.items() if each.default is inspect.Parameter.empty and o not in options]
+    if lacking:
+        raise ConfigError(f"The judge '{name}' needs the setting `{lacking[0]}` (docs/judges.md).")
     return judge(**options)

@@ -33,8 +33,10 @@ INIT = Maker("presat init")
 """It knows no file as its own: what it wrote is a person's from then on."""
 LOOKED_AT = 256
 """Problems that are inspected: to check every gold answer of a large file takes minutes."""
-SMALL = 1e9
-"""Parameters below which the paper's learning rate, for 1.5B and more, moves a model too little to see."""
+RATE, SMALL_RATE, TINY_RATE = 1e-6, 1e-5, 2e-4
+"""Learning rates: the paper's, for 1.5B and more, which moves a smaller model too little to see; and the lab's."""
+SMALL, TINY = 1e9, 1e7
+"""Parameters below which these take its place."""
 _SIZE = re.compile(r"(?<![a-z0-9.])(\d+(?:\.\d+)?)([bm])(?![a-z0-9])", re.IGNORECASE)
 _TUNED = re.compile(r"instruct|chat|think|(?<![a-z])(?:it|sft|rl)(?![a-z])|r1|qwq", re.IGNORECASE)
 _OFFERED = (
@@ -138,7 +140,7 @@ def first_config(config: InitConfig, said: str, labelled: bool, overlap: str = "
         labelled: whether it has gold answers.
         overlap: what is to be said of held-out problems that are trained on.
     """
-    small = (size := size_of(config.model)) is not None and size < SMALL
+    rate = rate_for(size_of(config.model))
     source = "verifiable" if labelled else "majority_vote"
     why = "also majority_vote, self_certainty, ...: docs/rewards.md" if labelled else "there are no gold answers"
     lines = [
@@ -162,7 +164,7 @@ def first_config(config: InitConfig, said: str, labelled: bool, overlap: str = "
         "  # gate: think # what fails the format earns 0",
         *_evaluation(config, overlap),
         "optim:",
-        f"  lr: {'1.0e-5 # for a small model; the' if small else '1.0e-6 # the'} paper's 1e-6 is for 1.5B to 8B",
+        f"  lr: {_value(rate)} # {'' if rate == RATE else 'for a small model; '}the paper's 1e-6 is for 1.5B to 8B",
         "# lora: {rank: 16, alpha: 32} # adapters in place of all weights; takes a higher lr, 5.0e-5 for instance",
         "# stop: {when: saturated} # stop once reward and held-out score are flat",
     ]
@@ -192,6 +194,13 @@ def _offered(name: str) -> str:
 
 def _value(value: Any) -> str:
     return dump_inline(value)
+
+
+def rate_for(parameters: float | None) -> float:
+    """The learning rate to begin with for a model of so many parameters; None is as good as many."""
+    if parameters is None or parameters >= SMALL:
+        return RATE
+    return SMALL_RATE if parameters >= TINY else TINY_RATE
 
 
 def size_of(model: str) -> float | None:

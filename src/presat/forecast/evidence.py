@@ -24,16 +24,19 @@ MEANINGS: Mapping[str, str] = {
     "always": "prompts always solved",
     "avg": "accuracy, mean over samples",
     "pass": "prompts solved at least once",
+    "cover": "prompts solved in at least half of the samples (Cover@.5)",
     "maj": "accuracy of the majority vote, which is how often its label is right",
     "live_vote": "of the groups that the vote divides, how many it labels rightly",
     "dead_right": "groups expected all right: no gradient",
     "dead_wrong": "groups expected all wrong: no gradient",
+    "dead_vote": "groups expected of one answer, which no vote divides: no gradient",
     "read": "responses with an answer where one is read",
     "boxed": "responses with a box",
     "cut_off": "responses cut off at the length limit",
     "judged": "responses whose reasoning the judge could judge",
     "aligned": "of all judged, reasoning that leads to its answer",
     "aligned_right": "of right answers, reasoning that leads to them",
+    "cot_pass": "prompts with a right answer whose reasoning leads to it (CoT-pass@k)",
     "diversity": "diversity of strategies, all responses",
     "faithful_diversity": "diversity of strategies, aligned responses",
     "right_diversity": "diversity of strategies, right responses",
@@ -173,6 +176,7 @@ def _solved(row: Drawn, group_size: int) -> Values:
         "always": float(right == n),
         "avg": right / n,
         "pass": pass_at_k(n, right, n),
+        "cover": float(right >= n / 2),
         "dead_right": dead.all_right if dead else None,
         "dead_wrong": dead.all_wrong if dead else None,
     }
@@ -191,9 +195,20 @@ def _voted(row: Drawn, group_size: int) -> Values:
     if not votes:
         return {**pushes, "maj": 0.0 if judged else None}
     winner, most = votes.most_common(1)[0]  # ties go to the answer that appeared first, as in the reward
-    divided = dead_group(len(row.classes_G), most, group_size)
-    lives = divided is not None and divided.either < 1.0
-    return {**pushes, "maj": right_of[winner], "live_vote": right_of[winner] if lives else None}
+    undivided = dead_group(len(row.classes_G), most, group_size)
+    lives = undivided is not None and undivided.either < 1.0
+    return {
+        **pushes,
+        "maj": right_of[winner],
+        "live_vote": right_of[winner] if lives else None,
+        "dead_vote": _alike([*votes.values(), row.classes_G.count(None)], group_size),
+    }
+
+
+def _alike(counts: Sequence[int], group_size: int) -> float | None:
+    """The chance that a group is of one answer (or of none), where each answer has so many of the responses."""
+    found = [dead_group(sum(counts), count, group_size) for count in counts]
+    return sum(dead.all_right for dead in found if dead) if all(found) else None
 
 
 def _faithful(row: Drawn, judge: Judge | None, texts: Sequence[str]) -> Values:
@@ -215,8 +230,18 @@ def _faithful(row: Drawn, judge: Judge | None, texts: Sequence[str]) -> Values:
         "judged": len(known) / len(labels),
         "aligned": _share(label == 1.0 for label in known),
         "aligned_right": _share(label == 1.0 for label in of_right),
+        "cot_pass": _any_aligned(labels, row.values_G),
         "faithful_diversity": cluster_responses(row.asked, aligned, similarity).diversity,
     }
+
+
+def _any_aligned(labels: Sequence[float | None], values: Sequence[float | None]) -> float | None:
+    """Whether some right answer is aligned; None where one that nobody judged might be."""
+    of_right = [label for label, value in zip(labels, values, strict=True) if value == 1.0]
+    if 1.0 in of_right:
+        return 1.0
+    known = None not in of_right and any(value is not None for value in values)
+    return 0.0 if known else None
 
 
 def _told_apart(row: Drawn, lengths: Sequence[float]) -> Values:

@@ -10,7 +10,7 @@ import logging
 import math
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -32,6 +32,8 @@ SPLIT = "probe"
 """Folder of the draws below `rollouts`."""
 AT_ONCE = 8
 """Prompts between two saves, and between two looks at whether the answer is clear."""
+TRIED = 8
+"""Tokens of the trial that says beforehand how long a prompt can take."""
 LONG_S = 600.0
 """Seconds from which on a pass is long enough to say so beforehand."""
 SURPRISE = "surprise"
@@ -71,7 +73,7 @@ class Probe:
     Attributes:
         drawn: the prompts that were drawn, in the order they were.
         wanted: how many were wanted.
-        seconds: what drawing a response took here, alone; None where all of them were there already.
+        seconds: what drawing, verifying and saving a response took here; None where all of them were there already.
         stopped: why not all were drawn; empty where they were.
     """
 
@@ -130,55 +132,111 @@ def draw_probe(
         progress: is told how far it is.
         is_clear: whether the draws so far say all there is to say; not asked before `LEAST_PROMPTS` are drawn.
     """
-    known, drawn = chunks.saved(), []
-    began, new, stopped = time.monotonic(), 0, ""
-    for problem, found in _pass(config, engine, verifier, problems, chunks, known):
-        group, scores = found
-        drawn.append(Drawn(replace(group, problem=problem), scores, judged_classes(scores, problem.verifier, verifier)))
-        new += group.seed not in known
+    known = chunks.saved()
+    seeds = {problem.id: seed_for(config.seed, "check", problem.id) for problem in problems}
+    draw = _drawer(config, engine, verifier, chunks, known, seeds)
+    drawn: list[Drawn] = []
+    spent, new, stopped = 0.0, 0, ""
+    while len(drawn) < len(problems) and not stopped:
+        part = problems[len(drawn) : len(drawn) + AT_ONCE - len(drawn) % AT_ONCE]
+        fresh = [problem for problem in part if seeds[problem.id] not in known]
+        if fresh:
+            pace = spent / new if new else _longest(config, engine, fresh, [seeds[p.id] for p in fresh], problems)
+            most = _most(config, pace, spent)
+            if not most and drawn:
+                stopped = f"the next one would have gone over {config.minutes:g} minutes (`minutes`)"
+                break
+            fresh = fresh[: max(1, most)]
+            part = part[: part.index(fresh[-1]) + 1]
+        began = time.monotonic()
+        found = draw(part, fresh)
+        if fresh:
+            spent, new = spent + time.monotonic() - began, new + len(fresh)
+            if new == len(fresh) and config.minutes is None:
+                _foresee(spent / new * len(problems), len(problems), new)
+        for problem, (group, scores) in zip(part, found, strict=True):
+            classes = judged_classes(scores, problem.verifier, verifier)
+            drawn.append(Drawn(replace(group, problem=problem), scores, classes))
         progress.tell(len(drawn) * config.samples, "")
-        if len(drawn) % AT_ONCE or len(drawn) == len(problems):
-            continue
-        spent = (time.monotonic() - began) / 60
-        if new == AT_ONCE and config.minutes is None:
-            _foresee(60 * spent / new * len(problems), len(problems))
-        if config.minutes is not None and spent + spent / max(1, new) * AT_ONCE > config.minutes:
-            stopped = f"the next {AT_ONCE} would have gone over {config.minutes:g} minutes (`minutes`)"
-        elif config.until_clear and len(drawn) >= LEAST_PROMPTS and is_clear(drawn):
+        whole = len(drawn) % AT_ONCE == 0 and LEAST_PROMPTS <= len(drawn) < len(problems)
+        if config.until_clear and whole and is_clear(drawn):
             stopped = "no verdict would change any more (`until_clear`)"
-        if stopped:
-            break
-    took = time.monotonic() - began
-    return Probe(drawn, len(problems), took / (new * config.samples) if new else None, stopped)
+    return Probe(drawn, len(problems), spent / (new * config.samples) if new else None, stopped)
 
 
-def _foresee(seconds: float, prompts: int) -> None:
+def _most(config: CheckConfig, pace: float | None, spent: float) -> int:
+    """How many prompts may be drawn at once: as many as fit into the time that is left."""
+    if config.minutes is None or pace is None:
+        return AT_ONCE
+    return max(0, min(AT_ONCE, int((60 * config.minutes - spent) / max(pace, 1e-9))))
+
+
+def _longest(
+    config: CheckConfig,
+    engine: BatchEngine,
+    fresh: Sequence[Problem],
+    seeds: Sequence[int],
+    problems: Sequence[Problem],
+) -> float | None:
+    """Return the most seconds a prompt can take, from a trial of a few tokens; None where responses are short."""
+    if config.max_new_tokens < 8 * TRIED:
+        return None
+    took = []
+    for length in (1, 1 + TRIED):
+        began = time.monotonic()
+        engine.generate(fresh, config.samples, replace(_sampling(config), max_new_tokens=length), seeds)
+        took.append(time.monotonic() - began)
+    token = max(0.0, took[1] - took[0]) / TRIED
+    pace = (took[0] + token * config.max_new_tokens) / len(fresh)
+    told = {"samples": config.samples, "length": config.max_new_tokens, "prompt": duration(pace)}
+    if config.minutes is None and pace * len(problems) > LONG_S:
+        LOG.warning(
+            "Drawing for all %(prompts)d prompts takes up to %(all)s here, if every response runs to %(length)d "
+            "tokens. --minutes M draws for fewer.",
+            {**told, "prompts": len(problems), "all": duration(pace * len(problems))},
+        )
+    elif config.minutes is not None and pace > 60 * config.minutes:
+        LOG.warning(
+            "The %(samples)d responses to one prompt may take up to %(prompt)s here, if they run to %(length)d tokens: "
+            "more than `minutes`. One is drawn all the same; lower `max_new_tokens` or `samples`.",
+            told,
+        )
+    return pace
+
+
+def _foresee(seconds: float, prompts: int, new: int) -> None:
     """Say how long a long pass will take, as soon as that is known."""
     if seconds > LONG_S:
         said = "At the pace of the first %d, drawing for all %d prompts takes about %s. --minutes M draws for fewer."
-        LOG.warning(said, AT_ONCE, prompts, duration(seconds))
+        LOG.warning(said, new, prompts, duration(seconds))
 
 
-def _pass(
+def _sampling(config: CheckConfig) -> Sampling:
+    return Sampling(config.temperature, config.max_new_tokens, config.max_prompt_tokens)
+
+
+Found = tuple[RolloutGroup, list[Score]]
+
+
+def _drawer(
     config: CheckConfig,
     engine: BatchEngine,
     verifier: Verifier,
-    problems: Sequence[Problem],
     chunks: Chunks,
-    known: dict[int, tuple[RolloutGroup, list[Score]]],
-) -> Iterator[tuple[Problem, tuple[RolloutGroup, list[Score]]]]:
-    """Yield every problem with its group and verdicts, drawing `AT_ONCE` at a time."""
-    sampling = Sampling(config.temperature, config.max_new_tokens, config.max_prompt_tokens)
+    known: dict[int, Found],
+    seeds: Mapping[str, int],
+) -> Callable[[Sequence[Problem], Sequence[Problem]], list[Found]]:
+    """Return what draws some problems, saves them, and returns them with those that were there."""
     measure = measured_by(engine, config.certainty)
-    for first in range(0, len(problems), AT_ONCE):
-        part = problems[first : first + AT_ONCE]
-        seeds = [seed_for(config.seed, "check", problem.id) for problem in part]
-        new = [index for index, seed in enumerate(seeds) if seed not in known]
-        found = {seed: known[seed] for seed in seeds if seed in known}
-        left = [part[index] for index in new]
-        for groups, scores_PG in chunks.draw(
-            engine, verifier, left, config.samples, sampling, [seeds[i] for i in new], AT_ONCE, measure
-        ):
-            found |= {group.seed: (group, scores) for group, scores in zip(groups, scores_PG, strict=True)}
-        for problem, seed in zip(part, seeds, strict=True):
-            yield problem, found[seed]
+
+    def draw(part: Sequence[Problem], fresh: Sequence[Problem]) -> list[Found]:
+        given = [seeds[problem.id] for problem in fresh]
+        drawn = chunks.draw(engine, verifier, fresh, config.samples, _sampling(config), given, AT_ONCE, measure)
+        new = {
+            group.seed: (group, scores)
+            for groups, scores_PG in drawn
+            for group, scores in zip(groups, scores_PG, strict=True)
+        }
+        return [known.get(seeds[problem.id]) or new[seeds[problem.id]] for problem in part]
+
+    return draw

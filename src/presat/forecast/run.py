@@ -12,29 +12,33 @@ from presat.config.schema import CheckConfig
 from presat.config.unused import refuse_unused
 from presat.diagnosis import make_judge
 from presat.diagnosis.judges import Judge
-from presat.errors import ConfigError
+from presat.errors import ConfigError, RunError
 from presat.evaluation.chunks import Chunks
 from presat.evaluation.problems import describe, describe_engine, drop_too_long, identity_of
 from presat.files import write_atomically
 from presat.forecast.evidence import Evidence, Values, collect, values_of
-from presat.forecast.plan import Plan, make_plan
+from presat.forecast.plan import FILTER_FILE, Checked, Plan, make_plan
 from presat.forecast.probe import CERTAINTY, SPLIT, SURPRISE, Drawn, Probe, choose_prompts, draw_probe
 from presat.forecast.verdict import Verdict, is_clear, judge_kinds, weights
 from presat.jsons import read_json
 from presat.models.cpu import use_cpu
 from presat.models.libraries import quiet_libraries
+from presat.rollouts import seed_for
 from presat.rollouts.opening import open_engine
-from presat.tasks import load_task
+from presat.tasks import load_problems, load_task
 from presat.tasks.doubts import warn_of_doubts
 from presat.tasks.rows import is_labelled
+from presat.tasks.shared import count_shared
 from presat.tracking import RunWriter
 from presat.tracking.progress import Progress
 from presat.types import Problem
 from presat.verify import Verifier
 
 TRAIN_FILE, FORECAST_FILE = "train.yaml", "forecast.json"
+_PLANS = ((TRAIN_FILE, "yaml"), (FILTER_FILE, "filter_yaml"))
+"""Files that stand ready for other verbs, and where the plan has their text."""
 CHOSEN = ("llm", "ensemble")
-"""Judges that a person chose for these responses: what they say is weighed."""
+"""Judges that a person chose for these responses: what they say is weighed. The symbolic one's is on the lab."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,8 @@ class Forecast:
         step_tokens: tokens that are sampled for a step of the training asked about.
         step_seconds: what sampling them would take here; None where nothing was drawn this time.
         weights: where the weights of the verdicts come from.
+        problems: how many problems there are to train on.
+        lab: whether they are the lab's, of whose runs the weights are.
         notes: what else is to be said, a sentence each.
     """
 
@@ -63,6 +69,8 @@ class Forecast:
     step_tokens: float | None
     step_seconds: float | None
     weights: str
+    problems: int
+    lab: bool
     notes: list[str] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
@@ -77,6 +85,8 @@ class Forecast:
             "step_tokens": self.step_tokens,
             "step_seconds": self.step_seconds,
             "weights": self.weights,
+            "problems": self.problems,
+            "lab": self.lab,
             "notes": self.notes,
         }
 
@@ -119,7 +129,9 @@ def run_check(config: CheckConfig, problems: Sequence[Problem] | None = None, qu
     asked = load_task(config.data) if problems is None else list(problems)
     warn_of_doubts(asked, config.data.source or "the problems")
     use_cpu(config.threads, config.onednn)
-    look = _Look(config, _judge(config), config.judge in CHOSEN or all(problem.domain == "lab" for problem in asked))
+    held_out = _held_out(config, asked)
+    exact = config.judge == "symbolic" and all(problem.domain == "lab" for problem in asked)
+    look = _Look(config, _judge(config), exact or config.judge in CHOSEN)
     verify = config.verify
     with (
         quiet_libraries(),
@@ -133,6 +145,7 @@ def run_check(config: CheckConfig, problems: Sequence[Problem] | None = None, qu
         chunks = Chunks(config.run, SPLIT, drawn_with, stats=(SURPRISE, CERTAINTY))
         chunks.refuse_others("a check")
         fitting, too_long = drop_too_long(engine, asked, config.max_prompt_tokens)
+        _refuse_other_problems(config, chunks, fitting)
         chosen = choose_prompts(fitting, config.prompts, config.seed)
         with RunWriter(config.run, config, "check", resume=True) as writer:
             writer.note_provenance(model=described, problems={"data": describe(chosen, too_long)})
@@ -140,10 +153,38 @@ def run_check(config: CheckConfig, problems: Sequence[Problem] | None = None, qu
             progress.phase("sampling")
             probe = draw_probe(config, engine, verifier, chosen, chunks, progress, look.is_clear)
             progress.phase("judging")
-            forecast = _forecast(look, probe, _notes(config, probe, described, too_long, engine.model))
+            notes = [*held_out, *_notes(config, probe, described, too_long, engine.model)]
+            forecast = _forecast(look, probe, notes, Checked.of(fitting, engine.model, config))
             writer.append(0, _logged(forecast))
             _keep(forecast, look.known)
     return forecast
+
+
+def _held_out(config: CheckConfig, asked: Sequence[Problem]) -> list[str]:
+    """Load the problems to evaluate on; say how many of them would be trained on.
+
+    Raises:
+        DataError: they cannot be loaded.
+    """
+    if not config.held_out:
+        return []
+    problems = load_problems(config.held_out)
+    shared = count_shared(problems, asked)
+    said = (
+        f"{shared} of {len(problems)} questions of {config.held_out} are among those to train on: give other problems."
+    )
+    return [said] if shared else []
+
+
+def _refuse_other_problems(config: CheckConfig, chunks: Chunks, problems: Sequence[Problem]) -> None:
+    """Refuse a folder whose draws are all of problems that are not asked about.
+
+    Raises:
+        RunError: it is one.
+    """
+    known = chunks.saved()
+    if known and not any(seed_for(config.seed, "check", problem.id) in known for problem in problems):
+        raise RunError(f"{config.run} holds a check of other problems. Choose another `run`, or delete the folder.")
 
 
 @dataclass(frozen=True)
@@ -182,11 +223,10 @@ def _judge(config: CheckConfig) -> Judge | None:
     return make_judge(config.judge, **{**own, **config.judge_options})
 
 
-def _forecast(look: _Look, probe: Probe, notes: list[str]) -> Forecast:
+def _forecast(look: _Look, probe: Probe, notes: list[str], checked: Checked) -> Forecast:
     config, values = look.config, look.values(probe.drawn)
     evidence = collect(probe.drawn, config.group_size, values, look.exact)
     verdicts = judge_kinds(evidence, probe.drawn, values, config.gamma)
-    labelled = all(is_labelled(row.group.problem) for row in probe.drawn)
     responses = config.prompts_per_step * config.group_size
     length = evidence["length"]
     return Forecast(
@@ -195,10 +235,12 @@ def _forecast(look: _Look, probe: Probe, notes: list[str]) -> Forecast:
         config.data.source,
         evidence,
         verdicts,
-        make_plan(config, evidence, verdicts, labelled),
+        make_plan(config, evidence, verdicts, checked),
         None if length is None else length * responses,
         None if probe.seconds is None else probe.seconds * responses,
         weights()["source"],
+        checked.problems,
+        checked.lab,
         notes,
     )
 
@@ -226,13 +268,17 @@ def _logged(forecast: Forecast) -> dict[str, float | None]:
 
 
 def _keep(forecast: Forecast, by_prompt: Mapping[str, Values]) -> None:
-    """Write the forecast, with each prompt's part, and the configuration; one that a person has changed since stays."""
-    kept, file = forecast.run / FORECAST_FILE, forecast.run / TRAIN_FILE
-    before = read_json(kept).get("plan", {}).get("yaml")
-    there = file.read_text(encoding="utf-8", errors="replace") if file.is_file() else None
-    if there in (None, before, forecast.plan.yaml) and not file.is_dir():
-        write_atomically(file, forecast.plan.yaml)
-    else:
-        forecast.notes.append(f"{file} was changed since it was written, so it stays; the plan is in {kept.name}.")
+    """Write the forecast, with each prompt's part, and the configurations; one that a person changed since stays."""
+    kept = forecast.run / FORECAST_FILE
+    before = read_json(kept).get("plan", {})
+    for name, key in _PLANS:
+        file, text = forecast.run / name, getattr(forecast.plan, key)
+        there = file.read_text(encoding="utf-8", errors="replace") if file.is_file() else None
+        if file.is_dir() or there not in (None, before.get(key), text):
+            forecast.notes.append(f"{file} was changed since it was written, so it stays; the plan is in {kept.name}.")
+        elif text:
+            write_atomically(file, text)
+        elif there is not None:
+            file.unlink()
     found = forecast.to_json() | {"by_prompt": by_prompt}
     write_atomically(kept, json.dumps(found, indent=2, default=str))

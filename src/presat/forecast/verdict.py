@@ -1,10 +1,11 @@
-"""From evidence to a verdict for each kind of supervision: generalise, uncertain, memorise, or cannot learn.
+"""From evidence to a verdict for each kind of supervision: generalise, uncertain, memorise, cannot learn, not known.
 
 A verdict is a logistic model over a few of the quantities of `presat.forecast.evidence`, one for each kind. What each
 quantity weighs stands in `weights.json`, with where these numbers come from and how well they forecast held-out runs;
 where nobody measured that yet, it says so, and every verdict with it.
 
-A run cannot learn where no group of it would have a gradient; no weight is asked about that.
+A run cannot learn where no group of it would have a gradient; no weight is asked about that. Nor is any where nothing
+is known that the kind's model weighs: without gold answers a model's bias alone would be the verdict.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from presat.forecast.evidence import MEANINGS, Evidence, Values, collect
 from presat.forecast.probe import Drawn
 from presat.jsons import parse_json
 
-Label = Literal["generalise", "uncertain", "memorise", "cannot learn"]
+Label = Literal["generalise", "uncertain", "memorise", "cannot learn", "not known"]
 Kind = Literal["clean", "noisy", "majority_vote", "self_certainty"]
 KINDS: tuple[Kind, ...] = ("clean", "noisy", "majority_vote", "self_certainty")
 WORDS: Mapping[Kind, str] = {
@@ -72,7 +73,7 @@ class Verdict:
         kind: of supervision.
         words: the same, in words.
         label: the verdict.
-        probability: of generalising; None where it cannot learn.
+        probability: of generalising; None where it cannot learn, or nothing is known.
         low: the lower end of its 95% interval over prompts (percentiles of a bootstrap), the weights taken as known.
         high: the upper end.
         reasons_for: evidence for generalising, the strongest first.
@@ -151,6 +152,8 @@ def label_of(kind: Kind, evidence: Evidence, gamma: float) -> Label:
     """The verdict alone."""
     if why_not(kind, evidence):
         return "cannot learn"
+    if not reasons(kind, evidence, gamma):
+        return "not known"
     chance = probability(kind, evidence, gamma)
     return "generalise" if chance >= SURE else "memorise" if chance <= 1 - SURE else "uncertain"
 
@@ -162,6 +165,9 @@ def why_not(kind: Kind, evidence: Evidence) -> str:
     dead = (evidence["dead_right"], evidence["dead_wrong"])
     if kind in ("clean", "noisy") and None not in dead and sum(filter(None, dead)) > 1 - LEAST_LIVE:
         return f"groups are expected all right ({dead[0]:.0%}) or all wrong ({dead[1]:.0%}), which teaches nothing"
+    alike = evidence["dead_vote"]
+    if kind == "majority_vote" and alike is not None and alike > 1 - LEAST_LIVE:
+        return f"groups are expected to give one answer ({alike:.0%}), which no vote divides"
     return ""
 
 
@@ -180,6 +186,15 @@ def reasons(kind: Kind, evidence: Evidence, gamma: float) -> list[Reason]:
             push = weighed["weight"] * standing(value, weighed["middle"], weighed["scale"])
             found.append(Reason(name, _sentence(name, value, evidence, gamma), push))
     return sorted(found, key=lambda reason: -abs(reason.push or 0.0))
+
+
+def _base_rate(kind: Kind, evidence: Evidence) -> Reason:
+    """What the model of a kind begins with: how runs of that kind came out, whatever was known before."""
+    bias = model_of(kind, evidence.exact)["bias"]
+    rate = 1.0 / (1.0 + math.exp(-bias))
+    return Reason(
+        "base_rate", f"what runs of this kind came to where all else was middling: {rate:.0%} generalised", bias
+    )
 
 
 def standing(value: float, middle: float, scale: float) -> float:
@@ -211,6 +226,9 @@ def _verdict(kind: Kind, evidence: Evidence, again: Sequence[Evidence], gamma: f
         against = [Reason("gradient", why, None)]
         return Verdict(kind, words, "cannot learn", None, None, None, [], against, unknown, skill)
     found = reasons(kind, evidence, gamma)
+    if not found:
+        return Verdict(kind, words, "not known", None, None, None, [], [], unknown, skill)
+    found = sorted([*found, _base_rate(kind, evidence)], key=lambda reason: -abs(reason.push or 0.0))
     chances = sorted(probability(kind, other, gamma) for other in again)
     low, high = (chances[min(len(chances) - 1, int(q * len(chances)))] for q in (0.025, 0.975))
     return Verdict(

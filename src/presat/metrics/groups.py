@@ -73,8 +73,9 @@ def cot_pass_at_k(scores_PG: Scores, aligned_PG: Sequence[Sequence[bool | None]]
 
     Args:
         scores_PG: 1 right, 0 wrong, None missing.
-        aligned_PG: whether a judge found the reasoning sound; None where it abstains. A right response without a
-            judgement is left out, a wrong one is wrong whatever its reasoning.
+        aligned_PG: whether a judge found the reasoning sound; None where it abstains. A wrong response is wrong
+            whatever its reasoning; a right one without a judgement is left out, which takes the sound ones among those
+            away and no wrong one: where a judge abstains the result is a lower bound.
         k: draws.
 
     Raises:

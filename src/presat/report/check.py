@@ -23,15 +23,24 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
 PAGE = "report.html"
-TONES: Mapping[str, Tone] = {"generalise": "good", "uncertain": "open", "memorise": "bad", "cannot learn": "bad"}
+TONES: Mapping[str, Tone] = {
+    "generalise": "good", "uncertain": "open", "memorise": "bad", "cannot learn": "bad", "not known": "open",
+}  # fmt: skip
 SHOWN = (
-    ("what RL would draw on", ("usable", "dead_right", "dead_wrong", "avg", "pass", "length", "entropy")),
+    ("what RL would draw on", ("usable", "dead_right", "dead_wrong", "avg", "pass", "cover", "length", "entropy")),
     ("answers", ("read", "boxed", "cut_off")),
-    ("reasoning", ("aligned_right", "aligned", "judged", "diversity", "right_diversity", "faithful_diversity")),
-    ("weak supervision", ("maj", "live_vote", "noise_limit", "certainty_auroc", "length_auroc")),
+    (
+        "reasoning",
+        ("aligned_right", "aligned", "cot_pass", "judged", "diversity", "right_diversity", "faithful_diversity"),
+    ),
+    ("weak supervision", ("maj", "live_vote", "dead_vote", "noise_limit", "certainty_auroc", "length_auroc")),
 )
 """The quantities as they are shown, by what they are about."""
 MOST_REASONS = 3
+FAR = (
+    "Those runs are of models of 0.1M parameters, of five kinds of start, on one made-up task: of this model the "
+    "verdicts say what such models would have done."
+)
 
 
 def check(config: CheckConfig, out: Console) -> dict[str, Any]:
@@ -65,7 +74,7 @@ def render(forecast: Forecast) -> RenderableType:
         lines += [Text(f"    + {reason.sentence}") for reason in verdict.reasons_for[:MOST_REASONS]]
         lines += [Text(f"    - {reason.sentence}") for reason in verdict.reasons_against[:MOST_REASONS]]
         if verdict.unknown:
-            named = "; ".join(MEANINGS.get(name, name) for name in verdict.unknown)
+            named = "; ".join(meaning(name) for name in verdict.unknown)
             lines.append(Text(f"    ? not known here: {named}", style="dim"))
     lines += [Text(skill_sentence(forecast), style="dim"), ""]
     lines += [_solved_line(forecast.evidence), "", _table(forecast.evidence), ""]
@@ -79,7 +88,13 @@ def skill_sentence(forecast: Forecast) -> str:
     skills = {verdict.skill for verdict in forecast.verdicts}
     known = "; ".join(f"{verdict.words}: {verdict.skill}" for verdict in forecast.verdicts)
     said = f"How good these forecasts are: {known if len(skills) > 1 else skills.pop()}."
-    return f"{said} {forecast.weights} Intervals: 95% over prompts."
+    far = "" if forecast.lab else f" {FAR}"
+    return f"{said} {forecast.weights}{far} Intervals: 95% over prompts."
+
+
+def meaning(name: str) -> str:
+    """A quantity that a verdict weighs, in words."""
+    return MEANINGS["noise_limit"] if name == "noise_room" else MEANINGS[name]
 
 
 def _verdict_line(verdict: Verdict) -> RenderableType:
@@ -135,7 +150,12 @@ def _to_do(forecast: Forecast) -> list[str]:
     if forecast.step_tokens is not None:
         cost = f"A step samples about {forecast.step_tokens:,.0f} tokens"
         cost += f", {duration(forecast.step_seconds)} here." if forecast.step_seconds is not None else "."
-    return [f"To do first:{'' if first else ' nothing.'}", *first, *([cost] if cost else []), "Then:"]
+    some = ""
+    if plan.usable is not None:
+        some = f"About {plan.usable} of the {forecast.problems} problems are solved sometimes: N, as the paper counts."
+    last = "Then:" if plan.trains else "RL has nothing to go on here: then check again."
+    last += " (The configuration stands ready all the same.)" if not plan.trains else ""
+    return [f"To do first:{'' if first else ' nothing.'}", *first, *filter(None, (some, cost)), last]
 
 
 def render_page(forecast: Forecast) -> str:
@@ -154,6 +174,7 @@ def render_page(forecast: Forecast) -> str:
         solved=solved_bars(forecast.evidence.histogram),
         shown=SHOWN,
         meanings=MEANINGS,
+        meaning=meaning,
         cells=cells,
         to_do=_to_do(forecast),
         commands=forecast.plan.commands,
