@@ -15,6 +15,7 @@ from presat.analysis.summary import summarise
 from presat.errors import ConfigError
 from presat.metrics import smooth
 from presat.report import build_report
+from presat.report.breadth import breadth_panels
 from presat.report.curves import jumps, smooth_pieces
 from presat.report.figures import RIGHT, change_panels, faithfulness_panels, sharpening_panels, spans, track
 from presat.report.svg import WIDTH
@@ -97,7 +98,7 @@ def test_the_page_of_several_runs(make_run, tmp_path):
     assert "Failed: loss is NaN" in page.words
     for heading in ("Before and after", "Sharpened or learned?", "Is the reasoning real?", "What the responses look"):
         assert heading in page.words
-    assert page.count("svg") == 2 + 2 + 2 + 2  # tracks, sets, runs, and the two kinds of valid traces
+    assert page.count("svg") == 2 + 2 + 2 + 2 + 2  # tracks, sets, runs, pass@k, and the two kinds of valid traces
     link = next(a["href"] for t, a in page.elements if t == "a")
     assert base64.b64decode(link.partition("base64,")[2]).decode() == (tmp_path / "page.csv").read_text()
     text = (tmp_path / "page.html").read_text()
@@ -259,6 +260,13 @@ def test_before_and_after_figures(make_run):
     assert [panel.heading.partition(":")[0] for panel in sharp] == ["up", "down"]
     assert [name in sharp[0].svg for name in ("avg@8", "greedy", "pass@8", "maj@")] == [True, True, True, False]
     assert len(faithfulness_panels(summaries)) == 2
+    drawn = Page(breadth_panels(summaries)[0].svg)
+    marks = [a for t, a in drawn.elements if t in ("circle", "rect") and "mark" in a["class"] and "title" not in a]
+    assert len(marks) == 2 * (4 + 1)  # k of 1, 2, 4, 8 before and after, and where the lines are named
+    before, after = summaries[0].main_set.pass_curves
+    assert [*before] == [*after] == [1, 2, 4, 8]
+    assert before[1].estimate == pytest.approx(summaries[0].main_set.headline.before)
+    assert before[1].low < before[1].estimate < before[8].estimate
 
 
 def test_a_crash_of_two_steps_is_a_crash_and_not_a_slope(tmp_path):
@@ -304,7 +312,7 @@ def test_a_page_of_one_run_uses_its_width(make_run, tmp_path):
         return [word for _, attributes in page.elements for word in attributes.get("class", "").split()]
 
     one = classes(page_of([make_run("a")], tmp_path))
-    assert ("alone" in one, one.count("beside")) == (True, 2)  # one set, one run
+    assert ("alone" in one, one.count("beside")) == (True, 3)  # one set, one run, its pass@k
     several = classes(page_of([make_run("b", ood=(0.2, 0.3)), make_run("c")], tmp_path))
     assert ("alone" in several, several.count("beside")) == (False, 0)
 

@@ -13,7 +13,7 @@ from presat.analysis.estimates import Change
 from presat.analysis.peak import Peak
 from presat.metrics import Coverage, Interval, SaturationGains, coverage_of, main_set, metric_of
 from presat.metrics.gains import Grid, Reading
-from presat.metrics.support import SupportChange
+from presat.metrics.support import PassCurve, SupportChange
 
 if TYPE_CHECKING:
     from presat.diagnosis import Alarm
@@ -118,6 +118,7 @@ class SetSummary:
         changes: first to last evaluation, by metric name, the headline score first.
         peak: the best evaluation in between, where the headline score has clearly fallen since.
         support: problems solved at all, before and after; None where the responses were not saved.
+        pass_curves: pass@k by k before and after, each with a band that holds for all k at once; likewise.
         models: what was evaluated at each step, where these are several models and no curve; else empty.
     """
 
@@ -133,6 +134,7 @@ class SetSummary:
     changes: Mapping[str, Change]
     peak: Peak | None = None
     support: SupportChange | None = None
+    pass_curves: tuple[PassCurve, PassCurve] | None = None
     models: list[str] = field(default_factory=list)
 
     @property

@@ -45,7 +45,7 @@ from presat.metrics import (
     smooth,
     two_sample_interval,
 )
-from presat.metrics.support import SupportChange, support_change
+from presat.metrics.support import PassCurve, SupportChange, pass_curve, support_change
 from presat.text import printable
 from presat.tracking.questions import tainted
 
@@ -171,6 +171,7 @@ def _summarise_set(run: Run, name: str, choices: Choices, curves: tuple[FloatArr
         if models
         else find_peak(metric, steps.tolist(), scores.tolist(), lambda step: evaluation(run, name, step)),
         support=None if models or first == last else _support(*halves),
+        pass_curves=None if models or first == last else _pass_curves(*halves),
         models=models,
     )
 
@@ -241,6 +242,17 @@ def _support(before: pl.DataFrame | None, after: pl.DataFrame | None) -> Support
     rows = [{} if frame is None else by_problem(frame) for frame in (before, after)]
     shares = all(is_share([score for scores in half.values() for score in scores]) for half in rows)
     return support_change(*rows) if all(rows) and shares else None
+
+
+def _pass_curves(before: pl.DataFrame | None, after: pl.DataFrame | None) -> tuple[PassCurve, PassCurve] | None:
+    """pass@k before and after, at powers of two up to what most problems have samples for."""
+    rows = [[] if frame is None else list(by_problem(frame).values()) for frame in (before, after)]
+    if not all(rows) or not all(is_share([score for scores in half for score in scores]) for half in rows):
+        return None
+    most = min(sorted(map(len, half))[len(half) // 2] for half in rows)
+    ks = [2**power for power in range(most.bit_length()) if 2**power <= most]
+    curves = [pass_curve(half, ks) for half in rows] if len(ks) > 1 else []
+    return (curves[0], curves[1]) if all(len(curve) > 1 for curve in curves) and curves else None
 
 
 def _change(metric: str, a: float, b: float, before: pl.DataFrame | None, after: pl.DataFrame | None) -> Change:

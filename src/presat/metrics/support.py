@@ -12,6 +12,9 @@ from presat.errors import DataError
 from presat.metrics.accuracy import Scores, mean_pass_at_k
 from presat.metrics.intervals import Interval, share_interval
 
+PassCurve = Mapping[int, Interval]
+"""pass@k with its band, by k."""
+
 
 class SupportChange(NamedTuple):
     """Problems by whether any of their samples was right, before and after.
@@ -47,7 +50,7 @@ def support_change(before: Mapping[str, Sequence[float]], after: Mapping[str, Se
     return SupportChange(kept, found, lost, never)
 
 
-def pass_curve(scores_PG: Scores, ks: Sequence[int], level: float = 0.95) -> dict[int, Interval]:
+def pass_curve(scores_PG: Scores, ks: Sequence[int], level: float = 0.95) -> PassCurve:
     """pass@k with a band that holds for all k at once.
 
     Every k has the interval of a mean of shares over problems (`share_interval`) at the level 1 - (1 - level) / m, for

@@ -125,7 +125,7 @@ def track(summary: RunSummary, last: int) -> Track | None:
     drawing = Drawing(TRACK_HEIGHT, f"{summary.name}: {summary.verdict.sentence}")
     across = Scale(0, max(1, last), LEFT, RIGHT)
     _mark_saturation(drawing, summary, across)
-    _axes(drawing, across)
+    axes(drawing, across)
     for item, kind in zip(_shown_sets(summary), ("held", "other"), strict=False):
         _band(drawing, item, kind, across)
     for line in lines:
@@ -133,7 +133,7 @@ def track(summary: RunSummary, last: int) -> Track | None:
             _draw(drawing, Series(f"{line.kind} thin", "", _steps(line.raw), line.raw), across)
     for line in lines:
         _draw(drawing, line, across)
-    _label_ends(drawing, lines)
+    label_ends(drawing, lines)
     ends = [End(line.kind, _number(_last(line.values)), line.label, line.own_scale) for line in lines]
     return Track(drawing.markup(), ends)
 
@@ -150,10 +150,10 @@ def lines_svg(words: str, lines: Sequence[Series]) -> Markup:
     """Shares against the step, one line each."""
     drawing = Drawing(TRACK_HEIGHT, words)
     across = Scale(0, max(1, *(step for line in lines for step in line.steps)), LEFT, RIGHT)
-    _axes(drawing, across)
+    axes(drawing, across)
     for line in lines:
         _draw(drawing, line, across)
-    _label_ends(drawing, lines)
+    label_ends(drawing, lines)
     return drawing.markup()
 
 
@@ -278,16 +278,19 @@ def _smoothed(kind: str, label: str, values_T: Sequence[float], window: int) -> 
     return Series(kind, label, _steps(smoothed), smoothed, raw=values_T, breaks=breaks)
 
 
-def _axes(drawing: Drawing, across: Scale) -> None:
+def axes(
+    drawing: Drawing, across: Scale, ticks: Sequence[tuple[float, str]] = (), label: str = "training step"
+) -> None:
+    """Draw shares upwards, and `ticks` (places and what stands there) or the steps across."""
     height = Scale(0, 1, BOTTOM, TOP)
     for tick in (0, 0.25, 0.5, 0.75, 1):
         drawing.line(LEFT, height(tick), RIGHT, height(tick), "grid" if tick else "axis")
         if tick in (0, 0.5, 1):
             drawing.text(LEFT - 6, height(tick), f"{tick:g}", "tick", "end")
-    for tick in nice_ticks(across.low, across.high, 5):
-        drawing.line(across(tick), BOTTOM, across(tick), BOTTOM + 4, "axis")
-        drawing.text(across(tick), BOTTOM + 13, f"{tick:g}", "tick", "middle")
-    drawing.text((LEFT + RIGHT) / 2, BOTTOM + 32, "training step", "tick", "middle")
+    for place, name in ticks or [(tick, f"{tick:g}") for tick in nice_ticks(across.low, across.high, 5)]:
+        drawing.line(across(place), BOTTOM, across(place), BOTTOM + 4, "axis")
+        drawing.text(across(place), BOTTOM + 13, name, "tick", "middle")
+    drawing.text((LEFT + RIGHT) / 2, BOTTOM + 32, label, "tick", "middle")
 
 
 def _draw(drawing: Drawing, series: Series, across: Scale) -> None:
@@ -299,10 +302,11 @@ def _draw(drawing: Drawing, series: Series, across: Scale) -> None:
         drawing.path(piece, f"line {series.kind}")
     known = [(step, value) for step, value in points if math.isfinite(value)]
     for step, value in known if series.marker else []:
-        _marker(drawing, series, across(step), height(value), f"{series.label}, step {step}: {value:.3f}")
+        marker(drawing, series, across(step), height(value), f"{series.label}, step {step}: {value:.3f}")
 
 
-def _marker(drawing: Drawing, series: Series, x: float, y: float, tip: str = "") -> None:
+def marker(drawing: Drawing, series: Series, x: float, y: float, tip: str = "") -> None:
+    """Draw the marker of a series."""
     if series.marker == "dot":
         drawing.add("circle", f"mark {series.kind}", tip, cx=x, cy=y, r=3.6)
     elif series.marker:
@@ -344,13 +348,13 @@ def _t_sat_text(drawing: Drawing, x: float, anchor: str, rest: str, tip: str = "
         text.append(title)
 
 
-def _label_ends(drawing: Drawing, lines: Sequence[Series]) -> None:
+def label_ends(drawing: Drawing, lines: Sequence[Series]) -> None:
     """Name the lines where they end, pushed apart where they end close together, with a piece of the line."""
     ends = sorted(((line.scale()(_last(line.values)), line) for line in lines), key=lambda end: end[0])
     heights = apart([y for y, _ in ends], 17, TOP, BOTTOM)
     for (_, line), y in zip(ends, heights, strict=True):
         drawing.line(RIGHT + 8, y, RIGHT + 24, y, f"line {line.kind}")
-        _marker(drawing, line, RIGHT + 16, y)
+        marker(drawing, line, RIGHT + 16, y)
         label = drawing.text(RIGHT + 29, y, f"{_number(_last(line.values))} ", "value")
         name = label.makeelement("tspan", {"class": "name"})
         name.text = cut(line.label, 14)

@@ -23,6 +23,7 @@ from presat.analysis.summary import summarise
 from presat.config.yamls import dump_yaml
 from presat.errors import ConfigError
 from presat.report import figures
+from presat.report.breadth import breadth_panels
 from presat.report.reasoning import reasoning_panels
 from presat.report.samples import Sample, pick_sample
 from presat.report.tables import ENDINGS, REPORT, SIGN, choices_note, rows, shown, to_csv, to_latex, used_columns
@@ -134,6 +135,7 @@ def render(
     panels = {
         "change": figures.change_panels(summaries),
         "sharpening": figures.sharpening_panels(summaries),
+        "breadth": breadth_panels(summaries),
         "faithfulness": figures.faithfulness_panels(summaries),
         "reasoning": reasoning_panels(runs, summaries),
     }
