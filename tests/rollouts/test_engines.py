@@ -223,3 +223,22 @@ def test_the_ends_of_the_unit_interval_draw_possible_tokens():
     logits = torch.tensor([[float("-inf"), 0.0, 0.0, float("-inf")]])
     drawn, _ = draw(logits.expand(2, 4), torch.tensor([0.0, 1.0 - 2**-53], dtype=torch.float64), 1.0)
     assert drawn.tolist() == [1, 2]
+
+
+@pytest.mark.parametrize("rows", [None, 8])
+@pytest.mark.parametrize("kind", ["small", "transformers"])
+def test_responses_are_told_of_as_they_end_and_the_draws_are_the_same(kind, rows, llama, tokenizer, problems):
+    engine = make_engine(llama, tokenizer, kind, rows=rows)
+    plain = engine.generate(problems, 6, SAMPLING, SEEDS)
+    heard = []
+    with engine.telling(heard.append):
+        groups = engine.generate(problems, 6, SAMPLING, SEEDS)
+    assert same_draws(tokens(groups), tokens(plain))
+    told = {(problem.id, text) for pairs in heard for problem, text in pairs}
+    ended = {(group.problem.id, c.text) for group in groups for c in group.completions if c.finished}
+    drawn = {(group.problem.id, c.text) for group in groups for c in group.completions}
+    assert len(heard) > 1
+    assert ended <= told <= drawn
+    before = len(heard)
+    engine.generate(problems[:1], 2, SAMPLING, SEEDS[:1])
+    assert len(heard) == before

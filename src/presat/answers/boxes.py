@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 _LISTED = re.compile(r"\$?\s*(?:,|;|,?\s*(?:and|or|\\text\{\s*(?:and|or)\s*\}|\\quad))?\s*\$?")
@@ -95,11 +96,12 @@ class _Span(NamedTuple):
     close: int
 
 
-def _spans(text: str) -> list[_Span]:
+@lru_cache(maxsize=4)  # a response is looked at several times in a row
+def _spans(text: str) -> tuple[_Span, ...]:
     """All balanced boxes, nested ones too, in the order in which they are closed."""
-    found: list[_Span] = []
     if "\\boxed" not in text:
-        return found
+        return ()
+    found: list[_Span] = []
     open_braces: list[tuple[bool, int, int]] = []  # is it a box; where it starts; where its content starts
     for token in _TOKEN.finditer(text):
         word = token.group()
@@ -109,4 +111,4 @@ def _spans(text: str) -> list[_Span]:
             is_box, start, inner = open_braces.pop()
             if is_box:
                 found.append(_Span(start, inner, token.start()))
-    return found
+    return tuple(found)

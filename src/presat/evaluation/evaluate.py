@@ -25,7 +25,7 @@ from presat.tasks.cells import sound_problems
 from presat.tasks.rows import is_labelled
 from presat.types import Engine, Problem, RolloutGroup, Sampling, Score
 from presat.verify.equivalence import judged_classes
-from presat.verify.groups import score_groups
+from presat.verify.groups import judged_early, score_groups
 
 if TYPE_CHECKING:
     from presat.verify import Verifier
@@ -111,7 +111,8 @@ def _at_once(engine: Engine, verifier: Verifier) -> Draw:
     def draw(
         _: str, problems: Sequence[Problem], samples: int, sampling: Sampling, seeds: Sequence[int]
     ) -> tuple[list[RolloutGroup], list[list[Score]]]:
-        groups = engine.generate(problems, samples, sampling, seeds)
+        with judged_early(verifier, engine, problems):
+            groups = engine.generate(problems, samples, sampling, seeds)
         return groups, score_groups(verifier, groups)
 
     return draw

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
+import numpy as np
 import torch
 from torch.distributed.tensor import DTensor
 
@@ -49,6 +50,8 @@ class BatchEngine:
         self._fits: bool | None = None
         self._repeated = Repeated()
         self._prompts: dict[tuple[str, ...], tuple[int, ...]] = {}
+        self._hear: Callable[[list[tuple[Problem, str]]], None] | None = None
+        self._told: Callable[[Sequence[int], Sequence[str]], None] | None = None
 
     def _decoder(self) -> Decoder:
         raise NotImplementedError
@@ -64,6 +67,19 @@ class BatchEngine:
             opened = problem.messages[-1]["role"] == "assistant"
             self._prompts[key] = tuple(prompt_ids(self.tokenizer, problem.messages, go_on=opened))
         return self._prompts[key]
+
+    @contextmanager
+    def telling(self, hear: Callable[[list[tuple[Problem, str]]], None]) -> Iterator[None]:
+        """Tell of responses as they end, while others are still being drawn: in no order, some twice, some not at all.
+
+        Args:
+            hear: is given problems with a response each. It had better take no time.
+        """
+        self._hear = hear
+        try:
+            yield
+        finally:
+            self._hear = self._told = None
 
     def generate(
         self, problems: Sequence[Problem], n: int, sampling: Sampling, seeds: Sequence[int]
@@ -82,8 +98,13 @@ class BatchEngine:
                 )
         rows: list[Completion] = []
         total = len(problems) * n
+        if (hear := self._hear) is not None:
+            self._told = lambda at, texts: hear([(problems[r // n], text) for r, text in zip(at, texts, strict=True)])
         for first in range(0, total, self.rows):
-            rows += self._decode(prompts, range(first, min(first + self.rows, total)), n, sampling, seeds)
+            batch = range(first, min(first + self.rows, total))
+            rows += self._decode(prompts, batch, n, sampling, seeds)
+            if self._told is not None and len(rows) < total:
+                self._told(batch, [completion.text for completion in rows[first:]])
         return [
             RolloutGroup(problem, prompts[i], tuple(rows[i * n : (i + 1) * n]), seed=seeds[i])
             for i, problem in enumerate(problems)
@@ -122,9 +143,22 @@ class BatchEngine:
         with no_gradients(self.model):
             decoder = self._decoder()
             logits_BV = decoder.start(prompts, owner_B, limit - 1)
-            found = decode_rows(decoder, logits_BV, draws, sampling.temperature, limit, self.eos_ids, self._repeated)
+            found = decode_rows(
+                decoder, logits_BV, draws, sampling.temperature, limit, self.eos_ids, self._repeated, self._teller(rows)
+            )
         self._warn_of_positions(longest + int(found.lengths_B.max()))
         return self._completions(found)
+
+    def _teller(self, rows: range) -> Callable[[np.ndarray, Drawn], None] | None:
+        """Return what tells of some of the given rows, if somebody hears."""
+        if (told := self._told) is None:
+            return None
+
+        def tell(at: np.ndarray, found: Drawn) -> None:
+            ids = [found.tokens_BT[row, : found.lengths_B[row]].tolist() for row in at]
+            told([rows[row] for row in at], decode(self.tokenizer, ids))
+
+        return tell
 
     def _warn_of_positions(self, length: int) -> None:
         limit = positions(self.model)

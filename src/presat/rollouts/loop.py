@@ -7,7 +7,7 @@ every turn, and rows that have ended soon leave. Shapes: B rows, V vocabulary, T
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -221,6 +221,7 @@ def decode_rows(
     limit: int,
     eos_ids: Sequence[int],
     repeated: graphs.Repeated,
+    hear: Callable[[np.ndarray, Drawn], None] | None = None,
 ) -> Drawn:
     """Decode until every row has ended or is at the limit.
 
@@ -232,6 +233,7 @@ def decode_rows(
         limit: most tokens of a response.
         eos_ids: tokens that end one.
         repeated: what repeats a step.
+        hear: told of rows that have just ended, and of what is found so far.
     """
     count = logits_BV.shape[0]
     pace = _GPU if graphs.off_cpu(logits_BV.device) else _CPU
@@ -257,6 +259,8 @@ def decode_rows(
         ended = ends.any(1) & open_rows
         if ended.any():
             out.lengths_B[alive[ended]] = start + 1 + ends[ended].argmax(1)
+            if hear is not None:
+                hear(alive[ended], out)
             open_rows &= ~ended
             if not open_rows.any():
                 break

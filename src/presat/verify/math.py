@@ -9,6 +9,7 @@ worker that runs this is killed instead.
 from __future__ import annotations
 
 import logging
+import re
 from functools import lru_cache
 from typing import Any
 
@@ -27,12 +28,15 @@ Verdict = tuple[float | None, str | None, str | None]
 UNPARSABLE_GOLD = "unparsable gold answer"
 NO_ANSWER = "no answer found"
 
+_KEPT = 4096
+_AGREED: dict[tuple[int | str, ...], tuple[list[Any], list[Any], bool]] = {}
+_WHOLE = re.compile(r"-?[1-9][0-9]{0,14}|0")
 _GOLD_TARGETS = (LatexExtractionConfig(),)
 _ANSWER_TARGETS = (ExprExtractionConfig(), LatexExtractionConfig())
 logging.getLogger("math_verify").setLevel(logging.ERROR)  # it warns that its time-outs are off, which is on purpose
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=_KEPT)
 def _read_gold(gold: str) -> list[Any]:
     return parse(f"\\boxed{{{gold}}}", _GOLD_TARGETS, parsing_timeout=None)  # pyright: ignore[reportArgumentType]
 
@@ -67,6 +71,8 @@ def same(gold: str, answer: str) -> tuple[bool, str | None]:
     pair = normal, normal_form(multiplied_out(bare(normal), gold, answer))
     if pair[0] == pair[1]:
         return True, None
+    if all(_WHOLE.fullmatch(text) for text in pair):  # Math-Verify compares whole numbers as numbers
+        return False, None
     if found := same_in_kind(gold, answer.strip().strip("$*"), pair, same):
         return found
     if reason := refuse_text(*pair):
@@ -98,7 +104,17 @@ def _math_verify(gold: str, text: str) -> Verdict:
     answers = _read_answer(text)
     if not answers:
         return 0.0, None, NO_ANSWER
-    return float(verify(golds, answers, timeout_seconds=None)), str(answers[-1]), None
+    return float(_agree(golds, answers)), str(answers[-1]), None
+
+
+def _agree(golds: list[Any], answers: list[Any]) -> bool:
+    """Math-Verify's verdict, found once for one reading: of equal answers in different responses it keeps one."""
+    key = (id(golds), *(part if isinstance(part, str) else id(part) for part in answers))
+    if key not in _AGREED:
+        if len(_AGREED) >= _KEPT:
+            _AGREED.clear()
+        _AGREED[key] = golds, answers, verify(golds, answers, timeout_seconds=None)  # kept, so their ids stay theirs
+    return _AGREED[key][2]
 
 
 def extract(text: str) -> tuple[None, str | None, None]:

@@ -142,6 +142,7 @@ class WorkerPool:
         self.size, self.timeout_s = size, timeout_s
         self.timeouts = self.crashes = 0
         self._given_up: set[int] = set()
+        self._stopped = False
         self._own()
 
     def run(self, items: Sequence[Item]) -> list[Verdict]:
@@ -162,9 +163,16 @@ class WorkerPool:
             raise
         return [batch.verdicts[index] for index in range(len(items))]
 
+    def stop(self) -> None:
+        """Have a `run` in another thread end with an error, soon; `close` is what makes the pool fit for use again."""
+        self._stopped = True
+        for worker in list(self._workers) if os.getpid() == self._owner else ():
+            worker.process.kill()
+
     def close(self) -> None:
         """Stop the workers; the pool starts new ones when it is used again."""
         _kill_all(self._workers, self._owner)
+        self._stopped = False
 
     def _own(self) -> None:
         """Begin an empty list of workers, which die with this pool in this process."""
@@ -173,6 +181,8 @@ class WorkerPool:
         weakref.finalize(self, _kill_all, self._workers, self._owner)
 
     def _hand_out(self, batch: _Batch) -> None:
+        if self._stopped:
+            raise VerifierError("The verifier was closed while it judged.")
         while batch.queue:
             index = batch.queue[0]
             # a worker was dropped for each item that asks for a fresh one, so there is room

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from types import TracebackType
 from typing import Any, Literal, get_args
@@ -25,6 +25,7 @@ from presat.text import brief
 from presat.types import Problem, Score
 from presat.verify import lab
 from presat.verify.choice import read_choice
+from presat.verify.early import Early
 from presat.verify.pool import FAILURES, Item, Verdict, WorkerPool
 
 Mode = Literal["auto", "boxed", "tag", "hash", "line", "any"]
@@ -37,6 +38,8 @@ EMPTY_ANSWER = "empty answer"
 ONE_BOX = ("lab", "reasoning_gym")
 """Verifiers whose answers never stand in several boxes."""
 NO_GOLD = "no gold answer"
+WORKED = ("math", "reasoning_gym")
+"""Verifiers that need a worker."""
 VERIFIERS = ("math", "reasoning_gym", "lab", "choice")
 CACHE_LIMIT = 200_000
 """Verdicts kept; beyond it the oldest are forgotten."""
@@ -69,6 +72,7 @@ class Verifier:
         self._counts: Counter[str] = Counter()
         self._verdicts: dict[_Key, Score] = {}
         self._pool: WorkerPool | None = None
+        self._early = Early(self._work)
         self._lock = threading.RLock()
 
     @property
@@ -97,7 +101,21 @@ class Verifier:
             judged = [[item if isinstance(item, Score) else next(asked) for item in row] for row in decided]
             scores = [min(row, key=_rank) for row in judged]
             self._count(scores)
+            self._early.forget()
             return scores
+
+    def begin(self, pairs: Sequence[tuple[Problem, str]]) -> None:
+        """Have responses judged while their caller does something else, and return at once.
+
+        This changes no score and no count: `score_many`, asked for them next, waits for what is not judged yet.
+        """
+        if not self.cache:
+            return
+        with self._lock:
+            decided = [self._decide(one, text) for problem, text in pairs for one in _each_gold(problem)]
+            self._early.begin(
+                {item[0]: item[1] for item in decided if not isinstance(item, Score) and item[0] not in self._verdicts}
+            )
 
     def extract(self, problem: Problem, texts: Sequence[str]) -> list[str | None]:
         """Read the final answer out of each response to a problem, without judging it; None where there is none."""
@@ -122,6 +140,7 @@ class Verifier:
         """Stop the workers. The verifier may be used again: they are started anew."""
         with self._lock:
             if self._pool is not None:
+                self._early.forget(self._pool.stop)
                 self._pool.close()
 
     def __enter__(self) -> Verifier:
@@ -183,14 +202,20 @@ class Verifier:
                 known[key] = self._verdicts[key]
             else:
                 new.setdefault(key, item)
-        for (key, item), (value, extracted, reason) in zip(new.items(), self._run(list(new.values())), strict=True):
+        for (key, item), (value, extracted, reason) in zip(new.items(), self._run(new), strict=True):
             known[key] = Score(value, extracted if extracted is not None else _answer_of(item), reason)
             if self.cache and reason not in FAILURES:
                 self._remember(key, known[key])
         self._counts["cache_hits"] += len(requests) - len(new)
         return [known[key if self.cache else (number, *key)] for number, (key, _) in enumerate(requests)]
 
-    def _run(self, items: Sequence[Item]) -> list[Verdict]:
+    def _run(self, items: Mapping[_Key, Item]) -> list[Verdict]:
+        """Judge items, but for those that were begun early."""
+        early = self._early.take(items)
+        judged = iter(self._work([item for key, item in items.items() if key not in early]))
+        return [early[key] if key in early else next(judged) for key in items]
+
+    def _work(self, items: Sequence[Item]) -> list[Verdict]:
         if not items:
             return []
         if self._pool is None:

@@ -53,7 +53,11 @@ def _prepare(kind: str) -> None:
         from presat.verify.reasoning_gym import scorer
 
         scorer("quantum_lock")
-    elif (verdict := _math("1", "x=1", "stated"))[0] != 1.0:
+        return
+    from presat.verify.quick import quicken
+
+    quicken()
+    if (verdict := _math("1", "x=1", "stated"))[0] != 1.0:
         raise RuntimeError(f"Math-Verify finds that 1 is not 1: {verdict}")
 
 

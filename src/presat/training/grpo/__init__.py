@@ -6,7 +6,8 @@ One step in the order it runs (`docs/contributing.md` says what comes before the
 - They are drawn: `rollouts/batching.py`, by `rollouts/small.py`, `rollouts/hf.py` or `rollouts/vllm.py`, with the
   random numbers of `rollouts/draws.py`. For a reward that reads the policy's distribution `rewards/policy.py` reads
   them once more.
-- They are judged: `verify/groups.py`, `verify/verifier.py`, `answers/formats.py`, `verify/pool.py`, `verify/worker.py`.
+- They are judged: `verify/groups.py`, `verify/verifier.py`, `answers/formats.py`, `verify/pool.py`, `verify/worker.py`;
+  as they end, while others are drawn: `verify/early.py`. What the worker does to Math-Verify: `verify/quick.py`.
 - They are rewarded by whole groups: `rewards/outcome.py`, with a source such as `rewards/vote.py`.
 - Labels are counted by `rewards/labels.py`; the sink in `training/grpo/callbacks.py` saves the responses through
   `tracking/responses.py`.

@@ -17,7 +17,7 @@ from presat.rewards import Outcome, judge, needs_of
 from presat.rewards.labels import count_labels, label_metrics, true_scores
 from presat.rollouts import seed_for
 from presat.types import Engine, Problem, Reward, RolloutGroup, Sampling, Score
-from presat.verify.groups import score_groups
+from presat.verify.groups import judged_early, score_groups
 
 if TYPE_CHECKING:
     from presat.rewards.policy import PolicyScorer
@@ -99,7 +99,8 @@ class GroupRollouts:
         """Draw, judge and reward the groups of some places of a step."""
         problems = [self.problems[self.schedule[step - 1][place]] for place in places]
         seeds = [seed_for(self.seed, "train", step, place) for place in places]
-        groups = self.engine.generate(problems, max(self.group_size, self.votes or 0), self.sampling, seeds)
+        with judged_early(self.verifier, self.engine, problems):
+            groups = self.engine.generate(problems, max(self.group_size, self.votes or 0), self.sampling, seeds)
         if self.scorer is not None:
             groups = self.scorer(groups, needs_of(self.reward))
         scores_PN = score_groups(self.verifier, groups)
