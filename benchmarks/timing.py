@@ -32,7 +32,7 @@ def table() -> str:
     """The comparisons made, in columns."""
     head = ("work", "ours", "peer", "ratio", "floor", "processor")
     name = processor()
-    lines = [head]
+    lines: list[tuple[str, ...]] = [head]
     for row in ROWS:
         ratio = f"{row.ratio:.2f} ({row.least:.2f} to {row.most:.2f})"
         floor = "" if row.floor is None else f"{row.floor:.0%} of ours"
