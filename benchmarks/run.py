@@ -1,12 +1,13 @@
-"""All benchmarks, one after the other: `make bench`, on an idle machine; only ratios and counts mean anything.
+"""All benchmarks, one after the other, then one table: `make bench`, on an idle machine; only ratios mean much.
 
-`python benchmarks/step.py smollm2` is left out for its length: half an hour.
+Left out for their length: `step.py smollm2` and `rollouts.py avg16`, half an hour each, and `reading.py`.
 """
 
 from __future__ import annotations
 
 import step
 import verification
+from timing import table
 
 import answers
 import rollouts
@@ -16,3 +17,4 @@ if __name__ == "__main__":
     verification.main()
     answers.main()
     step.compare_steps(step.WORKS["lab"], threads=1)
+    print(f"\n{table()}")

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from timing import processor
+from timing import ROWS, Row, processor
 from transformers import PrinterCallback, TrainerCallback
 
 from presat.models import load_model_and_tokenizer, make_lab_model
@@ -337,6 +337,8 @@ def compare_steps(work: Work, threads: int) -> float:
         print(f"  {part:<18} {ours:9.3f} {theirs:9.3f} {theirs / max(ours, 1e-9):7.2f} {least:9.3f}")
     ratio = statistics.median(ratios)
     print(f"  {'memory, GB':<18} {middle['presat']['memory'] / 1e9:9.2f} {middle['TRL']['memory'] / 1e9:9.2f}")
+    share = sum(floor.values()) / middle["presat"]["step"]
+    ROWS.append(Row(f"A GRPO step of {work.title}", "presat", "stock TRL", ratio, min(ratios), max(ratios), share))
     print(f"  presat's step is {ratio:.2f} times as fast ({min(ratios):.2f} to {max(ratios):.2f})")
     return ratio
 

@@ -168,6 +168,17 @@ def test_help_imports_no_torch(arguments):
     assert "train" in done.stdout
 
 
+@pytest.mark.parametrize("argument", ["--help", "--version"])
+def test_what_needs_no_settings_imports_nothing_but_the_standard_library(argument):
+    probe = (
+        "import sys\nbefore = {*sys.modules}\nfrom presat.cli import run\nassert run(sys.argv[1:]) == 0\n"
+        "rooms = {name.split('.')[0] for name in {*sys.modules} - before} - {*sys.stdlib_module_names, 'presat'}\n"
+        "assert not rooms, rooms\nassert 'presat.config' not in sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", probe, argument], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
 def test_dir_shows_the_public_names_and_imports_nothing_for_it():
     probe = (
         "import sys, presat\nassert set(presat.__all__) | {'__version__'} <= set(dir(presat)), dir(presat)\n"

@@ -17,7 +17,6 @@ from tests.toy import toy
 
 from presat import cli
 from presat.config import dump_config
-from presat.config.schema import WatchConfig
 from presat.tracking import RunWriter, open_run
 from presat.tracking.lock import is_locked
 
@@ -89,7 +88,7 @@ def work(run: Path, cleans_up_for_ever: bool) -> None:
                     time.sleep(60)
         return {}
 
-    cli.VERBS["watch"] = cli.Verb("", WatchConfig, call)
+    cli.VERBS["watch"] = cli.Verb("", "WatchConfig", call)
     cli.main(["watch"])
 
 

@@ -18,11 +18,9 @@ import select
 import sys
 import traceback
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from presat import __version__
-from presat.config import schema
-from presat.config.load import read_yaml
 from presat.errors import ConfigError, PresatError, UnfinishedError, nearest
 from presat.processes import (
     Terminated,
@@ -34,6 +32,9 @@ from presat.processes import (
 )
 from presat.text import brief, masked, printable
 from presat.verbs import VERBS, Verb, reads
+
+if TYPE_CHECKING:
+    from presat.config import schema
 
 MOST_SAID = 1900
 """Most characters of a failure's message: a word of the command line may be of any length."""
@@ -221,7 +222,8 @@ def _parse(name: str, verb: Verb, argv: list[str], flags: Flags) -> schema.Setti
     import tyro
 
     from presat.config.help import help_text
-    from presat.config.load import build
+    from presat.config.load import build, read_yaml
+    from presat.config.schema import StudyConfig
     from presat.config.usage import as_written, complaint, spelled_out, unknown
 
     source = flags.config or verb.preset
@@ -235,7 +237,7 @@ def _parse(name: str, verb: Verb, argv: list[str], flags: Flags) -> schema.Setti
     except ConfigError as error:
         fits = [other for other, its in VERBS.items() if reads(its.config, given)]
         hint = f"\n  It is a configuration of `presat {'` or `presat '.join(fits)}`." if fits else ""
-        if reads(schema.StudyConfig, given):
+        if reads(StudyConfig, given):
             hint = f"\n  It is a study: `presat study run {source}`."
         raise ConfigError(f"{error}{hint}") from error
     if HELP & set(argv):

@@ -6,13 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from presat.config import schema
-from presat.config.load import preset_names, read_yaml
 from presat.errors import ConfigError
 from presat.text import brief
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from presat.config import schema
 
 Result = dict[str, Any]
 
@@ -27,7 +27,8 @@ class Verb:
 
     Attributes:
         question: what it answers.
-        config: its configuration.
+        settings: the name of its configuration in `presat.config.schema`. Only the verb that runs needs its own, and
+            the libraries below take most of a second of a busy machine to import, so that it is looked up on use.
         call: what is behind it.
         again: what to do after it was interrupted.
         preset: the preset it starts from.
@@ -38,7 +39,7 @@ class Verb:
     """
 
     question: str
-    config: type[schema.Settings]
+    settings: str
     call: Callable[[Any, Console], Result]
     again: str = AGAIN
     preset: str | None = None
@@ -46,6 +47,13 @@ class Verb:
     first: Callable[[list[str], Result], Result] | None = None
     dry: Callable[[Any, Console], Result] | None = None
     code: Callable[[Result], int] | None = None
+
+    @property
+    def config(self) -> type[schema.Settings]:
+        """Its configuration."""
+        from presat.config import schema
+
+        return getattr(schema, self.settings)
 
 
 def _demo(config: schema.DemoConfig, out: Console) -> Result:
@@ -198,7 +206,8 @@ def _init(config: schema.InitConfig, out: Console) -> Result:
 
 
 def _presets(_: schema.PresetsConfig, out: Console) -> Result:
-    from presat.config.load import preset_purpose
+    from presat.config import schema
+    from presat.config.load import preset_names, preset_purpose, read_yaml
     from presat.report.terminal import say
 
     found = []
@@ -257,32 +266,32 @@ def _study_report(config: schema.StudyReportConfig, out: Console) -> Result:
 
 VERBS: dict[str, Verb] = {
     "demo": Verb(
-        "Show me: the whole idea on a tiny model, on a CPU, in minutes.", schema.DemoConfig, _demo, FROM_THERE, "demo"
+        "Show me: the whole idea on a tiny model, on a CPU, in minutes.", "DemoConfig", _demo, FROM_THERE, "demo"
     ),
     "check": Verb(
         "Will RL work on my model with these problems, and if not, what first?",
-        schema.CheckConfig,
+        "CheckConfig",
         _check,
         FROM_THERE,
         words="MODEL DATA",
         first=_check_words,
     ),
-    "init": Verb("A first configuration for my model and my file.", schema.InitConfig, _init, words="MODEL DATA"),
-    "presets": Verb("Which configurations come with presat?", schema.PresetsConfig, _presets),
+    "init": Verb("A first configuration for my model and my file.", "InitConfig", _init, words="MODEL DATA"),
+    "presets": Verb("Which configurations come with presat?", "PresetsConfig", _presets),
     "data inspect": Verb(
-        "What is in this data, and does every gold answer verify?", schema.InspectConfig, _inspect, words="SOURCE"
+        "What is in this data, and does every gold answer verify?", "InspectConfig", _inspect, words="SOURCE"
     ),
-    "data filter": Verb("Which problems does my model solve sometimes?", schema.FilterConfig, _filter, FROM_THERE),
-    "data subset": Verb("N problems across the range of difficulty.", schema.SubsetConfig, _subset),
-    "data corrupt": Verb("What if a share of the labels is wrong?", schema.CorruptConfig, _corrupt, FROM_THERE),
-    "data sft": Verb("Thinking and Non-Thinking SFT sets from one file of traces.", schema.TracesConfig, _traces),
-    "data pack": Verb("How many tokens of text are there, made ready for `cpt`?", schema.PackConfig, _pack, FROM_THERE),
-    "cpt": Verb("Continue pre-training on domain text.", schema.CptConfig, _stage("cpt"), RESUME),
-    "sft": Verb("Fine-tune on worked solutions, thinking or not.", schema.SftConfig, _stage("sft"), RESUME),
-    "train": Verb("Train with GRPO under the supervision I have.", schema.TrainConfig, _stage("train"), RESUME),
+    "data filter": Verb("Which problems does my model solve sometimes?", "FilterConfig", _filter, FROM_THERE),
+    "data subset": Verb("N problems across the range of difficulty.", "SubsetConfig", _subset),
+    "data corrupt": Verb("What if a share of the labels is wrong?", "CorruptConfig", _corrupt, FROM_THERE),
+    "data sft": Verb("Thinking and Non-Thinking SFT sets from one file of traces.", "TracesConfig", _traces),
+    "data pack": Verb("How many tokens of text are there, made ready for `cpt`?", "PackConfig", _pack, FROM_THERE),
+    "cpt": Verb("Continue pre-training on domain text.", "CptConfig", _stage("cpt"), RESUME),
+    "sft": Verb("Fine-tune on worked solutions, thinking or not.", "SftConfig", _stage("sft"), RESUME),
+    "train": Verb("Train with GRPO under the supervision I have.", "TrainConfig", _stage("train"), RESUME),
     "eval": Verb(
         "How good is this model: avg@k, pass@k, maj@k, greedy.",
-        schema.EvalConfig,
+        "EvalConfig",
         _eval,
         FROM_THERE,
         words="[MODEL [FILE ...]]",
@@ -290,28 +299,28 @@ VERBS: dict[str, Verb] = {
     ),
     "study run": Verb(
         "A grid of runs from one file: run it, or go on with it.",
-        schema.StudyRunConfig,
+        "StudyRunConfig",
         _study("run"),
         FROM_THERE,
         dry=_study("foresee"),
         words="STUDY.yaml",
     ),
-    "study status": Verb("How does it stand with a study?", schema.StudyStatusConfig, _study("status"), words="STUDY"),
+    "study status": Verb("How does it stand with a study?", "StudyStatusConfig", _study("status"), words="STUDY"),
     "study report": Verb(
         "What did a study's settings come to, and what differs?",
-        schema.StudyReportConfig,
+        "StudyReportConfig",
         _study_report,
         words="STUDY",
     ),
-    "watch": Verb("What is this run doing now; has it saturated?", schema.WatchConfig, _watch, words="RUN"),
+    "watch": Verb("What is this run doing now; has it saturated?", "WatchConfig", _watch, words="RUN"),
     "diagnose": Verb(
         "What is wrong with this run, since when, and what to do?",
-        schema.DiagnoseConfig,
+        "DiagnoseConfig",
         _diagnose,
         words="RUN ...",
         code=lambda result: int(result["failed"]),
     ),
-    "report": Verb("One page (and tables) for one run or many.", schema.ReportConfig, _report, words="RUN ..."),
+    "report": Verb("One page (and tables) for one run or many.", "ReportConfig", _report, words="RUN ..."),
 }
 
 

@@ -104,6 +104,27 @@ def test_logits_are_bounded_and_only_what_is_asked_for_is_computed(model: Any, g
     assert set(scored[0].completions[0].stats) == {"kept", "entropy"}
 
 
+def test_a_prompt_is_read_once_for_its_responses(model: Any, groups: list[RolloutGroup]) -> None:
+    sizes: list[int] = []
+    hook = model.model.embed_tokens.register_forward_hook(
+        lambda module, inputs, output: sizes.append(inputs[0].numel())
+    )
+    try:
+        PolicyScorer(model, rows=3)(groups[1:2], NEEDS)
+    finally:
+        hook.remove()
+    prompt, longest = len(groups[1].prompt_ids), 12
+    assert sizes == [prompt - 1, 3 * longest]  # of the prompt all but what predicts the first token, of the last none
+
+
+def test_a_cache_of_an_unknown_kind_is_not_shared(model: Any, groups: list[RolloutGroup], monkeypatch: Any) -> None:
+    expected = PolicyScorer(model, rows=3)(groups[1:], NEEDS)
+    monkeypatch.setattr("presat.rewards.policy._PLAIN", ())
+    for one, other in zip(expected, PolicyScorer(model, rows=3)(groups[1:], NEEDS), strict=True):
+        for a, b in zip(one.completions, other.completions, strict=True):
+            assert a.stats == pytest.approx(b.stats, rel=1e-5)
+
+
 def test_a_uniform_policy_has_no_certainty_and_all_entropy() -> None:
     values = token_values(torch.zeros(1, 1, 50, dtype=torch.float64) + 3, ["self_certainty", "entropy"])
     assert float(values["self_certainty"]) == pytest.approx(0, abs=1e-12)

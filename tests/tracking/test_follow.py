@@ -10,8 +10,8 @@ import pytest
 from rich.console import Console
 
 from presat.errors import RunError
-from presat.report import watch_run
-from presat.report.live import live_view
+from presat.report import live, watch_run
+from presat.report.live import Judged, _Look, live_view
 from presat.tracking import RunWriter, open_run
 from presat.tracking.follow import OtherRun, OurRun, follow, planned_steps
 from presat.tracking.writer import METRICS
@@ -267,3 +267,43 @@ def test_a_log_in_which_nothing_was_earned_says_where_to_look(tmp_path, lowest, 
     assert f"alarm Every one of 10 logged rewards is exactly {said}: the grader or the answer format" in words
     assert "`presat data inspect`" in words
     assert "alarm" not in logged(tmp_path, [lowest] * 9 + [0.5])
+
+
+def test_a_run_is_drawn_where_it_changed_and_judged_seldom(make_run, monkeypatch):
+    run = open_run(make_run())
+    run.status = "running"
+    judged, clock = [], [0.0, 0.0]
+
+    def judge(*_):
+        judged.append(1)
+        clock[1] += 1.0
+        return Judged([], [])
+
+    monkeypatch.setattr(live, "judged", judge)
+    monkeypatch.setattr(live.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(live.time, "process_time", lambda: clock[1])  # what it takes is judged by it
+    look, drawn = _Look({}), []
+    for second in range(400):
+        clock[0] = float(second)
+        drawn.append(look.view(run, seen=second // 20, pace=None) is not None)  # every 20th look there is something new
+    assert sum(drawn) == 20 + 1  # second 150, when what came at 140 is judged
+    assert len(judged) == 3  # a second of work in 150
+    run.status = "finished"
+    assert look.view(run, seen="ended", pace=None) is not None
+    assert len(judged) == 4
+
+
+def test_nothing_is_seen_of_a_run_that_stands_still(tmp_path):
+    with RunWriter(tmp_path / "run", {}, "train") as writer:
+        writer.append(1, {"reward": 0.1})
+        follower = follow(tmp_path / "run")
+        follower.refresh()
+        before = follower.seen
+        follower.refresh()
+        assert follower.seen == before
+        writer.append(2, {"reward": 0.2})
+        follower.refresh()
+        assert follower.seen != before
+        before = follower.seen
+    follower.refresh()
+    assert follower.seen != before  # it has ended

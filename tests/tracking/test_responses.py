@@ -347,3 +347,18 @@ def test_a_report_holds_little_of_large_evaluations(tmp_path):
     _, before, report, faithful = map(int, done.stdout.split())
     assert report - before < size / 3, f"the report held {(report - before) / 1e6:.0f} MB of {size / 1e6:.0f} MB"
     assert faithful - before < 0.9 * size, f"labels held {(faithful - before) / 1e6:.0f} MB of {size / 1e6:.0f} MB"
+
+
+def test_a_folder_that_stands_still_is_listed_once(tmp_path, monkeypatch):
+    large_run(tmp_path, 3, 2, 100)
+    listings, listdir = [], os.listdir
+    monkeypatch.setattr(responses.os, "listdir", lambda folder: listings.append(folder) or listdir(folder))
+    for _ in range(3):
+        assert [step for step, _ in rollout_files(tmp_path, "eval")] == [0, 1, 2]
+    assert len(listings) == 3  # it has just changed
+    os.utime(tmp_path / "rollouts" / "eval", (1e9, 1e9))
+    for _ in range(3):
+        assert [step for step, _ in rollout_files(tmp_path, "eval", "s", [1, 2])] == [1, 2]
+    assert len(listings) == 4
+    (tmp_path / "rollouts" / "eval" / "s-step_000002.parquet").unlink()
+    assert [step for step, _ in rollout_files(tmp_path, "eval")] == [0, 1]

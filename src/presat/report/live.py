@@ -8,9 +8,9 @@ own `stop` settings, so that the view says of a run what the run says of itself.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -53,6 +53,8 @@ TITLES = {
     "finished": "finished", "stopped": "stopped early", "failed": "failed", "interrupted": "interrupted",
     "running": "running", UNKNOWN: "no status (its trainer leaves none)",
 }  # fmt: skip
+PACE = 150.0
+"""What took s seconds of a core is done again after this many times s at the earliest: drawing, and judging."""
 Settings = Mapping[str, Any]
 """`window`, `patience` and `min_reward` of `OnlineSaturation`, as far as they are given."""
 
@@ -96,7 +98,7 @@ def watch_run(
         return run
     run: Run | None = None
     follower: Follower | None = None
-    said = ""
+    look, said = _Look(given), ""
     with Live(_waiting(path, ""), console=console, auto_refresh=False) as live:
         try:
             while True:
@@ -109,7 +111,9 @@ def watch_run(
                         console.print(_waiting(path, why), soft_wrap=True)
                 else:
                     run = follower.refresh()
-                    live.update(live_view(run, follower.seconds_per_step, given), refresh=True)
+                    view = look.view(run, follower.seen, follower.seconds_per_step)
+                    if view is not None:
+                        live.update(view, refresh=True)
                     if run.status in ENDED:
                         return run
                 time.sleep(refresh_s)
@@ -117,13 +121,65 @@ def watch_run(
             return run
 
 
-def live_view(run: Run, seconds_per_step: float | None = None, given: Settings | None = None) -> RenderableType:
+class Judged(NamedTuple):
+    """The lines that take long to find."""
+
+    first: list[tuple[str, str]]
+    last: list[tuple[str, str]]
+
+
+def judged(run: Run, given: Settings | None = None) -> Judged:
+    """What is to be said of a run before and after its numbers; arguments are those of `live_view`."""
+    given = {name: value for name, value in (given or {}).items() if value is not None}
+    warned = [("alarm" if index == 0 else "", sentence) for index, sentence in enumerate(_alarms(run))]
+    first = [*_verdict_lines(run), *_fall_lines(run), *_peak_lines(run)]
+    return Judged(first, _saturation_lines(run, run.train_rewards(), given) + warned)
+
+
+class _Look:
+    """What is shown of a run that goes on: made anew where something changed, and seldom enough to take no core.
+
+    Args:
+        given: as for `live_view`.
+    """
+
+    def __init__(self, given: Settings) -> None:
+        self._given = given
+        self._judged, self._judged_of, self._judge_at = Judged([], []), None, 0.0
+        self._drawn_of, self._draw_at = None, 0.0
+
+    def view(self, run: Run, seen: Hashable, pace: float | None) -> RenderableType | None:
+        """The panel, or None where that which is there is to stay.
+
+        Args:
+            run: as it is now.
+            seen: what is the same as long as the run is.
+            pace: its seconds per step.
+        """
+        now, ended = time.monotonic(), run.status in ENDED
+        judge = seen != self._judged_of and (ended or now >= self._judge_at)
+        if not judge and (seen == self._drawn_of or now < self._draw_at):
+            return None
+        began = time.process_time()
+        if judge:
+            self._judged, self._judged_of = judged(run, self._given), seen
+            self._judge_at = now + PACE * (time.process_time() - began)
+            began = time.process_time()
+        view = live_view(run, pace, self._given, self._judged)
+        self._drawn_of, self._draw_at = seen, now + PACE * (time.process_time() - began)
+        return view
+
+
+def live_view(
+    run: Run, seconds_per_step: float | None = None, given: Settings | None = None, known: Judged | None = None
+) -> RenderableType:
     """One moment of a run as a panel; every line is a label and a value, legible without colour.
 
     Args:
         run: the run.
         seconds_per_step: its pace.
         given: settings to judge saturation by instead of the run's own; None among them is not given.
+        known: what was found of it a moment ago; found now when None.
     """
     from rich.console import Group
     from rich.panel import Panel
@@ -136,13 +192,12 @@ def live_view(run: Run, seconds_per_step: float | None = None, given: Settings |
     grid = Table.grid(padding=(0, 2))
     grid.add_column(width=LABEL, style="dim", overflow="fold")
     grid.add_column(overflow="fold")
-    lines = [*_verdict_lines(run), *_fall_lines(run), *_peak_lines(run), ("progress", _progress(run, seconds_per_step))]
+    known = known or judged(run, given)
+    lines = [*known.first, ("progress", _progress(run, seconds_per_step))]
     if run.status_reason and run.status != UNKNOWN:  # in the frame it would be cut
         lines.append((_state(run), run.status_reason))
     lines += _reward_lines(run, rewards_T, window)
-    lines += _score_lines(run)
-    lines += _saturation_lines(run, rewards_T, given)
-    lines += [("alarm" if index == 0 else "", sentence) for index, sentence in enumerate(_alarms(run))]
+    lines += [*_score_lines(run), *known.last]
     for label, value in lines:
         grid.add_row(Text(label), Text(value))
     parts: list[RenderableType] = [grid]
@@ -199,7 +254,7 @@ def _waiting(path: Path, why: str) -> RenderableType:
 
 
 def _progress(run: Run, pace: float | None) -> str:
-    done = max((step for series in run.values.values() for step in series), default=0)
+    done = max((max(series) for series in run.values.values() if series), default=0)
     planned = planned_steps(run)
     if planned is None:
         return f"step {done}"

@@ -9,6 +9,7 @@ from presat.analysis.numbers import RunSummary
 from presat.diagnosis import make_judge
 from presat.diagnosis.judges import Judge
 from presat.diagnosis.moments import Moment, moments
+from presat.report.beside import shared
 from presat.report.figures import Panel, Series, lines_svg
 from presat.tracking import Run
 
@@ -28,12 +29,18 @@ def reasoning_panels(runs: Sequence[Run], summaries: Sequence[RunSummary]) -> li
     Raises:
         RunError: saved responses cannot be read.
     """
-    panels: list[Panel] = []
-    for run, summary in list(zip(runs, summaries, strict=True))[:MOST_RUNS]:
-        of, found = reasoning_of(run, summary.main_set.name if summary.main_set else None)
-        if found:
-            panels += _panels(f"{summary.name}, {of}", found)
-    return panels
+    asked = [(run, s.main_set.name if s.main_set else None) for run, s in zip(runs, summaries, strict=True)][:MOST_RUNS]
+    found = shared(_reasoning, asked)
+    return [
+        panel
+        for summary, (of, curves) in zip(summaries, found, strict=False)
+        if curves
+        for panel in _panels(f"{summary.name}, {of}", curves)
+    ]
+
+
+def _reasoning(item: tuple[Run, str | None]) -> tuple[str, list[Moment]]:
+    return reasoning_of(*item)
 
 
 def reasoning_of(run: Run, main_set: str | None, judge: Judge | None = None) -> tuple[str, list[Moment]]:

@@ -2,10 +2,11 @@
 
 Full-vocabulary statistics cannot come from what an engine returns (one log-probability a token), and an engine such as
 vLLM never shows its logits. So the policy reads every response once more, teacher-forced: exact for any engine, at
-about the cost of the KL reference's pass, and only when a reward asks. Logits are taken at temperature 1.
+about the cost of the KL reference's pass, and only when a reward asks. A prompt is read once for its responses. Logits
+are taken at temperature 1.
 
 The vocabulary V is the width of the model's output, padding rows included: the policy does give them probability.
-Shapes: B responses side by side, S positions, V vocabulary.
+Shapes: B responses side by side, S positions, F of them before any response, U different such beginnings, V vocabulary.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
+from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
 from presat.errors import RunError
 from presat.rewards.certainty import Kind, Statistic
@@ -24,6 +26,8 @@ from presat.types import RolloutGroup
 MAX_LOGITS = 2**25
 """Most logits held at once: 128 MiB in float32, of which the statistics need about three."""
 
+_PLAIN = (DynamicLayer, DynamicSlidingWindowLayer)
+"""Layers of a cache that hold keys and values alone, a row of them for each row read."""
 _Row = tuple[tuple[int, ...], tuple[int, ...]]
 
 
@@ -59,8 +63,8 @@ class PolicyScorer:
         """Return the statistics of each (prompt tokens, response tokens), by their keys."""
         kinds: list[Kind] = list(dict.fromkeys(need.kind for need in needs))
         found: list[dict[str, float]] = [{} for _ in rows]
-        # responses of like length side by side, so that little of a batch is padding
-        order = sorted((i for i, row in enumerate(rows) if row[1]), key=lambda i: [len(part) for part in rows[i]])
+        # responses to one prompt side by side, which is then read once, and of like length, for little padding
+        order = sorted((i for i, row in enumerate(rows) if row[1]), key=lambda i: _place(rows[i]))
         training = self.model.training
         self.model.eval()
         try:
@@ -96,7 +100,7 @@ class PolicyScorer:
         piece = max(1, self.max_logits // (ids_BS.shape[0] * width))
         cache: Any = None
         if first > 0:
-            cache = self.model(input_ids=ids_BS[:, :first], use_cache=True, logits_to_keep=1).past_key_values
+            cache = self._cache(ids_BS[:, :first])
         pieces: dict[Kind, list[torch.Tensor]] = {kind: [] for kind in kinds}
         for start in range(first, ids_BS.shape[1] - 1, piece):
             end = min(start + piece, ids_BS.shape[1] - 1)
@@ -105,6 +109,21 @@ class PolicyScorer:
             for kind, values in token_values(out.logits, kinds).items():
                 pieces[kind].append(values.cpu())
         return {kind: torch.cat(parts, dim=1) for kind, parts in pieces.items()}
+
+    def _cache(self, ids_BF: torch.Tensor) -> Any:
+        """The cache of the first tokens of each row; those that several rows share are read once."""
+        ids_UF, of_B = ids_BF.unique(dim=0, return_inverse=True)
+        if len(ids_UF) < len(ids_BF):
+            cache = self.model(input_ids=ids_UF, use_cache=True, logits_to_keep=1).past_key_values
+            if all(type(layer) in _PLAIN for layer in getattr(cache, "layers", [None])):
+                cache.batch_select_indices(of_B)
+                return cache
+        return self.model(input_ids=ids_BF, use_cache=True, logits_to_keep=1).past_key_values
+
+
+def _place(row: _Row) -> tuple[int, tuple[int, ...], int]:
+    prompt, response = row
+    return len(prompt), prompt, len(response)
 
 
 def token_values(logits: torch.Tensor, kinds: Sequence[Kind]) -> dict[Kind, torch.Tensor]:

@@ -11,7 +11,7 @@ import contextlib
 import io
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -37,6 +37,11 @@ class Follower(Protocol):
 
     def refresh(self) -> Run:
         """Read what is new."""
+        ...
+
+    @property
+    def seen(self) -> Hashable:
+        """What is the same as long as `refresh` gives the same."""
         ...
 
     @property
@@ -74,6 +79,7 @@ class OurRun:
         self._times: dict[str, int] = {}
         self._pace, self._from_step = Pace(), -1
         self._offset, self._lines, self._inode = 0, 0, -1
+        self.seen: Hashable = None
 
     def refresh(self) -> Run:
         """Read the status, and the lines that were added."""
@@ -81,6 +87,7 @@ class OurRun:
         self._read_session()
         self._read_lines(state.status in ENDED)
         self._read_config()
+        self.seen = (state, self._inode, self._offset, self._faults.torn, *self._times.values())
         return Run(
             self.path,
             "presat",
@@ -171,7 +178,7 @@ class OtherRun:
         self.path = path
         self._reading = reading or {}
         self._pace, self._newest = Pace(), -1
-        self._seen = self._fingerprint()
+        self._seen, self.seen = self._fingerprint(), 0
         self._open()
 
     def _open(self) -> None:
@@ -188,7 +195,7 @@ class OtherRun:
         """Open the run again if its files have changed and it is time."""
         now = self._fingerprint()
         if now != self._seen and time.monotonic() >= self._next:
-            self._seen = now
+            self._seen, self.seen = now, self.seen + 1
             try:
                 self._open()
             except RunError as error:  # a file that is just being rewritten; what was read stays until it changes again

@@ -12,8 +12,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
+import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +35,8 @@ DRAWN = "presat"
 """Key of the file's metadata that says, as JSON, how its responses were drawn."""
 LONGEST_NAME = 128
 """Most bytes of a set's name in the names of its files; a file system takes 255 in all, a draft's ending among them."""
+SETTLED_NS = 2 * 10**9
+"""Nanoseconds after which a folder that changed counts as standing still."""
 GROUP = ("step", "set", "problem_id", "seed")
 """Columns that are the same for the responses of one group, and for no others; a step may hold a problem twice."""
 _FILE = re.compile(r"(?:(?P<set>.*)-)?step_(?P<step>\d+)\.parquet", re.DOTALL)
@@ -74,15 +79,53 @@ def make_frame(columns: Mapping[str, Sequence[Any]]) -> pl.DataFrame:
     return pl.DataFrame(columns, schema_overrides={name: kind for name, kind in schema().items() if name in columns})
 
 
-def rollout_files(run: Path, split: str, set_name: str | None = None) -> list[tuple[int, Path]]:
-    """Step and path of every file of saved responses of a split, in step order; of those that may hold a set's."""
-    found = ((_FILE.fullmatch(file.name), file) for file in (run / "rollouts" / split).glob("*.parquet"))
+def rollout_files(
+    run: Path, split: str, set_name: str | None = None, steps: Collection[int] | None = None
+) -> list[tuple[int, Path]]:
+    """Step and path of every file of saved responses of a split, in step order.
+
+    Args:
+        run: the run directory.
+        split: `train` or `eval`.
+        set_name: only files that may hold this set's.
+        steps: only those of these steps.
+
+    Raises:
+        RunError: the folder cannot be read.
+    """
+    folder = run / "rollouts" / split
     names = None if set_name is None else {file_name(set_name), _old_name(set_name)}
-    return sorted(
-        (int(match["step"]), file)
-        for match, file in found
-        if match and (names is None or (match["set"] or "") in names)
-    )
+    return [
+        (step, folder / name)
+        for step, name, of in _listed(folder)
+        if (names is None or of in names) and (steps is None or step in steps)
+    ]
+
+
+def _listed(folder: Path) -> tuple[tuple[int, str, str], ...]:
+    """Step, name and set of every file of responses in a folder, in the order of steps.
+
+    A report asks dozens of times of each run. A folder that has stood still for a while is listed once: one that has
+    just changed may change again within the same tick of its clock.
+    """
+    try:
+        changed_ns = folder.stat().st_mtime_ns
+        still = time.time_ns() - changed_ns > SETTLED_NS
+        return _once(folder, changed_ns) if still else _list(folder)
+    except (FileNotFoundError, NotADirectoryError):
+        return ()
+    except OSError as error:
+        raise RunError(f"Cannot read {folder}: {error.strerror}.") from error
+
+
+def _list(folder: Path) -> tuple[tuple[int, str, str], ...]:
+    found = ((_FILE.fullmatch(name), name) for name in os.listdir(folder))  # noqa: PTH208 (paths take ten times as long)
+    return tuple(sorted((int(match["step"]), name, match["set"] or "") for match, name in found if match))
+
+
+@lru_cache(maxsize=4)
+def _once(folder: Path, changed_ns: int) -> tuple[tuple[int, str, str], ...]:  # noqa: ARG001 (what makes it another)
+    return _list(folder)
 
 
 class RolloutStore:

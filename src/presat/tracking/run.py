@@ -282,8 +282,7 @@ class Run:
     def _rollout_files(
         self, split: Split, set_name: str | None = None, steps: Collection[int] | None = None
     ) -> list[tuple[int, Path]]:
-        files = rollout_files(self.path, split, set_name) if self.kind == "presat" else []
-        return [(step, file) for step, file in files if steps is None or step in steps]
+        return rollout_files(self.path, split, set_name, steps) if self.kind == "presat" else []
 
 
 def _configured_sets(config: Mapping[str, Any]) -> list[str]:
