@@ -13,6 +13,7 @@ import statistics
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple, Protocol
 
 from presat.diagnosis.sides import Piece, equalities
@@ -92,6 +93,7 @@ class Clusters(NamedTuple):
         return diversity_index(self.sizes) if self.sizes else None
 
 
+@lru_cache(4096)  # a response is compared with one representative after another
 def path_of(text: str) -> Counter[str]:
     """The equalities of a response, each in one normal form, with how often it has them."""
     found = [(pair.relation.text, pair.left, pair.right) for pair in equalities(text)]

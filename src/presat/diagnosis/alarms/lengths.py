@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 import numpy as np
 
 from presat.diagnosis.alarms.kinds import Alarm
@@ -117,6 +115,6 @@ def _repeats(curves: Curves) -> Curve | None:
 def repeated_share(text: str) -> float:
     """Share of the word sequences of a text that stood in it before."""
     words = text.split()
-    sequences = Counter(zip(*(words[i:] for i in range(REPEATED_WORDS)), strict=False))
-    total = sequences.total()
-    return 1 - len(sequences) / total if total else 0.0
+    total = len(words) - REPEATED_WORDS + 1
+    different = set(zip(*(words[i:] for i in range(REPEATED_WORDS)), strict=False))
+    return 1 - len(different) / total if total > 0 else 0.0
