@@ -202,6 +202,18 @@ def test_a_few_problems_without_gold_are_left_out_and_many_ask_for_gold(monkeypa
     assert "Write gold answers" in none.first[0]
 
 
+def test_one_prompt_says_nothing() -> None:
+    found = evidence(avg=0.0, dead_right=0.0, dead_wrong=1.0, usable=0.0, cut_off=0.9)
+    one = Evidence(1, 16, 8, [1, *[0] * 16], found.measures, exact=True)
+    for kind in KINDS:
+        assert label_of(kind, one, 0.7) == "not known"
+        assert label_of("clean", found, 0.7) == "cannot learn"
+    config = CheckConfig(model=ModelConfig(name="m"), data=TaskConfig(source="d.jsonl"))
+    plan = make_plan(config, one, judge_kinds(one, [], [], 0.7), Checked(40, 40, False, None))
+    assert plan.first == ["Draw for more prompts (`minutes`, `prompts`): what 1 came to says nothing of the others."]
+    assert plan.usable is None
+
+
 def test_without_anything_known_there_is_no_verdict() -> None:
     for kind in KINDS:
         assert label_of(kind, evidence(), 0.7) == "not known"

@@ -11,7 +11,7 @@ from presat.config.schema import CheckConfig
 from presat.config.yamls import dump_yaml
 from presat.evaluation.first_config import rate_for, size_of
 from presat.forecast.evidence import Evidence
-from presat.forecast.verdict import Kind, Verdict
+from presat.forecast.verdict import FEWEST, Kind, Verdict
 from presat.metrics import dead_group
 from presat.tasks.rows import is_labelled
 from presat.types import Problem
@@ -101,7 +101,7 @@ def make_plan(config: CheckConfig, evidence: Evidence, verdicts: Sequence[Verdic
     kind = "clean" if mostly else _best_without(verdicts)
     length = config.max_new_tokens * (2 if (evidence["cut_off"] or 0.0) > MANY_CUT else 1)
     size = _group_size(evidence, config)
-    trains, usable = labels[kind] != "cannot learn", evidence["usable"]
+    trains, usable = labels[kind] != "cannot learn", evidence["usable"] if evidence.prompts >= FEWEST else None
     sieve = mostly and trains and usable and (usable < FEW_USABLE or checked.labelled < checked.problems)
     source = config.data.source or UNNAMED
     first = list(_before(evidence, config, checked, length, size, mostly))
@@ -166,6 +166,10 @@ def _group_size(evidence: Evidence, config: CheckConfig) -> int:
 def _before(
     evidence: Evidence, config: CheckConfig, checked: Checked, length: int, size: int, mostly: bool
 ) -> Iterator[str]:
+    if evidence.prompts < FEWEST <= checked.problems:
+        few = evidence.prompts
+        yield f"Draw for more prompts (`minutes`, `prompts`): what {few} came to says nothing of the others."
+        return
     bare = checked.problems - checked.labelled
     if bare and mostly:
         yield (

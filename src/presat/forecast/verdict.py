@@ -37,6 +37,8 @@ SURE = 2 / 3
 """Probability from which on a verdict is `generalise`; from 1 minus it down, `memorise`."""
 LEAST_LIVE = 0.02
 """Least share of groups with a gradient: below, a step of 64 prompts has about one."""
+FEWEST = 3
+"""Prompts below which nothing is said: what they have in common is chance."""
 RESAMPLES = 200
 AGREED = 0.95
 """Share of resampled prompts under which all verdicts must be the same for a pass to be over early."""
@@ -150,6 +152,8 @@ def resampled(drawn: Sequence[Drawn], values: Sequence[Values], now: Evidence) -
 
 def label_of(kind: Kind, evidence: Evidence, gamma: float) -> Label:
     """The verdict alone."""
+    if evidence.prompts < FEWEST:
+        return "not known"
     if why_not(kind, evidence):
         return "cannot learn"
     if not reasons(kind, evidence, gamma):
@@ -222,6 +226,8 @@ def _verdict(kind: Kind, evidence: Evidence, again: Sequence[Evidence], gamma: f
     skill = model_of(kind, evidence.exact)["skill"]
     words = WORDS[kind] if kind != "noisy" else f"{gamma:.0%} {WORDS[kind]}"
     unknown = [name for name in weights()[kind]["quantities"] if _quantity(name, evidence, gamma) is None]
+    if evidence.prompts < FEWEST:
+        return Verdict(kind, words, "not known", None, None, None, [], [], unknown, skill)
     if why := why_not(kind, evidence):
         against = [Reason("gradient", why, None)]
         return Verdict(kind, words, "cannot learn", None, None, None, [], against, unknown, skill)
