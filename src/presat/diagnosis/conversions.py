@@ -50,6 +50,6 @@ def conversions(prompt: str, text: str) -> Iterator[Statement]:
         decimals = len(written.partition(".")[2])
         true = equal(value, Fraction(written), decimals or None)
         start, end = found.start("a"), found.end("to")
-        if true or not (redefined or doubtful(text, start, end) or taken_back(text, end)):
+        if true or not (redefined or found["a"] == "1" or doubtful(text, start, end) or taken_back(text, end)):
             said = f"the left side is {shown(value)} {found['to']}"
             yield Statement(start, end, " ".join(text[start:end].split()), true, said, (value, Fraction(written)))

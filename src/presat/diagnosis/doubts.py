@@ -49,9 +49,10 @@ def wanted(text: str, start: int, end: int, sign: str) -> bool:
     first = after.split("\n\n", maxsplit=1)[0]
     if sum(character.isalnum() for character in first) >= LONGEST_REST:
         after = first  # what stands by itself is spoken of in the next paragraph
-    near = text[max(0, start - 80) : start] + " # " + after
-    denied = sign != "!=" and DOUBT_AROUND.search(near) is not None
-    return denied or _NEEDED.search(near) is not None or taken_back(text, end)
+    before = text[max(0, start - 80) : start]
+    sentence = re.split(r"[.]\s", before)[-1]
+    denied = sign != "!=" and DOUBT_AROUND.search(sentence + " # " + after) is not None
+    return denied or _NEEDED.search(before + " # " + after) is not None or taken_back(text, end)
 
 
 def excused(left: Piece, right: Piece, sign: Token, value: Number, last: Number) -> bool:

@@ -214,6 +214,9 @@ def _right_piece(side: Sequence[Token]) -> Piece | None:
         if product:
             return None
     clear = after is None or after.kind != "word" or after.text.lower() not in DOUBT_AFTER
+    if after is not None and after.text == "and" and cut + 1 < len(tokens):  # `8 and a half`, not `8 and y = 3`
+        goes_on = tokens[cut + 1]
+        clear = goes_on.kind in ("func", "open", "letter") and goes_on.text not in ("a", "frac")
     return _piece(tokens[:cut], clear, units, counted)
 
 
