@@ -35,8 +35,7 @@ def inequalities(text: str) -> Iterator[Statement]:
             and not wanted(text, start, end, relation.text)
         ):
             said = f"the left side is {shown(values[0])}, the right side {shown(values[1])}"
-            calculated = left.operations + right.operations > 0
-            yield Statement(start, end, " ".join(text[start:end].split()), true, said, (), calculated)
+            yield Statement(start, end, " ".join(text[start:end].split()), true, said, calculated=False)
 
 
 def _holds(left: Piece, right: Piece, sign: str) -> bool:
