@@ -41,9 +41,10 @@ def test_it_abstains_where_nothing_can_be_calculated(response):
 
 def test_an_answer_that_never_came_up_is_not_supported():
     trace = "There are 3 + 4 = 7 boys and 2 girls. "
-    assert judged("How many?", trace + r"So \boxed{9}.").label == 0.0
+    assert judged("How many?", trace + r"So \boxed{731}.").label == 0.0
+    assert judged("How many?", trace + r"So \boxed{9}.").label == 1.0  # 7 + 2: a last step that is not written
     assert judged("Of 9?", trace + r"So \boxed{9}.").label == 1.0
-    assert judged("How many?", trace + r"So \boxed{7 + 2}.").label == 0.0
+    assert judged("How many?", trace + r"So \boxed{700 + 31}.").label == 0.0
     assert judged("How many?", trace + r"So 7 + 2 = \boxed{9}.").label == 1.0
     assert judged("How many?", trace + "Nine in all. " + r"So \boxed{9}.").label == 1.0
 

@@ -3,7 +3,10 @@
 # ruff: noqa: RUF001  (look-alikes of other characters are what people write)
 import pytest
 
+from presat.diagnosis import make_judge
 from presat.diagnosis.claims import claims
+from presat.diagnosis.conversions import conversions
+from presat.diagnosis.inequalities import inequalities
 from presat.diagnosis.sides import equalities
 from presat.diagnosis.solutions import solutions
 from presat.diagnosis.statements import statements
@@ -11,7 +14,8 @@ from presat.diagnosis.statements import statements
 
 def read(text):
     pairs = equalities(text)
-    return [*statements(text, pairs), *claims(text), *solutions(text, pairs)]
+    found = [*statements(text, pairs), *claims(text), *solutions(text, pairs)]
+    return [*found, *conversions("", text), *inequalities(text)]
 
 
 FALSE = [
@@ -45,6 +49,24 @@ FALSE = [
     "half the sum: 10/2 = 6",
     r"\log_2 8 = 4",
     r"$\sin 30^\circ = 1$",
+    r"2*5 = 11 \boxed{11}",
+    r"$90^\circ = \pi/3$",
+    "2/3 = 77%",
+    "3/4 = 76%",
+    r"1024 \approx 10^4",
+    "5! = 5*4*3*2*1 = 130!  Great.",
+    "3*7 = 22. So what?",
+    "Pages 5-12 = 9 pages",
+    "5 plus 7 equals 13.",
+    "20% of 50 is 15.",
+    "So 20 percent of 50 is 15 apples.",
+    "2 hours = 100 minutes.",
+    "3 km = 300 m.",
+    "Divisors of 12: 1, 2, 3, 5, 6, 12",
+    "7 > 9, so the answer is 7.",
+    r"$\frac{3}{4} < \frac{1}{2}$. Thus",
+    r"$162 - 108 - 45 - 6 - 3 \neq 0$, so it is not a root",
+    r"\( \frac{2}{4} = \frac{3}{5} \) and \( \gcd(3, 5) = 1 \)",
 ]  # fmt: skip
 TRUE = [
     "3 + 4 = 7",
@@ -82,6 +104,32 @@ TRUE = [
     r"16 + x = 27, so x = 11",
     "- 3 + 4 = 7",
     "* 3 + 4 = 7",
+    r"2*5 = 10 \boxed{10}",
+    r"$3+4=7$ \boxed{7}",
+    r"2 + 3 = \boxed{5}",
+    r"\boxed{2 + 3 = 5}",
+    r"90^\circ = \pi/2",
+    "180° / 2 ≈ 1.57",
+    r"\sin(30^\circ) = \frac{1}{2}",
+    "2/3 = 67%",
+    "1/3 = 33%",
+    "(1/3)*100 = 33%",
+    r"1024 \approx 10^3",
+    r"31536000 \approx 3 \times 10^7",
+    "37 * 52 ≈ 2000",
+    "1.5 × 10^8 * 2.3 = 3.5 × 10^8",
+    "5*4*3*2*1 = 120!  Great.",
+    "10 * 20 = 200!",
+    "5!=120",
+    "20% of 50 is 10.",
+    "$5 plus $7 equals $12.",
+    "2 hours = 120 minutes.",
+    "100 minutes = 1.67 hours.",
+    "Factors of 12: 1, 2, 3, 4, 6, 12",
+    "50% < 0.6",
+    "3 + 4 != 8",
+    "45 + 45 = 90",
+    "2pi = 6.28",
 ]  # fmt: skip
 DOUBTFUL = [
     "half of 10 + 3 = 8",
@@ -117,6 +165,34 @@ DOUBTFUL = [
     "y = x + 1 and x + 2 = 2x + 3",
     "5 apples and 3 oranges + 2 = 10",
     r"-20(5-a)^2$ is at most $-20 \cdot 0 = 0$",
+    "5 parts = 50 so 1 part = 50/5 = 10",
+    "2 + 3 parts = 50",
+    "Pages 5-12 = 8 pages",
+    "Lines 3 - 7 = 5 lines",
+    "33% of 90 = 30",
+    "33% of 90 is 30.",
+    "0.67 * 60 = 40",
+    "Wait, 3*7 = 22? No, 3*7 = 21",
+    "3*7 = 22. No, wait: 3*7 = 21",
+    "3*7 = 22\n\nHmm, 3*7 = 21",
+    "3!! = 3",
+    "1.000 + 500 = 1.500",
+    r"6 = 3\boxed{2}",
+    "He says 5 plus 7 equals 13.",
+    "17 divided by 5 is 3 remainder 2.",
+    "5 minus 3 is 3 more than 0.",
+    "2.5 hours = 2 hours 30 minutes",
+    "5 days = 40 hours.",
+    "1 cm = 5 km.",
+    "Number of factors of 5: 20, 4",
+    "Factors of 12: 1 × 12, 2 × 6, 3 × 4",
+    "We need 5 < 3.",
+    "Then 7 > 9, which is impossible.",
+    "So 5 < 3.\n\nThis is a contradiction.",
+    "Is 7 < 5? No.",
+    "12 < 10 → no",
+    "3!=5",
+    "= 8 and a half: 4 * 2 = 8 and a half",
 ]
 
 
@@ -135,6 +211,43 @@ def test_a_true_statement_is_read_and_holds(text):
 @pytest.mark.parametrize("text", DOUBTFUL)
 def test_what_may_be_misread_is_never_called_false(text):
     assert all(item.true for item in read(text)), [(item.shown, item.should) for item in read(text)]
+
+
+def label(response, prompt="Solve the problem."):
+    (found,) = make_judge("symbolic").judge([{"prompt": prompt, "response": response}])
+    return found.label
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        r"3 * 4 = 12 apples and 2 * 5 = 10 pears. In total he has \boxed{22} fruits.",
+        r"4*6=24 pens. With 5 more, there are \boxed{29}.",
+        r"A day costs 40 - 4 = 36, so ten days cost \boxed{360}, at $10 each.",
+        r"The first part is 2 * 5 = 10, the other \frac{1}{2}: \boxed{10.5}",
+        r"There are 12 boys and fifteen girls, and 3 * 5 = 15. So there are \boxed{27} children.",
+        r"Of the divisors of 12 all but 1 are 2, 3, 4, 6, 12. \boxed{5}",
+        r"x y z = 4\sqrt{5}, so x = \frac{4\sqrt{5}}{7}. Of 1, 2 and 3 it is none. \boxed{\frac{4\sqrt{5}}{7}}",
+    ],
+)
+def test_a_last_step_may_be_said_only_in_the_box(response):
+    assert label(response) != 0.0
+
+
+def test_an_answer_out_of_nowhere_is_not_derived():
+    assert label(r"2 * 5 = 10 apples and 3 more. So there are \boxed{731}.") == 0.0
+    assert label(r"We get \frac{3}{7} = 3/7 of it. So the answer is \boxed{\frac{17}{29}}.") == 0.0
+
+
+def test_a_sign_that_may_be_another_operation_is_no_power():
+    assert label("5 ^ 1 = 4 (xor), 1 + 1 = 2") == 1.0
+    assert label("5^1 = 4", "What is the bitwise XOR of 5 and 1?") is None
+    assert label("5^1 = 4") == 0.0
+
+
+def test_a_problem_may_redefine_a_unit():
+    assert label("3 cm = 15 m.") == 0.0
+    assert label("3 cm = 15 m.", "On a map with a scale of 1 to 500, how far is it?") is None
 
 
 def test_a_statement_knows_its_place_and_what_it_should_say():

@@ -35,6 +35,7 @@ class Reading:
         mixed: a whole number before a fraction is added to it; otherwise it multiplies it.
         negative: `-3^2` is -9; otherwise 9.
         degrees: angles without a sign are radians; otherwise degrees.
+        radians: a degree sign is a unit; otherwise it turns degrees into radians.
         base: `log` is to base 10; otherwise natural.
     """
 
@@ -43,6 +44,7 @@ class Reading:
     mixed: bool = True
     negative: bool = True
     degrees: bool = False
+    radians: bool = False
     base: bool = True
 
 
@@ -166,9 +168,13 @@ class _Parser:
         while (token := self.peek()) is not None and token.kind in ("fact", "percent", "degree"):
             self.take()
             if token.kind == "fact":
+                if (after := self.peek()) is not None and after.kind == "fact":
+                    raise Unreadable("n!!")
                 value = factorial(value)
             elif token.kind == "percent" and self.reading.percent:
                 value = value / 100
+            elif token.kind == "degree" and self.reading.radians:
+                value = math.radians(value)
         return value
 
     def atom(self) -> Number:
@@ -297,7 +303,8 @@ class _Parser:
             if exponent != 2:
                 raise Unreadable("an inverse or a power of a function")
         value = float(self.argument())
-        in_degrees = self.tokens[self.place - 1].kind == "degree" or self.reading.degrees
+        signed = self.tokens[self.place - 1].kind == "degree" and not self.reading.radians
+        in_degrees = signed or self.reading.degrees
         found = ANGLES[name](math.radians(value) if in_degrees else value)
         if abs(found) > 1e12:
             raise Unreadable("no value")

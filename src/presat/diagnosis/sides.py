@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from presat.diagnosis.arithmetic import Number
-from presat.diagnosis.tokens import Token, tokens_of
+from presat.diagnosis.tokens import INEQUALITIES, Token, tokens_of
 from presat.diagnosis.vocabulary import DOUBT_AFTER, DOUBT_BEFORE, NO_UNITS, OPERATIONS, UNITS
 
 LONGEST_SIDE = 160
@@ -31,12 +31,14 @@ class Piece:
         tokens: the expression.
         clear: whether where it begins (or ends) is beyond doubt.
         units: kinds of units that were left out.
+        counted: every word that was left out as what is counted, without its plural.
         operations: how much there is to calculate.
     """
 
     tokens: tuple[Token, ...]
     clear: bool
     units: frozenset[int]
+    counted: frozenset[str]
     operations: int
 
 
@@ -83,12 +85,31 @@ def equalities(text: str) -> list[Pair]:
     return found
 
 
+def comparisons(text: str) -> list[tuple[Piece, Token, Piece]]:
+    """Every inequality in a text of which both sides can be read: the left one, its sign, the right one."""
+    found: list[tuple[Piece, Token, Piece]] = []
+    for sides, relations in chains(tokens_of(text[:LONGEST_TEXT]), frozenset("?")):
+        for place, relation in enumerate(relations):
+            if relation.text in INEQUALITIES:
+                left, right = _left_piece(sides[place]), _right_piece(sides[place + 1])
+                if left is not None and right is not None:
+                    found.append((left, relation, right))
+    return found
+
+
 def _tokens(piece: Piece | None) -> tuple[Token, ...] | None:
     return None if piece is None else piece.tokens
 
 
-def chains(tokens: Sequence[Token]) -> Iterator[tuple[list[list[Token]], list[Token]]]:
-    """Sides and the relations between them, of every run of tokens with a relation in it."""
+def chains(
+    tokens: Sequence[Token], parting: frozenset[str] = INEQUALITIES | frozenset("?")
+) -> Iterator[tuple[list[list[Token]], list[Token]]]:
+    """Sides and the relations between them, of every run of tokens with a relation in it.
+
+    Args:
+        tokens: of a text.
+        parting: relations that are in no run: the sides of an inequality are each other's neighbours.
+    """
     sides: list[list[Token]] = [[]]
     relations: list[Token] = []
     depth = 0
@@ -104,7 +125,7 @@ def chains(tokens: Sequence[Token]) -> Iterator[tuple[list[list[Token]], list[To
                 yield sides, relations
             sides, relations = [[token]], []
             depth = 0
-        elif token.kind == "rel" and token.text == "?":  # an inequality: the sides of it are each other's neighbours
+        elif token.kind == "rel" and token.text in parting:
             if relations:
                 sides[-1].append(token)
                 yield sides, relations
@@ -145,7 +166,7 @@ def _modulus(side: Sequence[Token]) -> tuple[Number | None, int]:
 
 def _left_piece(side: Sequence[Token]) -> Piece | None:
     """What of a side stands left of a relation: its readable end."""
-    tokens, units = without_units(side)
+    tokens, units, counted = without_units(side)
     cut, depth = 0, 0
     for place in range(len(tokens) - 1, -1, -1):
         token = tokens[place]
@@ -172,11 +193,11 @@ def _left_piece(side: Sequence[Token]) -> Piece | None:
             piece, clear = piece[1:], False
         elif sign != "-" or (before is not None and before.kind in ("word", "break")):
             return None
-    return _piece(piece, clear, units)
+    return _piece(piece, clear, units, counted)
 
 
 def _right_piece(side: Sequence[Token]) -> Piece | None:
-    tokens, units = without_units(side)
+    tokens, units, counted = without_units(side)
     cut, depth = len(tokens), 0
     for place, token in enumerate(tokens):
         depth += (token.kind == "open") - (token.kind == "close")
@@ -193,23 +214,27 @@ def _right_piece(side: Sequence[Token]) -> Piece | None:
         if product:
             return None
     clear = after is None or after.kind != "word" or after.text.lower() not in DOUBT_AFTER
-    return _piece(tokens[:cut], clear, units)
+    if after is not None and after.text == "and" and cut + 1 < len(tokens):  # `8 and a half`, not `8 and y = 3`
+        goes_on = tokens[cut + 1]
+        clear = goes_on.kind in ("func", "open", "letter") and goes_on.text not in ("a", "frac")
+    return _piece(tokens[:cut], clear, units, counted)
 
 
-def _piece(tokens: Sequence[Token], clear: bool, units: frozenset[int]) -> Piece | None:
+def _piece(tokens: Sequence[Token], clear: bool, units: frozenset[int], counted: frozenset[str]) -> Piece | None:
     if not tokens or len(tokens) > LONGEST_SIDE or any(token.kind in ("opaque", "break") for token in tokens):
         return None
     operations = sum(
         token.kind in ("fact", "percent", "base", "func") or (token.kind == "op" and place > 0)
         for place, token in enumerate(tokens)
     )
-    return Piece(tuple(tokens), clear, units, operations)
+    return Piece(tuple(tokens), clear, units, counted, operations)
 
 
-def without_units(side: Sequence[Token]) -> tuple[list[Token], frozenset[int]]:
-    """A side without the units behind its numbers and without words in brackets; and the kinds of those units."""
+def without_units(side: Sequence[Token]) -> tuple[list[Token], frozenset[int], frozenset[str]]:
+    """A side without the units behind its numbers and words in brackets; the kinds of those units; their words."""
     found: list[Token] = []
     units: set[int] = set()
+    counted: set[str] = set()
     place = 0
     while place < len(side):
         token = side[place]
@@ -224,8 +249,11 @@ def without_units(side: Sequence[Token]) -> tuple[list[Token], frozenset[int]]:
             while end < len(side) and side[end].kind == "word" and end - place < MOST_WORDS:
                 end += 1
             units.update(UNITS[word.text.lower()] for word in side[place:end] if word.text.lower() in UNITS)
+            before, run = len(found), side[place:end]
             place = _take_words(side, place, end, found)
-    return found, frozenset(units)
+            if len(found) == before:
+                counted.update(word.text.lower().removesuffix("s") for word in run)
+    return found, frozenset(units), frozenset(counted)
 
 
 def _take_words(side: Sequence[Token], place: int, end: int, found: list[Token]) -> int:

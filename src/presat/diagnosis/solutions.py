@@ -13,8 +13,9 @@ from fractions import Fraction
 
 from presat.diagnosis.algebra import applies_function, letters_of, linear_root
 from presat.diagnosis.arithmetic import USUAL, Number, Unreadable, evaluate
+from presat.diagnosis.doubts import doubtful, taken_back
 from presat.diagnosis.sides import Pair
-from presat.diagnosis.statements import Statement, doubtful, equal, readings, shown
+from presat.diagnosis.statements import Statement, equal, readings, shown
 from presat.diagnosis.vocabulary import ALTERNATIVES
 
 MOST_LETTERS = 4
@@ -58,7 +59,8 @@ def solutions(text: str, pairs: Sequence[Pair]) -> Iterator[Statement]:
             continue
         if (verdict := _holds(pair, values)) is None:
             continue
-        if not verdict[0] and (not _trusted(pair, letters) or doubtful(text, left.tokens[0].start, end)):
+        doubts = not _trusted(pair, letters) or doubtful(text, left.tokens[0].start, end) or taken_back(text, end)
+        if not verdict[0] and doubts:
             continue
         yield _statement(text, pair, {letter: values[letter] for letter in sorted(letters)}, verdict, found)
 

@@ -7,16 +7,16 @@ read whole, nothing around it casts doubt on where they begin and end, and no ot
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from presat.diagnosis.algebra import identical, letters_of
 from presat.diagnosis.arithmetic import ANGLES, USUAL, Number, Reading, Unreadable, evaluate
+from presat.diagnosis.doubts import around, doubtful, excused, taken_back
 from presat.diagnosis.sides import Pair, Piece
 from presat.diagnosis.tokens import Token
-from presat.diagnosis.vocabulary import DOUBT_AROUND, GIVEN
+from presat.diagnosis.vocabulary import GIVEN
 
 CLOSE = 0.005
 """Relative difference that rounding on the way may make, once decimals or roots are about."""
@@ -88,6 +88,10 @@ def _verdict(
     left: Piece, right: Piece, relation: Token, modulus: Number | None, text: str
 ) -> tuple[bool, str, tuple[Number, ...]] | None:
     """Whether two pieces are equal, and what is right; None where that cannot be said."""
+    if (calm := _unexclaimed(right)) is not None:
+        found = _verdict(left, calm, relation, modulus, text)
+        if found is not None and found[0]:
+            return found
     try:
         value, last = evaluate(left.tokens), evaluate(right.tokens)
     except Unreadable:
@@ -99,54 +103,20 @@ def _verdict(
     for a, b in readings(left.tokens, right.tokens):
         if _agree(left, right, relation, a, b):
             return True, "", (value, last)
-    if not (left.clear and right.clear) or len(left.units | right.units) > 1:
+    start, end = left.tokens[0].start, right.tokens[-1].end
+    if not (left.clear and right.clear) or excused(left, right, relation, value, last) or taken_back(text, end):
         return None
-    if (
-        _goes_on_from(value, right)
-        or _whole_part(value, last, left, right)
-        or takes_percent(left)
-        or takes_percent(right)
-    ):
-        return None
-    if any(len(piece.tokens) == 1 and piece.units for piece in (left, right)) and left.units != right.units:
-        return None  # 4 hours = 4 * 60
-    if relation.text != "~" and doubtful(text, left.tokens[0].start, right.tokens[-1].end):
+    if relation.text != "~" and doubtful(text, start, end):
         return None
     return False, f"the left side is {shown(value)}", (value, last)
 
 
-def _goes_on_from(value: Number, right: Piece) -> bool:
-    """Whether the right side calculates on from the left one's value: `5 + 3 = 8 + 2 = 10`, sloppy, and understood."""
-    lead = right.tokens[1:] if right.tokens[0].text == "-" else right.tokens
-    sign = -1 if len(lead) < len(right.tokens) else 1
-    return len(lead) > 1 and lead[0].kind == "num" and lead[1].kind == "op" and sign * lead[0].value == value
-
-
-def _whole_part(value: Number, last: Number, left: Piece, right: Piece) -> bool:
-    """Whether the right side is a whole number next to the left one's quotient: `100 / 3 = 33` boxes are full."""
-    near = last % 1 == 0 and value % 1 != 0 and abs(value) > 1 and abs(value - last) < 1
-    return near and left.operations == 1 and len(right.tokens) == 1
-
-
-def takes_percent(piece: Piece) -> bool:
-    """Whether a percentage is added or taken away, of whatever stands before it: `100 - 15% = 85`."""
+def _unexclaimed(piece: Piece) -> Piece | None:
+    """A side without the exclamation mark at its end, which may be no factorial: `= 120! Great.`; None without one."""
     tokens = piece.tokens
-    return any(
-        token.kind == "percent" and place > 1 and tokens[place - 2].text in ("+", "-")
-        for place, token in enumerate(tokens)
-    )
-
-
-def doubtful(text: str, start: int, end: int) -> bool:
-    """Whether words around a statement say that it is rounded, tried, supposed or denied."""
-    return DOUBT_AROUND.search(around(text, start, end)) is not None
-
-
-def around(text: str, start: int, end: int) -> str:
-    """The sentence that a statement stands in, as far as 80 characters before and 60 after it."""
-    before = re.split(r"\n|\. ", text[max(0, start - 80) : start])[-1]
-    after = re.split(r"\n\n|\. ", text[end : end + 60])[0]
-    return before + " # " + after
+    while tokens[-1].kind == "fact" and len(tokens) > 1:
+        tokens = tokens[:-1]
+    return None if tokens == piece.tokens else replace(piece, tokens=tokens)
 
 
 def _congruent(value: Number, last: Number, modulus: Number | None) -> tuple[bool, str, tuple[Number, ...]] | None:
@@ -173,6 +143,7 @@ def readings(left: Sequence[Token], right: Sequence[Token]) -> Iterator[tuple[Re
         "mixed": "frac" in names or any(token.decimals < 0 for token in (*left, *right)),
         "negative": "^" in names and "-" in names,
         "degrees": bool(names & ANGLES.keys()),
+        "radians": any(token.kind == "degree" for token in left) != any(token.kind == "degree" for token in right),
         "base": "log" in names,
     }
     free = [name for name, there in choices.items() if there]
@@ -191,13 +162,52 @@ def _agree(left: Piece, right: Piece, relation: Token, first: Reading, second: R
     except Unreadable:
         return False
     decimals = max((token.decimals for token in right.tokens if token.kind == "num"), default=0)
+    percent = right.tokens[-1].kind == "percent"
+    if percent:  # 2/3 = 67%: two digits more are shown, whichever way it is read
+        scale = 1 if second.percent else 100
+        value, last, decimals = value / scale, last / scale, max(decimals, 0) + 2
+    if relation.text == "~" and _to_place(value, last, right):
+        return True
     inexact = (
-        relation.text == "~"
+        percent
+        or relation.text == "~"
         or any(token.decimals > 0 for token in (*left.tokens, *right.tokens))
         or isinstance(value, float)
         or isinstance(last, float)
     )
+    if inexact and (unit := _unit_of_power(right, last)) is not None and abs(float(value) - float(last)) <= unit:
+        return True
     return equal(value, last, decimals if inexact else None, relation.text == "~")
+
+
+def _to_place(value: Number, last: Number, right: Piece) -> bool:
+    """Whether a value is about a round number, to its last digit but zeros: `1024` and `10^3`, `1924` and `2000`."""
+    if not isinstance(last, Fraction) or not last or not _small(value, last):
+        return False
+    unit = last_place(last)
+    difference = abs(float(value) - float(last))
+    power = any(token.text == "^" for token in right.tokens)
+    return difference <= unit / 2 and (power or difference <= abs(float(last)) / 10)
+
+
+def last_place(value: Fraction) -> float:
+    """What the last digit of a number that is no zero counts: 1000 of 2000, 0.1 of 0.3."""
+    unit = Fraction(1)
+    while value.denominator != 1 and unit > Fraction(1, 10**40):
+        value, unit = value * 10, unit / 10
+    while value.denominator == 1 and value % 10 == 0 and unit < 10**300:
+        value, unit = value / 10, unit * 10
+    return float(unit)
+
+
+def _unit_of_power(right: Piece, last: Number) -> float | None:
+    r"""What the last digit shown counts in `3.5 \times 10^8`; None for anything else."""
+    tokens = right.tokens
+    if len(tokens) < 5 or [token.text for token in tokens[1:4]] != ["*", "10", "^"]:
+        return None
+    if tokens[0].kind != "num" or not tokens[0].value or not _small(last, last):
+        return None
+    return abs(float(last) / float(tokens[0].value)) * 10.0 ** -max(tokens[0].decimals, 0)
 
 
 def equal(value: Number, shown: Number, decimals: int | None, approximate: bool = False) -> bool:

@@ -15,12 +15,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from presat.diagnosis.claims import answer_claim, claims
+from presat.diagnosis.answered import answer_claim
+from presat.diagnosis.claims import claims
+from presat.diagnosis.conversions import conversions
+from presat.diagnosis.inequalities import inequalities
 from presat.diagnosis.judges import Judgement, read_item
 from presat.diagnosis.sides import LONGEST_TEXT, Pair, equalities
 from presat.diagnosis.solutions import solutions
 from presat.diagnosis.statements import Statement, statements
-from presat.diagnosis.vocabulary import REDEFINED
+from presat.diagnosis.vocabulary import EXCLUSIVE, REDEFINED
 from presat.errors import DataError, nearest
 from presat.tasks.lab import Chain, check_trace
 from presat.tasks.lab.trace import Label
@@ -34,7 +37,7 @@ if TYPE_CHECKING:
 LABEL_VALUES: Mapping[str, float] = {"aligned": 1.0, "partial": 0.5, "misaligned": 0.0}
 
 LONGEST_SHOWN = 120
-VERSION = 1
+VERSION = 2
 """Another version may judge otherwise: raised whenever a rule changes."""
 _LAB_REASONS = {
     "aligned": "Every step follows from the one before, and the last is the answer.",
@@ -114,7 +117,10 @@ def checked(prompt: str, response: str, pairs: Sequence[Pair]) -> list[Statement
     read = statements(response, pairs)
     if REDEFINED.search(prompt[:LONGEST_TEXT]) is not None:
         read = (item for item in read if item.true or "^" in item.shown)
-    found = [*read, *claims(response), *solutions(response, pairs)]
+    if any(EXCLUSIVE.search(text[:LONGEST_TEXT]) for text in (prompt, response)):
+        read = (item for item in read if item.true or "^" not in item.shown)
+    found = [*read, *claims(response), *conversions(prompt, response), *solutions(response, pairs)]
+    found += inequalities(response)
     answer = answer_claim(prompt, response, found)
     return found if answer is None else [*found, answer]
 

@@ -52,10 +52,11 @@ _OPERATORS = {
 _RELATIONS = {
     "approx": "~", "approxeq": "~", "simeq": "~", "doteq": "~", "thickapprox": "~", "≈": "~", "≅": "~", "equiv": "%",
     "≡": "%",
-    "neq": "?", "ne": "?", "le": "?", "leq": "?", "ge": "?", "geq": "?", "lt": "?", "gt": "?", "leqslant": "?",
-    "geqslant": "?", "≤": "?", "≥": "?", "≠": "?", "<": "?", ">": "?", "<=": "?", ">=": "?", "!=": "?", "=": "=",
-    "==": "=", ":=": "?", "~": "~", "propto": "?", "sim": "?", "in": "?", "∈": "?", "cong": "?", "=?": "?",
+    "neq": "!=", "ne": "!=", "≠": "!=", "!=": "!=", "lt": "<", "<": "<", "gt": ">", ">": ">", "le": "<=", "leq": "<=",
+    "leqslant": "<=", "≤": "<=", "<=": "<=", "ge": ">=", "geq": ">=", "geqslant": ">=", "≥": ">=", ">=": ">=",
+    "=": "=", "==": "=", ":=": "?", "~": "~", "propto": "?", "sim": "?", "in": "?", "∈": "?", "cong": "?", "=?": "?",
 }  # fmt: skip
+INEQUALITIES = frozenset(("<", ">", "<=", ">=", "!="))
 _ARROWS = frozenset(
     ("implies", "Rightarrow", "rightarrow", "to", "iff", "Leftrightarrow", "Longrightarrow", "longrightarrow", "mapsto",
      "therefore", "because", "quad", "qquad", "longmapsto", "Longleftrightarrow", "land", "lor", "wedge", "vee", "mid",
@@ -67,9 +68,12 @@ _GREEK = words(
 )
 _UNSEEN = frozenset(
     ("left", "right", "big", "Big", "bigg", "Bigg", "bigl", "bigr", "Bigl", "Bigr", "displaystyle", "textstyle",
-     "boxed", "fbox", "cancel", "limits", "phantom", "underline", "mathbf", "boldsymbol", "nonumber", "color", "large",
+     "cancel", "limits", "phantom", "underline", "mathbf", "boldsymbol", "nonumber", "color", "large",
      "Large", "tag", "label", "biggl", "biggr", "Biggl", "Biggr", "bf")
 )  # fmt: skip
+_BOXES = ("boxed", "fbox")
+_COMPLETE = frozenset(("num", "close", "letter", "fact", "percent", "degree", "base"))
+"""Behind these, a box with the answer begins something new."""
 _VULGAR = {
     "½": "1/2", "⅓": "1/3", "⅔": "2/3", "¼": "1/4", "¾": "3/4", "⅕": "1/5", "⅖": "2/5", "⅗": "3/5", "⅘": "4/5",
     "⅙": "1/6", "⅚": "5/6", "⅛": "1/8", "⅜": "3/8", "⅝": "5/8", "⅞": "7/8",
@@ -166,18 +170,18 @@ def _tokens(kind: str, match: re.Match[str], before: list[Token]) -> list[Token]
         digits = "".join(map(_POWERS.__getitem__, text))
         return [*one("op", "^"), *(one("num", digits, Fraction(int(digits))) if len(digits) < 9 else one("opaque"))]
     if kind == "command":
-        return _command(text[1:], one)
+        return _box(start, before, one) if text[1:] in _BOXES else _command(text[1:], one)
     if kind == "op":
         return one("op", _OPERATORS.get(text, text))
     if kind == "rel":
-        return one("rel", _RELATIONS[text])
+        return _factorial(start, before) if text == "!=" else one("rel", _RELATIONS[text])
     if kind == "sub":
         if before and before[-1].end == start and before[-1].kind in ("num", "func"):
             inner = text[1:].strip("{}")
             return one("base", inner) if inner.isdecimal() and inner.isascii() and len(inner) < 3 else one("opaque")
         return one("letter", text) if before and before[-1].kind == "letter" else one("opaque")
     if kind in ("word", "ordinal"):
-        return one("func", text) if text in ("sqrt", "gcd", "lcm", "floor", "ceil") else one("word")
+        return one("func", text) if text in ("sqrt", "gcd", "lcm", "floor", "ceil", "pi") else one("word")
     simple = {
         "power": ("op", "^"), "root": ("func", "sqrt"), "pi": ("func", "pi"), "mod": ("op", "mod"),
         "repeating": ("opaque", text), "display": ("break", "display"), "line": ("break", "line"),
@@ -193,6 +197,20 @@ def _number(text: str, one) -> list[Token]:  # pyright: ignore[reportMissingPara
     if len(digits) > MOST_DIGITS or not digits.isascii():
         return one("opaque")
     return one("num", digits, Fraction(digits), len(digits.partition(".")[2]))
+
+
+def _factorial(start: int, before: Sequence[Token]) -> list[Token]:
+    """The sign `!=`: right behind a number it ends a factorial (`5!=120`)."""
+    if before and before[-1].end == start and before[-1].kind in ("num", "close"):
+        return [Token("fact", "!", start, start + 1), Token("rel", "=", start + 1, start + 2)]
+    return [Token("rel", "!=", start, start + 2)]
+
+
+def _box(start: int, before: Sequence[Token], one) -> list[Token]:  # pyright: ignore[reportMissingParameterType]
+    r"""A box multiplies nothing: `2 * 5 = 10 \boxed{10}` ends before it. Right behind a number it may: `3\boxed{x}`."""
+    if not before or before[-1].kind not in _COMPLETE:
+        return []
+    return one("opaque", "box") if before[-1].end == start else one("break", "box")
 
 
 def _command(name: str, one) -> list[Token]:  # pyright: ignore[reportMissingParameterType]

@@ -53,6 +53,14 @@ REDEFINED = re.compile(
     re.IGNORECASE,
 )
 """In a problem, these say that numbers or signs may mean something else in it."""
+EXCLUSIVE = re.compile(r"\bxor\b|bitwise|\boplus\b|\\oplus|⊕|\bpython\b|\bjavascript\b", re.IGNORECASE)
+"""In a problem or a response, these say that `^` may not be a power."""
+SCALED = re.compile(
+    r"\bscale|\bmaps?\b|\bmodel|blueprint|drawing|drawn|represent|correspond|\bratio|\brate\b|every|exchange|planet|"
+    r"\bgame|\bimagin|\bdefine|convert to a new|per\b",
+    re.IGNORECASE,
+)
+"""In a problem or a response, these say that one unit may be worth an amount of another that it is not elsewhere."""
 UNITS = {
     name: index
     for index, names in enumerate(
@@ -72,5 +80,12 @@ UNITS = {
     for name in names.split()
 }  # fmt: skip
 """Units that turn into others, with the number of their kind: two kinds in one statement may be a conversion."""
+AMOUNT = r"\$?(?:\d{1,3}(?:,\d{3}){1,4}|\d{1,12})(?:\.\d{1,12})?(?!\d)"
+"""A number in plain text, as an expression of `re`."""
+ALONE = (
+    r"(?:^|(?<=\n)|(?<=[.:;!?] )|(?<=\b[Ss]o )|(?<=\b[Tt]hen )|(?<=\b[Tt]hus )|(?<=\b[Hh]ence )|(?<=\b[Ss]ince )|"
+    r"(?<=\b[Tt]hus, )|(?<=\b[Hh]ence, )|(?<=\b[Tt]herefore, ))"
+)
+"""Where something begins that has nothing to do with what stands before it, as an expression of `re`."""
 OPERATIONS = {"times": "*", "multiplied by": "*", "plus": "+", "minus": "-", "of": "*", "divided by": "/"}
 """Between two numbers, these calculate."""
