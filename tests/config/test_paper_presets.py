@@ -97,7 +97,8 @@ def test_after_thinking_sft_responses_are_longer_and_gated(capsys) -> None:
 
 
 def test_what_no_setting_says_is_section_3_too(tmp_path) -> None:
-    from presat.training.grpo.schedule import make_schedule, plan_batches
+    from presat.config.batches import plan_batches
+    from presat.training.grpo.schedule import make_schedule
     from presat.training.grpo.train import grpo_config
 
     config = load_config(TrainConfig, "paper-math-n8")

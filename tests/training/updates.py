@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import torch
 
+from presat.config.batches import plan_batches
 from presat.config.schema import ModelConfig, OptimConfig, TrainConfig
 from presat.models import load_model_and_tokenizer
 from presat.models.lab import make_lab_model
@@ -14,7 +15,7 @@ from presat.models.libraries import quiet_libraries
 from presat.rollouts import make_engine
 from presat.tasks.lab import lab_problems
 from presat.training.grpo.groups import GroupRollouts, StepRollouts
-from presat.training.grpo.schedule import make_schedule, plan_batches
+from presat.training.grpo.schedule import make_schedule
 from presat.training.grpo.train import make_trainer
 from presat.types import Sampling
 from presat.verify import Verifier

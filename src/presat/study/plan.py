@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from presat.config.batches import plan_batches
 from presat.config.load import build, read_yaml
 from presat.config.schema import (
     STAGES,
@@ -40,7 +41,6 @@ from presat.study.contents import Contents, external_inputs
 from presat.study.folder import Folder
 from presat.study.grid import Axis, Point, axes_of, merge, points_of
 from presat.text import brief
-from presat.training.grpo.schedule import plan_batches
 
 VERBS: Mapping[StageName, tuple[str, type[Settings]]] = {
     "pretrain": ("cpt", CptConfig),

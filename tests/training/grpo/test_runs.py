@@ -19,6 +19,7 @@ from safetensors.torch import load_file
 from tests.toy import toy
 from tests.training.runs import kill_at, largest_gap, lines, on_two_processes, status, weights, without_clock
 
+from presat.config.batches import plan_batches
 from presat.config.schema import EvalConfig, ModelConfig, OptimConfig, StopConfig, TaskConfig
 from presat.errors import ConfigError, DataError, RunError
 from presat.evaluation import run_eval
@@ -29,7 +30,6 @@ from presat.tracking.responses import saved_groups
 from presat.training import run_train
 from presat.training.grpo import callbacks
 from presat.training.grpo.callbacks import Evaluator
-from presat.training.grpo.schedule import plan_batches
 from presat.training.runtime.session import open_session
 from presat.verify import score
 

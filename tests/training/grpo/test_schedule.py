@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from presat.config.batches import Batches, plan_batches
 from presat.config.schema import TrainConfig
 from presat.errors import ConfigError
-from presat.training.grpo.schedule import Batches, make_schedule, plan_batches
+from presat.training.grpo.schedule import make_schedule
 
 
 def test_eight_problems_fill_a_batch_of_64_eight_times():

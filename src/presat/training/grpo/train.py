@@ -23,6 +23,7 @@ from transformers import PrinterCallback
 from trl.trainer.grpo_config import GRPOConfig
 from trl.trainer.grpo_trainer import GRPOTrainer
 
+from presat.config.batches import Batches, plan_batches
 from presat.config.schema import TrainConfig
 from presat.evaluation.problems import (
     describe,
@@ -54,7 +55,7 @@ from presat.training.grpo.advantages import BASELINES, advantages
 from presat.training.grpo.callbacks import EvalSet, Evaluator, Monitor, RolloutSink, eval_sampling, main_metric
 from presat.training.grpo.earned import FirstSteps
 from presat.training.grpo.groups import GroupRollouts, StepRollouts, place_key, reward_function
-from presat.training.grpo.schedule import Batches, make_schedule, plan_batches
+from presat.training.grpo.schedule import make_schedule
 from presat.training.passes.decoder import Fit
 from presat.training.runtime.launch import engine_kind, process_count
 from presat.training.runtime.safe import SafeTrainer
