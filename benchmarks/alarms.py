@@ -41,7 +41,8 @@ PEERS = {"rldoctor": "rl_doctor", "rlprobe": "rlprobe"}
 LIMIT, WIDTH = 24, 26
 
 DEAD = {"dead_groups_all_right", "dead_groups_all_wrong", "dead_groups_mixed", "dead_groups_truncated"}
-DEAD |= {"dead_groups_identical", "dead_groups_unjudged", "vanishing_advantage"}
+DEAD |= {"dead_groups_identical", "dead_groups_unjudged", "dead_groups_all_rewarded", "dead_groups_all_unrewarded"}
+DEAD |= {"vanishing_advantage"}
 HACKED = {"reward_hacking", "truth_flat", "above_truth", "held_out_fell", "memorising", "held_out_flat"}
 STUCK = {"policy_stuck", "kl_weight"}
 _COLLAPSE = ({"advantage_collapse"}, {"DEGENERATE_GROUPS", "ADV_COLLAPSE", "REWARD_STD_DEATH"})

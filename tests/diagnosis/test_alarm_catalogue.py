@@ -12,6 +12,7 @@ import pytest
 from presat.diagnosis import alarms
 from presat.diagnosis.alarms import CATALOGUE, SEVERITIES, worst
 from presat.diagnosis.alarms.lengths import repeated_share
+from presat.diagnosis.alarms.series import Curve
 from presat.tracking import Run
 
 T = 200
@@ -53,7 +54,21 @@ FLAT = noisy(0.4)
 SPIKED = np.where(np.isin(STEPS, (120, 150, 180)), 30.0, np.abs(noisy(0.5, 0.05)))
 CASES = {
     "dead_groups_all_right": {"frac_reward_zero_std": noisy(late(0.2, 0.8)), "reward": noisy(late(0.3, 0.9))},
-    "dead_groups_all_wrong": {"frac_reward_zero_std": noisy(late(0.2, 0.8)), "reward": noisy(0.05)},
+    "dead_groups_all_wrong": {
+        "frac_reward_zero_std": noisy(late(0.2, 0.8)),
+        "reward": noisy(0.1),
+        "labels__gold_accuracy": noisy(0.05),
+    },
+    "dead_groups_all_rewarded": {
+        "frac_reward_zero_std": noisy(late(0.2, 0.8)),
+        "reward": noisy(0.95),
+        "labels__gold_accuracy": noisy(0.1),
+    },
+    "dead_groups_all_unrewarded": {
+        "frac_reward_zero_std": noisy(late(0.2, 0.8)),
+        "reward": noisy(0.1),
+        "labels__gold_accuracy": noisy(0.9),
+    },
     "dead_groups_truncated": {"frac_reward_zero_std": noisy(0.95), "completions__clipped_ratio": noisy(0.97)},
     "dead_groups_mixed": {"frac_reward_zero_std": noisy(0.8), "reward": noisy(0.5)},
     "vanishing_advantage": {"reward_std": np.abs(noisy(late(0.45, 0.01), 0.001))},
@@ -102,12 +117,12 @@ def test_an_alarm_names_its_fault(name):
     assert alarm.to_json()["remedy"]["trl"] == alarm.remedy.trl
     if any(np.ptp(np.nan_to_num(series)) > 0 for series in CASES[name].values()) and name in STARTING_AT_100:
         assert alarm.onset is not None
-        assert 95 <= alarm.onset <= 130
+        assert 98 <= alarm.onset <= 104
 
 
 STARTING_AT_100 = (
-    "dead_groups_all_right", "truncation", "repetition", "entropy_collapse", "kl_runaway", "clip_saturation",
-    "critic_diverging", "zero_gradients", "reward_collapse", "labels_wrong",
+    "dead_groups_all_right", "dead_groups_all_rewarded", "truncation", "repetition", "entropy_collapse", "kl_runaway",
+    "clip_saturation", "critic_diverging", "zero_gradients", "reward_collapse", "labels_wrong",
 )  # fmt: skip
 
 
@@ -153,7 +168,11 @@ def responses(count=8, **columns):
         ("unjudged", {"reward": [None] * 16}),
         ("identical", {"text": ["the same"] * 16}),
         ("all_right", {"reward": [1.0] * 16}),
+        ("all_right", {"reward": [1.0] * 16, "score": [1.0] * 16}),
+        ("all_rewarded", {"reward": [1.0] * 16, "score": [0.0, 0.0, 1.0, 0.0] * 4}),
+        ("all_unrewarded", {"score": [1.0] * 16}),
         ("all_wrong", {}),
+        ("all_wrong", {"score": [0.0] * 16}),
     ],
 )
 def test_dead_groups_are_told_apart_by_their_responses(kind, columns):
@@ -162,6 +181,89 @@ def test_dead_groups_are_told_apart_by_their_responses(kind, columns):
     assert (found.name, found.wasted) == (f"dead_groups_{kind}", 1.0)
     mixed = Run(Path("n"), "rollouts", {}, rollout_frames={"train": responses(16, reward=[0.0, 1.0] * 8)})
     assert [alarm.name for alarm in alarms(mixed) if alarm.name.startswith("dead")] == []
+
+
+def test_dead_groups_from_the_first_step_on_are_critical_be_it_the_only_one():
+    frame = responses(16, reward=[1.0] * 16).filter(pl.col("step") == 1)
+    frame = pl.concat([frame, frame.with_columns(problem_id=pl.col("problem_id") + "-2")])
+    (found,) = alarms(Run(Path("nowhere"), "rollouts", {}, rollout_frames={"train": frame}))
+    assert (found.name, found.severity, found.onset) == ("dead_groups_all_right", "critical", 1)
+    learned = healthy(frac_reward_zero_std=noisy(late(0.2, 0.97)), reward=late(0.3, 0.97))
+    (found,) = [alarm for alarm in alarms(learned) if alarm.name == "dead_groups_all_right"]
+    assert found.severity == "warning"
+
+
+GROWING = 0.01 * np.exp(STEPS / 35)
+
+
+@pytest.mark.parametrize("shape", [GROWING, np.minimum(GROWING, 0.6)])
+def test_a_runaway_begins_where_its_rule_first_holds_for_good_whatever_it_comes_to(shape):
+    (found,) = [alarm for alarm in alarms(healthy(kl=shape)) if alarm.name == "kl_runaway"]
+    holds = shape >= max(0.2, 8 * np.median(shape[:100]))
+    assert abs(found.onset - int(STEPS[np.argmax(holds)])) <= 2
+    assert found.severity == ("critical" if shape[-1] >= 1 else "warning")
+
+
+def test_entropy_is_gone_from_where_it_first_is_for_good():
+    gone = 0.5 * np.exp(-STEPS / 40)
+    (found,) = [alarm for alarm in alarms(healthy(entropy=gone, reward=FLAT)) if alarm.name == "entropy_collapse"]
+    assert abs(found.onset - int(STEPS[np.argmax(gone <= 0.15 * gone[0])])) <= 5
+
+
+def test_a_bound_that_is_passed_only_now_and_then_is_no_onset():
+    values = np.where(np.isin(STEPS, (20, 60, 90)), 1.0, 0.0) + np.where(STEPS >= 150, 1.0, 0.0)
+    assert Curve(STEPS, values).above_since(0.5) == Curve(STEPS, -values).below_since(-0.5) == 150
+    values[169] = 0.0  # nor does one odd step put it off
+    assert Curve(STEPS, values).above_since(0.5) == 150
+    assert Curve(STEPS, values[::-1].copy()).above_since(0.5) is None
+
+
+@pytest.mark.parametrize("part", ["accuracy_reward", "correctness_reward_func", "math_verify", "check_answer"])
+def test_length_that_comes_with_a_part_that_pays_for_being_right_is_no_fault(part):
+    right = noisy(0.3 + 0.4 * STEPS / T)
+    log = {"completions__mean_length": noisy(500 + 8 * STEPS, 5), "reward": right}
+    for reward in (right, right + 0.5):  # the only reward, or one of a sum
+        grown = made(**{**log, "reward": reward, f"rewards__{part}__mean": right})
+        assert "length_growth" not in {alarm.name for alarm in alarms(grown)}
+    assert "length_growth" in {alarm.name for alarm in alarms(made(**log))}
+    for name, values in ((part, FLAT), ("answer_format", right), ("length_of_answer", right), ("incorrect", right)):
+        paid = made(**{**log, f"rewards__{name}__mean": values})
+        assert "length_growth" in {alarm.name for alarm in alarms(paid)}
+
+
+def test_a_plateau_warns_only_while_steps_can_be_saved_and_the_truth_stands_still_too():
+    flat = CASES["plateau"]["reward"]
+
+    def severity(status="unknown", **known):
+        log = made(reward=flat, **known)
+        log.status = status
+        return next(alarm.severity for alarm in alarms(log) if alarm.name == "plateau")
+
+    assert severity() == severity("running") == "warning"
+    assert severity("finished") == "info"
+    assert severity(labels__gold_accuracy=noisy(UP)) == "info"
+    assert severity(labels__gold_accuracy=flat) == "warning"
+
+
+def answered(count, texts, **columns):
+    rows = {
+        "step": [1] * count, "problem_id": [f"p{i // 4}" for i in range(count)], "seed": [1] * count,
+        "reward": [0.0, 1.0] * (count // 2), "text": [texts(i) for i in range(count)], **columns,
+    }  # fmt: skip
+    frame = pl.DataFrame(rows, schema_overrides={"text": pl.String, "gold": pl.String})
+    found = alarms(Run(Path("nowhere"), "rollouts", {}, rollout_frames={"train": frame}))
+    return [alarm for alarm in found if alarm.name == "constant_answer"]
+
+
+def test_a_constant_answer_is_read_from_the_text_where_nothing_says_what_was_read():
+    (found,) = answered(64, lambda i: f"I think of {i}, so \\boxed{{7}}")
+    assert "100% of 64 responses to 16 different prompts give the same answer, '7'" in found.sentence
+    assert found.onset == 1
+    assert answered(64, lambda i: f"so \\boxed{{{i // 4}}}") == []
+    assert answered(16, lambda i: "so \\boxed{7}") == []  # four questions may have one answer
+    assert answered(16, lambda i: "so \\boxed{7}", gold=[f"{i // 4}" for i in range(16)])
+    assert answered(64, lambda i: None) == []
+    assert answered(4096, lambda i: f"{i} \\boxed{{7}}")[0].evidence["share"] == 1.0
 
 
 def test_answers_in_another_format_are_said_to_be_unread():

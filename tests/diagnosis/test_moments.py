@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from presat.diagnosis import make_judge
@@ -47,6 +49,17 @@ def test_n_prompts_and_k_responses_and_no_more(make_run) -> None:
     assert (found.prompts, found.responses) == (8, 8 * 16)
     (found,) = moments(open_run(folder), make_judge("symbolic"), steps=[1], prompts=3, samples=2)
     assert (found.prompts, found.responses) == (3, 6)
+
+
+def test_responses_without_their_text_are_left_out(tmp_path) -> None:
+    groups = [{"prompt_id": f"p{p}", "step": s, "rewards": [0.0, 1.0]} for s in (1, 2, 3) for p in range(3)]
+    single = [{"prompt": PROMPT, "step": 3, "response": SOUND, "reward": 1.0}]
+    file = tmp_path / "mixed.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in groups))
+    assert moments(open_run(file), make_judge("symbolic")) == []
+    file.write_text("".join(json.dumps(row) + "\n" for row in groups + single))
+    (found,) = moments(open_run(file), make_judge("symbolic"))
+    assert (found.step, found.prompts, found.responses) == (3, 1, 1)
 
 
 def test_steps_are_spread_over_a_long_run(make_run) -> None:

@@ -69,6 +69,26 @@ def test_reasoning_along_a_run_with_saved_responses(make_run, capsys):
     assert json.loads(capsys.readouterr().out)["runs"][0]["reasoning"] is None
 
 
+def test_rewards_without_texts_are_diagnosed_beside_other_runs(files, tmp_path, capsys):
+    bare = tmp_path / "bare.jsonl"
+    lines = [{"prompt_id": f"p{p}", "rewards": [0.0, 1.0, 0.0, 1.0]} for _ in range(5) for p in range(8)]
+    bare.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert run(["diagnose", str(bare), str(files["flat"])]) == 0
+    shown = capsys.readouterr().out
+    assert "bare (rollouts, 5 steps): no alarm" in shown
+    assert "flat (csv, 60 steps): 1 warning" in shown
+
+
+def test_reasoning_of_responses_of_one_step(tmp_path, capsys):
+    once = tmp_path / "once.jsonl"
+    lines = [{"prompt": f"What is {p}+1?", "response": f"{p} + 1 = {p + 1}. The answer is \\boxed{{{p + 1}}}",
+              "reward": s % 2} for p in range(4) for s in range(4)]  # fmt: skip
+    once.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert run(["diagnose", str(once), "--json"]) == 0
+    (step,) = json.loads(capsys.readouterr().out)["runs"][0]["reasoning"]["steps"]
+    assert (step["step"], step["responses"], step["faithfulness"]["all"]["aligned"]) == (1, 16, 1.0)
+
+
 def test_no_run_and_none_that_is_there_are_refused(capsys):
     assert run(["diagnose"]) == 2
     assert run(["diagnose", "nowhere"]) == 1

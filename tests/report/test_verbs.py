@@ -159,12 +159,12 @@ def test_watch_once_on_a_run_of_ours(make_run, capsys):
         (["report", "table.csv", "--labels", "a", "b"], 2, "1 runs but 2 labels"),
         (["report", "table.csv", "--out", "table.csv/page.html"], 1, "Cannot make the folder"),
         (["report", "table.csv", "--read.window", "0"], 2, "window"),
-        (["report", "inf.csv"], 1, "row 3, column `reward`: 'inf' is infinite"),
+        (["report", "bad.csv"], 1, "row 3, column `reward`: 'much' is not a number"),
     ],
 )
 def test_what_cannot_be_done_is_one_clear_message(foreign, tmp_path, monkeypatch, capsys, words, code, message):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "inf.csv").write_text("step,reward\n1,0.5\n2,inf\n")
+    (tmp_path / "bad.csv").write_text("step,reward\n1,0.5\n2,much\n")
     assert run(words) == code
     out = capsys.readouterr()
     assert message in out.err.replace("\n", " ")

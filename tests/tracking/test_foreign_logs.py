@@ -12,6 +12,7 @@ from rich.console import Console
 
 from presat.analysis.summary import summarise
 from presat.console import SafeConsole
+from presat.diagnosis import alarms
 from presat.errors import PresatError, RunError
 from presat.report import watch_run
 from presat.report.live import live_view
@@ -120,20 +121,13 @@ def test_what_is_left_out_is_said_with_counts_in_every_table(tmp_path, name, tex
         ("t.csv", "step,reward\n1,0,5\n", "row 2, has 3 cells, and the header 2"),
         ("t.csv", "step,reward\n\n\n1,x\n", "row 4, column `reward`"),
         ("t.csv", 'step,reward\n1,"0.5\n2,0.7\n', "row 2, cannot be read as CSV"),
-        ("t.csv", "step,reward\n1,0.5\n2,1e999\n", "row 3, column `reward`: '1e999' is infinite"),
         ("t.csv", "step,reward\n-1,0.5\n", "whole number from 0 on, not '-1'"),
         ("t.csv", "step,reward\n1,0.5\n1764000000,0.5\n", "line 3: step 1764000000.0 is beyond 1,000,000"),
         ("t.csv", f"step,reward\n1,{'x' * 100_000}\n", "xxx ... is not a number"),
         ("a.jsonl", '{"step": 1000000000000000000, "reward": 1}\n', "line 1: step 1000000000000000000 is beyond"),
-        ("a.jsonl", '{"step": 7, "reward": 1e999}\n', "a.jsonl: the reward of step 7 is infinite (inf)"),
-        ("a.jsonl", '{"step": 7, "train/reward": -1' + "0" * 400 + "}\n", "the reward of step 7 is infinite"),
-        ("v.log", "step:7 - critic/score/mean:inf\n", "v.log: the reward of step 7 is infinite"),
-        ("trainer_state.json", '{"log_history": [{"step": 7, "reward": Infinity}]}', "the reward of step 7 is inf"),
-        ("7.jsonl", '{"input": "q", "output": "a", "score": Infinity}\n', "the `score` of step 7 must be a number"),
         ("v.log", f"step:{'9' * 5000} - critic/score/mean:1\n", "is beyond 1,000,000"),
         ("1764000000.jsonl", '{"input": "q", "output": "a", "score": 1}\n', "line 1: step 1764000000 is beyond"),
         ("1.jsonl", '\n{"input": "q", "output": "a", "score": "1"}\n', "line 2: the `score` of step 1 must be"),
-        ("1.jsonl", '{"input": "q", "output": "a", "score": NaN}\n', "the `score` of step 1 must be a number or"),
         ("1.jsonl", '{"input": "q", "output": "a", "score": 1, "step": true}\n', "from 0 on, not True"),
         ("trainer_state.json", '{"log_history": [3]}', "'log_history.0' should be a JSON object, not 3"),
         ("trainer_state.json", '{"log_history": [], "global_step": "x"}', "'global_step' should be a valid integer"),
@@ -145,6 +139,39 @@ def test_what_would_be_read_wrongly_is_refused_with_its_place(tmp_path, name, te
         open_run(save(tmp_path, name, text))
     assert words in str(caught.value)
     assert len(str(caught.value)) < 600
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("t.csv", "step,reward\n1,0.5\n7,1e999\n"),
+        ("t.csv", "step,reward\n7,nan\n"),
+        ("a.jsonl", '{"step": 7, "reward": 1e999}\n'),
+        ("a.jsonl", '{"step": 1, "train/reward": 0.5}\n{"step": 7, "train/reward": -1' + "0" * 400 + "}\n"),
+        ("v.log", "step:7 - critic/score/mean:inf\n"),
+        ("trainer_state.json", '{"log_history": [{"step": 7, "reward": Infinity}, {"step": 8, "reward": 1.0}]}'),
+        ("trainer_state.json", '{"log_history": [{"step": 7, "reward": NaN}, {"step": 8, "reward": NaN}]}'),
+        ("trainer_state.json", '{"log_history": [{"step": 6, "reward": 0, "loss": NaN}, {"step": 7, "reward": NaN}]}'),
+        ("7.jsonl", '{"input": "q", "output": "a", "score": Infinity}\n'),
+        ("7.jsonl", '{"input": "q", "output": "a", "score": NaN}\n{"input": "q", "output": "a", "score": 1}\n'),
+        ("g.jsonl", '{"prompt_id": "p", "step": 7, "rewards": [NaN, 1, 0]}\n'),
+        ("g.jsonl", '{"prompt_id": "p", "step": 7, "rewards": [1, -1' + "0" * 400 + ", 0]}\n"),
+        ("g.jsonl", '{"prompt": "p", "step": 7, "response": "r", "reward": Infinity}\n'),
+    ],
+)  # fmt: skip
+def test_a_reward_that_is_infinite_or_no_number_is_missing_and_an_alarm(tmp_path, name, text):
+    run = open_run(save(tmp_path, name, text))
+    assert 7 in run.not_finite["reward"]
+    assert not any(math.isinf(value) for value in run.values["reward"].values())
+    (found,) = [alarm for alarm in alarms(run) if alarm.name == "not_finite"]
+    assert "is no finite number at step" in found.sentence
+    summarise(run)
+
+
+def test_a_reward_that_was_never_logged_is_no_alarm(tmp_path):
+    run = open_run(save(tmp_path, "a.jsonl", '{"step": 1, "reward": null}\n{"step": 2, "reward": null}\n'))
+    assert math.isnan(run.values["reward"][1])
+    assert alarms(run) == []
 
 
 def test_whole_numbers_written_as_floats_are_steps(tmp_path):

@@ -249,8 +249,9 @@ def test_infinities_that_trackers_write_as_text_are_infinities(tmp_path):
         """INSERT INTO metrics VALUES (1, 'a', 1, '{"train/kl": "NaN", "train/reward": "Infinity"}');"""
     )
     database.close()
-    with pytest.raises(RunError, match=r"x.db: the reward of step 1 is infinite"):
-        open_run(tmp_path / "x.db")
+    run = open_run(tmp_path / "x.db")
+    assert run.not_finite == {"kl": {1}, "reward": {1}}
+    assert "Infinite values in x.db count as missing: train/reward (once)." in run.notes
 
 
 def test_mlflows_database_is_read_without_deleted_runs(tmp_path):
@@ -655,7 +656,7 @@ def test_dumps_of_two_valued_scores_are_shares_and_a_null_score_is_missing(tmp_p
         rows(tmp_path / "train" / f"{step}.jsonl", *(response(step, score, n) for n, score in enumerate(scores)))
     run = open_run(tmp_path / "train")
     assert run.train_rewards().tolist() == pytest.approx([1 / 3, 3 / 4])
-    assert "1 of 8 responses have no score (null): they count as missing, not as 0." in run.notes
+    assert "1 of 8 responses have no finite score: they count as missing, not as 0." in run.notes
     assert run.rollouts("train")["reward"].to_list()[:4] == [-1.0, -1.0, 1.0, None]
     rows(tmp_path / "val" / "0.jsonl", *(response(0, score, n) for n, score in enumerate([-1, -1, 1, -1])))
     held = open_run(tmp_path / "val")
@@ -707,8 +708,9 @@ def test_completions_alone_give_the_reward_too(tmp_path):
     assert run.kind == "completions"
     assert run.values["reward"] == {1: pytest.approx(1 / 3), 3: 0.75}
     completions(tmp_path, 4, [1.0, math.inf])
-    with pytest.raises(RunError, match=r"completions_00004.parquet: a reward of step 4 is infinite"):
-        open_run(tmp_path)
+    run = open_run(tmp_path)
+    assert run.values["reward"][4] == 1.0
+    assert run.not_finite == {"reward": {4}}
 
 
 # --- the documentation -----------------------------------------------------------------------------------------------

@@ -65,7 +65,7 @@ def moments(
     samples: int = SAMPLES,
     similarity: Similarity | None = None,
 ) -> list[Moment]:
-    """Judge the saved responses of some steps of a run.
+    """Judge the saved responses of some steps of a run; those whose text was not saved are left out.
 
     Args:
         run: the run.
@@ -80,10 +80,13 @@ def moments(
     Raises:
         RunError: saved responses cannot be read.
     """
+    import polars as pl
+
     chosen = _spaced(run.rollout_steps(split, set_name)) if steps is None else list(steps)
     looked_at: list[tuple[int, list[_Group]]] = []
     for step in chosen:
-        frame = run.rollouts(split, [step], set_name=set_name, columns=_COLUMNS)
+        said = pl.col("text").is_not_null()  # of some logs only the rewards are saved, for all responses or a few
+        frame = run.rollouts(split, [step], set_name=set_name, columns=_COLUMNS, where=said)
         if frame is not None and frame.height:
             looked_at.append((step, _groups(frame, prompts, samples)))
     items = [item for _, groups in looked_at for group in groups for item in group.items]

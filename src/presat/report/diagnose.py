@@ -11,7 +11,7 @@ from presat.diagnosis.alarms import SEVERITIES, Alarm, alarms, worst
 from presat.diagnosis.alarms.groups import wasted
 from presat.diagnosis.alarms.series import Curves
 from presat.errors import ConfigError
-from presat.report.reasoning import reasoning_of
+from presat.report.reasoning import LEAST_MOMENTS, reasoning_of
 from presat.report.terminal import say
 from presat.text import printable
 from presat.tracking import Run, open_runs
@@ -72,7 +72,9 @@ def diagnose(config: DiagnoseConfig, out: Console) -> dict[str, Any]:
 def _reasoning(run: Run, judge: Judge | None) -> tuple[str, list[Moment]]:
     """What a judge that was asked for says is kept; what the symbolic one says is calculated sooner than read."""
     if judge is None:
-        return reasoning_of(run, _main_set(run))
+        found = reasoning_of(run, _main_set(run))
+        few = not found[1] and len(run.rollout_steps()) < LEAST_MOMENTS  # no curve for a figure, but a line of a table
+        return reasoning_of(run, None, make_judge("symbolic")) if few else found
     with kept_judge(judge, judgement_folder(run.path, run.kind == "presat"), quiet=False) as remembering:
         return reasoning_of(run, _main_set(run), remembering)
 

@@ -96,6 +96,7 @@ class OurRun:
             status=state.status,
             status_reason=state.reason,
             notes=[*self._faults.notes(METRICS), *self._rows.notes()],
+            not_finite=self._rows.not_finite,
         )
 
     @property

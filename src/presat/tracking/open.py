@@ -144,7 +144,9 @@ def _open_completions(path: Path) -> list[Run]:
     values = {"reward": completions.mean_rewards(frames)}
     found = two_values(frames["train"]["reward"].drop_nulls().to_list())
     notes += as_shares(values, *found) if found else []
-    return [Run(path, "completions", values, notes=notes, rollout_frames=frames)]
+    broken = completions.infinite_steps(frames)
+    not_finite = {"reward": broken} if broken else {}
+    return [Run(path, "completions", values, notes=notes, rollout_frames=frames, not_finite=not_finite)]
 
 
 def _database(path: Path) -> list[Log]:
@@ -199,13 +201,14 @@ def _open_verl_folder(path: Path, columns: Mapping[str, str] | None) -> Run | No
     if not logs and not parts:
         return None
     merged = Run(path=path, kind=logs[0].kind if logs else "verl", values={})
-    values, frames = {}, {}
+    values, frames, not_finite = {}, {}, {}
     for part in [*parts, *(run_of(log, columns) for log in logs)]:  # a log's own numbers win over those of responses
         values.update(part.values)
         frames.update(part.rollout_frames)
+        not_finite.update(part.not_finite)
         merged.notes.extend(part.notes)
         merged.torn.extend(part.torn)
-    merged.values, merged.rollout_frames = values, frames
+    merged.values, merged.rollout_frames, merged.not_finite = values, frames, not_finite
     return merged
 
 

@@ -52,6 +52,8 @@ class Run:
         torn: what is to be said of a last line without its end. Whoever reads a log that is being written waits for
             the end; else it is among the notes.
         called: its name, where what it was read from holds several.
+        not_finite: steps by metric at which something infinite or not a number was logged; both are NaN in `values`,
+            and so is what is missing.
     """
 
     path: Path
@@ -65,6 +67,7 @@ class Run:
     rollout_frames: Mapping[str, pl.DataFrame] = field(default_factory=dict)
     torn: list[str] = field(default_factory=list)
     called: str = ""
+    not_finite: Mapping[str, Collection[int]] = field(default_factory=dict)
     _sets: tuple[int, dict[str, list[str]]] = field(default=(0, {}), init=False, repr=False, compare=False)
 
     @property

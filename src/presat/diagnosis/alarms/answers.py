@@ -3,40 +3,67 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from presat.answers.formats import format_of
+from presat.answers.formats import format_of, read_answer
 from presat.diagnosis.alarms.kinds import Alarm
 from presat.diagnosis.alarms.series import Curves
-from presat.diagnosis.alarms.thresholds import CONSTANT_SHARE, EARNED, EARNED_STEPS, UNREAD
+from presat.diagnosis.alarms.thresholds import CONSTANT_SHARE, EARNED, EARNED_STEPS, LEAST_GROUPS, UNREAD
 from presat.evaluation.unearned import MANY, unearned, unread_format
+from presat.text import listed
+
+if TYPE_CHECKING:
+    import polars as pl
 
 _END = 2000
 """Characters at the end of a response in which its answer is looked for."""
+_MOST_READ = 512
+"""Responses of a step whose answers are read here, where the run did not save what it read."""
 
 
 def constant_answer(curves: Curves) -> Alarm | None:
     """Nearly every response of the last saved step gives one answer, whatever the question (section 3)."""
-    last = curves.last_responses(("step", "problem_id", "gold", "extracted"), 1)
+    steps = curves.run.rollout_steps("train")
+    last = _answers(curves, steps[-1]) if steps else None
     if last is None:
         return None
     golds = last["gold"].drop_nulls()
-    answers = last["extracted"].drop_nulls()
+    answers = Counter(last["answer"].drop_nulls())
     prompts = last["problem_id"].n_unique()
-    if prompts < 2 or not answers.len() or (golds.len() == last.height and golds.n_unique() < 2):
+    if prompts < 2 or not answers or (golds.len() == last.height and golds.n_unique() < 2):
         return None  # one answer is what one question, or one shared gold answer, calls for
-    top = answers.value_counts(sort=True).row(0)
-    share = top[1] / last.height
+    if not last["read"][0] and golds.len() < last.height and prompts < LEAST_GROUPS:
+        return None  # a few questions may well have the same answer, and nothing says that these do not
+    (top, count), step = answers.most_common(1)[0], steps[-1]
+    share = count / last.height
     if share < CONSTANT_SHARE:
         return None
-    step = int(last["step"][0])
     sentence = (
         f"At step {step}, {share:.0%} of {last.height} responses to {prompts} different prompts give the "
-        f"same answer, '{top[0]}': the policy has collapsed to a constant, as reward hacking under majority vote ends."
+        f"same answer, '{listed([top])}': the policy has collapsed to a constant, as reward hacking under majority "
+        "vote ends."
     )
-    return Alarm("constant_answer", sentence, "critical", _constant_since(curves, str(top[0]), step), {"share": share})
+    return Alarm("constant_answer", sentence, "critical", _constant_since(curves, top, steps), {"share": share})
+
+
+def _answers(curves: Curves, step: int) -> pl.DataFrame | None:
+    """The answers of a step's responses as they were read, else as they are read here; `read` says which."""
+    import polars as pl
+
+    wanted = ("problem_id", "gold", "extracted")
+    found = curves.run.rollouts("train", steps=[step], columns=wanted)
+    if found is None or curves.run.kind == "presat" or found["extracted"].null_count() < found.height:
+        return None if found is None else found.with_columns(answer="extracted", read=pl.lit(True))
+    texts = curves.run.rollouts("train", steps=[step], columns=("problem_id", "gold", "text"))
+    if texts is None:
+        return None
+    chosen = texts[:: -(-texts.height // _MOST_READ)]
+    answers = [None if text is None else read_answer(text, "auto") for text in chosen["text"]]
+    return chosen.with_columns(pl.Series("answer", answers, pl.String), read=pl.lit(False))
 
 
 def answers_unread(curves: Curves) -> Alarm | None:
@@ -118,14 +145,13 @@ def _all_lowest(rewards_T: npt.NDArray[np.float64]) -> Alarm | None:
     return Alarm("nothing_earned", sentence, "critical", 1, {"reward": float(known[0])})
 
 
-def _constant_since(curves: Curves, answer: str, last: int) -> int:
+def _constant_since(curves: Curves, answer: str, steps: Sequence[int]) -> int:
     """The first of the saved steps, looked at by halves, from which on the answer is nearly everybody's."""
-    steps = [step for step in curves.run.rollout_steps("train") if step <= last]
     low, high = 0, len(steps) - 1
     while low < high:
         middle = (low + high) // 2
-        frame = curves.run.rollouts("train", steps=[steps[middle]], columns=("extracted",))
-        answers = [] if frame is None else frame["extracted"].to_list()
+        frame = _answers(curves, steps[middle])
+        answers = [] if frame is None else frame["answer"].to_list()
         if answers and answers.count(answer) >= CONSTANT_SHARE * len(answers):
             high = middle
         else:

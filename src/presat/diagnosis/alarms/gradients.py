@@ -87,13 +87,16 @@ def not_finite(curves: Curves) -> Alarm | None:
         series = curves.run.values[name]
         known = [step for step, value in series.items() if step >= 1 and math.isfinite(value)]
         lacking = [step for step, value in series.items() if step >= 1 and not math.isfinite(value)]
-        if key in ("reward", "loss", "gradient") or (known and len(lacking) <= len(known)):
-            bad |= {step: name for step in lacking if known}
-    said = curves.run.status_reason
-    if not bad and not (curves.run.status == "failed" and "finite" in said):
+        if key in ("reward", "loss", "gradient"):  # may be missing throughout, but not be logged as what is no number
+            said = {step for step in curves.run.not_finite.get(name, ()) if step >= 1}
+            bad |= dict.fromkeys(lacking if known else [], name) | dict.fromkeys(said, name)
+        elif known and len(lacking) <= len(known):
+            bad |= dict.fromkeys(lacking, name)
+    ended = curves.run.status_reason
+    if not bad and not (curves.run.status == "failed" and "finite" in ended):
         return None
     first = min(bad) if bad else curves.steps
-    what = f"{bad[first]} is no finite number at step {first}" if bad else said.rstrip(".")
+    what = f"{bad[first]} is no finite number at step {first}" if bad else ended.rstrip(".")
     more = f", and {len(bad) - 1} more steps have such numbers" if len(bad) > 1 else ""
     sentence = f"What was computed is not finite: {what}{more}. An update from it spoils every weight."
     return Alarm("not_finite", sentence, "critical", first, {"steps": len(bad)})
@@ -114,7 +117,7 @@ def slower_steps(curves: Curves) -> Alarm | None:
     grown = length.last / length.first if length is not None and length.first > 0 else 1.0
     if grown >= found.middle / early:
         return None
-    onset = found.since(found.smooth() >= (early + found.middle) / 2)
+    onset = found.above_since((early + found.middle) / 2)
     sentence = (
         f"A step takes {found.middle:.3g} s, {found.middle / early:.1f} times what it took at first, and the responses "
         f"are {grown:.1f} times as long: something grows that should not."

@@ -28,6 +28,8 @@ FEWEST = LEAST_STEPS // 2
 _SAID = {
     "all_right": "all right",
     "all_wrong": "all wrong",
+    "all_rewarded": "all rewarded and not right",
+    "all_unrewarded": "all right and not rewarded",
     "truncated": "all cut off at the length limit",
     "unjudged": "all without a verdict",
     "identical": "the same text throughout",
@@ -75,18 +77,25 @@ def dead_groups(kind: str) -> Any:
         named = main if shares.get(main, 0.0) >= PART_OF_DEAD else "mixed"
         if named != kind:
             return None
-        onset = found.since(found.smooth() >= DEAD)
+        onset = found.above_since(DEAD)
         parts = ", ".join(f"{share:.0%} {_SAID[name]}" for name, share in shares.items() if share > 0)
         lost = float(found.values[found.steps >= (onset or 0)].mean())
         sentence = (
             f"{found.last:.0%} of the groups have no gradient, since step {onset}: "
             f"{parts or 'of which kind is not known'}. From there on {lost:.0%} of what was sampled taught nothing."
         )
-        critical = found.last >= DEAD_CRITICAL and not (named == "all_right" and (onset or 0) > curves.steps / 4)
+        learned = named == "all_right" and onset is not None and _place(found, onset) > 1 / 4
+        critical = found.last >= DEAD_CRITICAL and not learned
         evidence = {"dead": found.last, **{f"dead_{name}": share for name, share in shares.items()}}
         return Alarm(f"dead_groups_{kind}", sentence, "critical" if critical else "warning", onset, evidence)
 
     return find
+
+
+def _place(found: Curve, step: int) -> float:
+    """Which share of the steps lies before a step: 0 of the first, be it the only one."""
+    first, last = int(found.steps[0]), int(found.steps[-1])
+    return (step - first) / max(1, last - first)
 
 
 def vanishing_advantage(curves: Curves) -> Alarm | None:
@@ -95,7 +104,7 @@ def vanishing_advantage(curves: Curves) -> Alarm | None:
         found = curves.get(key)
         if found is None or found.first <= 0 or found.last > VANISHED * found.first:
             continue
-        onset = found.since(found.smooth() <= VANISHED * found.first)
+        onset = found.below_since(VANISHED * found.first)
         sentence = (
             f"The spread of the {said} fell from {found.first:.3g} to {found.last:.3g}: hardly any response is better "
             "than another, so hardly anything is learned."
@@ -123,8 +132,12 @@ def _kinds(curves: Curves, dead: Curve) -> dict[str, float]:
     reward = curves.get("reward", FEWEST)
     if reward is None or not curves.reward_is_share:
         return {}
-    level = float(np.clip(reward.last, 0.0, 1.0))
-    return {"all_right": level, "all_wrong": 1.0 - level}
+    paid = float(np.clip(reward.last, 0.0, 1.0))
+    gold = curves.get("gold", FEWEST)
+    true = paid if gold is None else gold.last
+    high = "all_right" if true >= paid / 2 else "all_rewarded"  # most of what is paid can be right, or cannot
+    low = "all_wrong" if 1.0 - true >= (1.0 - paid) / 2 else "all_unrewarded"
+    return {high: paid, low: 1.0 - paid}
 
 
 def _kind(row: dict[str, Any]) -> str:
@@ -134,7 +147,10 @@ def _kind(row: dict[str, Any]) -> str:
         return "truncated"
     if row["texts"] and row["texts"] <= max(1, (1 - IDENTICAL) * row["size"]) and row["size"] > 2:
         return "identical"
-    return "all_right" if row["reward"] is not None and row["reward"] > 0 else "all_wrong"
+    paid = row["reward"] is not None and row["reward"] > 0
+    if row["right"] is None or (row["right"] >= 0.5) == paid:
+        return "all_right" if paid else "all_wrong"
+    return "all_rewarded" if paid else "all_unrewarded"
 
 
 def _groups(frame: pl.DataFrame) -> list[dict[str, Any]]:
@@ -152,6 +168,7 @@ def _groups(frame: pl.DataFrame) -> list[dict[str, Any]]:
             pl.col("reward").drop_nulls().round(9).n_unique().alias("values"),
             pl.col("reward").max().alias("reward"),
             known("score", pl.col("score").is_not_null().sum(), 0).alias("judged"),
+            known("score", pl.col("score").mean(), None).alias("right"),
             known("finished", (pl.col("finished") == False).sum(), 0).alias("cut"),  # noqa: E712  (null is no False)
             known("text", pl.col("text").drop_nulls().n_unique(), 0).alias("texts"),
         )

@@ -32,7 +32,7 @@ def truncation(curves: Curves) -> Alarm | None:
     if found.last < TRUNCATED and not rising:
         return None
     bound = min(TRUNCATED, found.first + TRUNCATION_RISE) if rising else TRUNCATED
-    onset = found.since(found.smooth() >= bound)
+    onset = found.above_since(bound)
     sentence = (
         f"{found.last:.0%} of the responses are cut off at the length limit, from step {onset} on at least "
         f"{bound:.0%}: what is cut off earns nothing, however good it was, so shortness is what is taught."
@@ -47,14 +47,14 @@ def length_growth(curves: Curves) -> Alarm | None:
     if length is None or reward is None or length.first <= 0:
         return None
     growth = length.last / length.first
+    onset = length.above_since(length.first + (length.last - length.first) / 3)
     change = truth_change(curves)
     paid = _paid_by_length(curves) if growth >= PAID_GROWTH else 0.0
     follows = rank_correlation(length, reward)
-    untrue = change is not None and change < MARGIN
+    untrue = change is not None and growth >= LONGER and _pays_untrue(curves, reward, onset)
     alone = change is None and growth >= LONGER_ALONE and follows >= FOLLOWS
-    if not (paid >= PAID or alone or (untrue and growth >= LONGER and reward.rose(MARGIN))):
+    if not (paid >= PAID or alone or untrue):
         return None
-    onset = length.since(length.smooth() >= length.first + (length.last - length.first) / 3)
     why = f"within a group, reward and length correlate by {paid:.2f}" if paid >= PAID else (
         f"the reward follows the length (rank correlation {follows:.2f})" if alone else "accuracy did not rise with it"
     )  # fmt: skip
@@ -65,6 +65,15 @@ def length_growth(curves: Curves) -> Alarm | None:
     return Alarm("length_growth", sentence, "warning", onset, evidence)
 
 
+def _pays_untrue(curves: Curves, reward: Curve, grown: int | None) -> bool:
+    """Whether the reward rose and what is true did not: in all, or since the responses grew."""
+    for start, rise in ((0, MARGIN), (grown or 0, 2 * MARGIN)):
+        change = truth_change(curves, start)
+        if change is not None and change < MARGIN and reward.from_step(start).rose(rise):
+            return True
+    return False
+
+
 def repetition(curves: Curves) -> Alarm | None:
     """Responses say the same words over and over."""
     found = curves.get("repetition")
@@ -72,7 +81,7 @@ def repetition(curves: Curves) -> Alarm | None:
         found = _repeats(curves)
     if found is None or found.last < REPEATS:
         return None
-    onset = found.since(found.smooth() >= REPEATS)
+    onset = found.above_since(REPEATS)
     sentence = (
         f"{found.last:.0%} of the word sequences in the responses are repeats of earlier ones in the same response, "
         f"from step {onset} on: the policy loops."

@@ -20,6 +20,7 @@ from presat.diagnosis.alarms.thresholds import (
     KL_NONE,
     KL_RUNAWAY,
     LEAST_STEPS,
+    LEAST_WINDOW,
     MARGIN,
     NEAR_TOP,
     NEVER_STEPS,
@@ -31,19 +32,22 @@ from presat.diagnosis.alarms.thresholds import (
 def entropy_collapse(curves: Curves) -> Alarm | None:
     """Entropy is gone, or will be before the run ends, while the reward no longer rises and is not near its top."""
     found = curves.get("entropy")
-    if found is None or found.first <= 0 or _learns_on(curves):
+    if found is None or _learns_on(curves):
         return None
-    floor, left = ENTROPY_LEFT * found.first, found.middle / found.first
+    before = float(found.values[:LEAST_WINDOW].mean())  # over a tenth of a long run it may have gone already
+    if before <= 0:
+        return None
+    floor, left = ENTROPY_LEFT * before, found.middle / before
     if left <= ENTROPY_LEFT:
-        onset = found.since(found.smooth() <= floor)
-        said = f"fell to {left:.0%} of what it was ({found.first:.3g} to {found.middle:.3g}), from step {onset} on"
+        onset = found.below_since(max(floor, found.last))
+        said = f"fell to {left:.0%} of what it was ({before:.3g} to {found.middle:.3g}), from step {onset} on"
         return Alarm("entropy_collapse", f"The entropy {said}: {_GONE}", "critical", onset, {"left": left})
     arrival = _arrival(found, floor) if left <= ENTROPY_HALVED and _stands(curves) else None
     if arrival is None or arrival > curves.planned:
         return None
-    onset = found.since(found.smooth() <= ENTROPY_HALVED * found.first)
+    onset = found.below_since(max(ENTROPY_HALVED * before, found.last))
     sentence = (
-        f"The entropy fell from {found.first:.3g} to {found.middle:.3g} and on its way reaches {floor:.2g} at step "
+        f"The entropy fell from {before:.3g} to {found.middle:.3g} and on its way reaches {floor:.2g} at step "
         f"{arrival}, before the run ends at {curves.planned}, while the reward no longer rises: {_GONE}"
     )
     return Alarm("entropy_collapse", sentence, "warning", onset, {"left": left, "arrival": arrival})
@@ -59,13 +63,11 @@ def kl_runaway(curves: Curves) -> Alarm | None:
         return None
     half = found.part(found.size // 2)
     growth = found.middle / max(float(np.median(half.values[: half.window])), 1e-9)
-    far = found.middle >= KL_RUNAWAY
     earlier = float(np.median(found.values[: max(found.window, found.size // 2)]))
-    runs = found.middle >= KL_LEAST and found.middle >= KL_GROWTH * earlier
-    if not (far or runs):
+    bound = min(KL_RUNAWAY, max(KL_LEAST, KL_GROWTH * earlier))
+    if found.middle < bound:
         return None
-    bound = KL_RUNAWAY if far else max(KL_LEAST, found.middle / 2)
-    onset = found.since(found.smooth() >= min(bound, found.last))
+    onset, far = found.above_since(min(bound, found.last)), found.middle >= KL_RUNAWAY
     sentence = (
         f"The KL to the reference is {found.middle:.3g} a token (median of the first half: {earlier:.3g}), from step "
         f"{onset} on: the policy is no longer near the model it started from, and what that could do is being lost."
@@ -124,7 +126,7 @@ def clip_saturation(curves: Curves) -> Alarm | None:
     found = curves.get("clipped")
     if found is None or found.last < CLIPPED:
         return None
-    onset = found.since(found.smooth() >= CLIPPED)
+    onset = found.above_since(CLIPPED)
     sentence = (
         f"{found.last:.0%} of the tokens are clipped, from step {onset} on: they give no gradient, and the updates are "
         "larger than the samples they rest on allow."
@@ -137,7 +139,7 @@ def critic_diverging(curves: Curves) -> Alarm | None:
     found = curves.get("explained")
     if found is None or found.last >= 0.0 or float(found.smooth().max()) - found.last < CRITIC_FALL:
         return None
-    onset = found.since(found.smooth() < 0.0)
+    onset = found.below_since(0.0)
     best = float(found.smooth().max())
     sentence = (
         f"The critic's explained variance fell from {best:.2f} to {found.last:.2f}, below 0 from step {onset} on: "
@@ -157,7 +159,7 @@ def kl_in_first_tokens(curves: Curves) -> Alarm | None:
     share = Curve(steps, parts[0].values / np.maximum(total, 1e-12))
     if share.last < FIRST_TOKENS:
         return None
-    onset = share.since(share.smooth() >= FIRST_TOKENS)
+    onset = share.above_since(FIRST_TOKENS)
     sentence = (
         f"{share.last:.0%} of the KL is in the first of {count} stretches of the responses, from step {onset} on: how "
         "a response begins is what changes, and not how it reasons."

@@ -15,9 +15,10 @@ from presat.diagnosis.alarms.thresholds import (
     PLATEAU_STEPS,
     RISEN,
 )
-from presat.diagnosis.alarms.truth import best_of
+from presat.diagnosis.alarms.truth import best_of, truth_change
 from presat.metrics import find_saturation
 from presat.tracking import Run
+from presat.tracking.state import ENDED
 
 
 def rapid_saturation(curves: Curves) -> Alarm | None:
@@ -67,7 +68,7 @@ def memorising(curves: Curves) -> Alarm | None:
     gold = curves.get("gold")
     if gold is not None and not gold.rose(2 * MARGIN):
         return None  # the reward left the truth, which is said by another alarm
-    onset = reward.since(reward.smooth() >= reward.first + gained / 2)
+    onset = reward.above_since(reward.first + gained / 2)
     sentence = (
         f"The train reward gained {gained:.2f} and the held-out score of {score[0]} {held:+.2f}: these prompts are "
         "being memorised."
@@ -76,7 +77,7 @@ def memorising(curves: Curves) -> Alarm | None:
 
 
 def plateau(curves: Curves) -> Alarm | None:
-    """The reward rose, and stands still below its top while steps go on."""
+    """The reward rose, and stands still below its top: to know only, where the run has ended or the truth rises."""
     reward = curves.get("reward")
     if reward is None or not curves.reward_is_share or reward.last >= NEAR_TOP:
         return None
@@ -89,14 +90,16 @@ def plateau(curves: Curves) -> Alarm | None:
     risen = level - reward.first
     if risen < RISEN or abs(change) > min(FLAT, risen / 10) or error > FLAT / 2:
         return None
-    onset = reward.since(reward.smooth() >= level - FLAT)
+    onset = reward.above_since(level - FLAT)
     left = curves.planned - curves.steps
     rest = f"; {left} steps are left" if left else ""
     sentence = (
         f"The reward rose to {level:.2f} by step {onset} and has stood still for {curves.steps - (onset or 0)} steps"
         f"{rest}: more of the same gains nothing."
     )
-    return Alarm("plateau", sentence, "warning", onset, {"level": level, "left": left})
+    learning = (truth_change(curves, onset or 0) or 0.0) >= MARGIN  # more of the same does gain something
+    severity = "info" if learning or curves.run.status in ENDED else "warning"
+    return Alarm("plateau", sentence, severity, onset, {"level": level, "left": left})
 
 
 def never_rose(curves: Curves) -> Alarm | None:

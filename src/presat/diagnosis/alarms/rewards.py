@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 import numpy.typing as npt
 
@@ -24,17 +22,13 @@ from presat.diagnosis.alarms.thresholds import (
     MARGIN,
     NEVER_STEPS,
 )
-from presat.diagnosis.alarms.truth import held_out
+from presat.diagnosis.alarms.truth import held_out, pays_for_form, pays_for_truth, reward_parts
 from presat.metrics import GOLD_ACCURACY, find_drop, find_step_fall
 from presat.metrics.headline import is_share
 from presat.tracking import Run
 from presat.tracking.settings import prompts_per_step
 
 FloatArray = npt.NDArray[np.float64]
-_TRUE = re.compile(r"accura|correct|verif|answer|gold|exact|solve|math|outcome", re.IGNORECASE)
-"""Parts of a summed reward that pay for being right, by their names."""
-_FORM = re.compile(r"format|tag|box|think|style|xml|struct|length|brev|concis", re.IGNORECASE)
-"""Those that pay for how a response looks."""
 
 
 def reward_hacking(curves: Curves) -> Alarm | None:
@@ -70,7 +64,7 @@ def truth_flat(curves: Curves) -> Alarm | None:
         f"The reward rose from {reward.first:.2f} to {reward.last:.2f} and the accuracy of the same responses went "
         f"from {gold.first:.2f} to {gold.last:.2f}: what is paid is not what is wanted."
     )
-    onset = reward.since(reward.smooth() >= reward.first + gained / 3)
+    onset = reward.above_since(reward.first + gained / 3)
     evidence = {"reward_gain": gained, "gold_gain": gold.last - gold.first}
     return Alarm("truth_flat", sentence, "warning", onset, evidence)
 
@@ -84,7 +78,7 @@ def above_truth(curves: Curves) -> Alarm | None:
     gap = Curve(steps, reward.values[at] - gold.values[to])
     if not gap.size or gap.last < ABOVE_TRUTH:
         return None
-    onset = gap.since(gap.smooth() >= ABOVE_TRUTH)
+    onset = gap.above_since(ABOVE_TRUTH)
     sentence = (
         f"The reward is {reward.last:.2f} and the accuracy of the same responses {gold.last:.2f}, so far apart from "
         f"step {onset} on: most of what is paid for is wrong."
@@ -129,7 +123,7 @@ def reward_collapse(curves: Curves) -> Alarm | None:
 def part_drowns(curves: Curves) -> Alarm | None:
     """One part of a summed reward pays several times what being right pays."""
     paid = _paid(curves)
-    true = [name for name in paid if _TRUE.search(name)]
+    true = [name for name in paid if pays_for_truth(name)]
     if len(paid) < 2 or not true or len(true) == len(paid):
         return None
     rest = np.sum([np.abs(paid[name]) for name in paid if name not in true], axis=0)
@@ -154,15 +148,15 @@ def part_drowns(curves: Curves) -> Alarm | None:
 def format_farming(curves: Curves) -> Alarm | None:
     """The part of the reward that pays for the format rose, and since then accuracy stood still."""
     parts = _parts(curves)
-    true = next((curve for name, curve in parts.items() if _TRUE.search(name)), None) or curves.get("gold")
-    forms = [(name, curve) for name, curve in parts.items() if _FORM.search(name) and not _TRUE.search(name)]
+    true = next((curve for name, curve in parts.items() if pays_for_truth(name)), None) or curves.get("gold")
+    forms = [(name, curve) for name, curve in parts.items() if pays_for_form(name)]
     if true is None or not forms:
         return None
     name, form = max(forms, key=lambda item: item[1].last - item[1].first)
     low = float(form.smooth()[form.window :].min()) if form.size > form.window else form.first
     if form.last - min(low, form.first) < FARMED:
         return None
-    began = form.since(form.smooth() >= min(low, form.first) + (form.last - min(low, form.first)) / 3)
+    began = form.above_since(min(low, form.first) + (form.last - min(low, form.first)) / 3)
     after = true.part(int(np.searchsorted(true.steps, began or 0)))
     least = max(FARM_STEPS, FARM_SHARE * curves.planned)
     if (
@@ -186,8 +180,8 @@ def labels_wrong(curves: Curves) -> Alarm | None:
     fell = found.size >= LEAST_STEPS and found.fell(LABELS_FALL)
     if found.last >= LABELS_WRONG and not fell:
         return None
-    low = found.since(found.smooth() < LABELS_WRONG)
-    onset = low if low is not None else found.since(found.smooth() <= found.first - LABELS_FALL)
+    low = found.below_since(LABELS_WRONG)
+    onset = low if low is not None else found.below_since(found.first - LABELS_FALL)
     moved = f"fell from {found.first:.0%} to {found.last:.0%}" if fell else f"are {found.last:.0%}"
     sentence = (
         f"The labels that are right {moved}{'' if onset is None else f', from step {onset} on'}: what is rewarded is "
@@ -204,15 +198,8 @@ def labels_wrong(curves: Curves) -> Alarm | None:
 
 def _parts(curves: Curves) -> dict[str, Curve]:
     """The parts of a summed reward as they are logged, by name."""
-    names = [name for name in curves.run.values if name.startswith(("rewards/", "reward_components/"))]
-    found = {}
-    for name in names:
-        kind = name.partition("/")[2]
-        if kind.endswith("/std"):
-            continue
-        curve = curves.get(name)
-        if curve is not None and not _is_the_sum(curve, curves.get("reward")):
-            found[kind.removesuffix("/mean")] = curve
+    reward = curves.get("reward")
+    found = {part: curve for part, curve in reward_parts(curves).items() if not _is_the_sum(curve, reward)}
     return found if len(found) > 1 else {}
 
 
@@ -268,7 +255,7 @@ def _gold_fall(run: Run) -> tuple[float, float, int] | None:
         return None
     curve = Curve(steps[~np.isnan(values)], values[~np.isnan(values)])
     before, after = float(found[0].mean()), float(found[1].mean())
-    onset = curve.since(curve.smooth() <= (before + after) / 2)
+    onset = curve.below_since((before + after) / 2)
     return before, after, int(curve.steps[0]) if onset is None else onset
 
 

@@ -96,9 +96,29 @@ class Curve:
         failing = np.flatnonzero(~holds)
         return int(self.steps[failing[-1] + 1 if failing.size else 0])
 
+    def above_since(self, bound: float) -> int | None:
+        """The step from which on it is at or above a bound for good: there, and on average of the points that follow.
+
+        A mean of the points before would say it late by half of them. None where it is below at the end.
+        """
+        ahead = np.lib.stride_tricks.sliding_window_view(self.values, min(self.window, self.size))
+        slack = bound - 1e-9 * max(1.0, abs(bound))  # means of equal numbers differ by less
+        failing = np.flatnonzero(ahead.mean(axis=1) < slack)
+        first = failing[-1] + 1 if failing.size else 0
+        there = np.flatnonzero(self.values[first:] >= slack)
+        return int(self.steps[first + there[0]]) if first < len(ahead) and there.size else None
+
+    def below_since(self, bound: float) -> int | None:
+        """The step from which on it is at or below a bound for good, likewise."""
+        return Curve(self.steps, -self.values).above_since(-bound)
+
     def part(self, start: int) -> Curve:
         """Its points from `start` on, by place (negative: the last)."""
         return Curve(self.steps[start:], self.values[start:])
+
+    def from_step(self, step: int) -> Curve:
+        """Its points from a step on."""
+        return self.part(int(np.searchsorted(self.steps, step)))
 
     def change(self) -> tuple[float, float]:
         """From the first third to the last third: the difference of the means and its standard error."""

@@ -33,7 +33,7 @@ TRUNCATION_RISE = 0.1
 """Rise of it that is said before it gets there: what grows so far goes on growing."""
 
 ENTROPY_LEFT = 0.15
-"""Share of its first entropy that a policy keeps: lab runs that learn their task keep .25 or more."""
+"""Share of its first entropy (of five steps) that a policy keeps: lab runs that learn their task keep .25 or more."""
 ENTROPY_HALVED = 0.6
 """Share below which the way down is extended to say when it arrives; above, a curve may still level off."""
 NEAR_TOP = 0.9

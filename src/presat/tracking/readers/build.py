@@ -52,27 +52,27 @@ def run_of(log: Log, chosen: Mapping[str, str] | None = None) -> Run:
         chosen: which columns are what, as `columns_of` takes it.
 
     Raises:
-        RunError: as `columns_of`; a reward is infinite, or a step beyond what a training reaches.
+        RunError: as `columns_of`; a step is beyond what a training reaches.
     """
     columns = log.columns or columns_of(log.path, names_in(row for _, row in log.rows), chosen, strict=False)
     ignored = {name for name in columns.ours if name.lower() in WORDS}
     found = Rows(log.path.name, {ours: name for name, ours in columns.ours.items()})
     for number, row in log.rows:
         found.add(columns.row({name: value for name, value in row.items() if name not in ignored}), number)
-    values = found.values
+    values, broken = found.values, found.not_finite
     unknown = [name for name in columns.unknown if columns.ours[name] in values]
     notes = [*log.notes, *columns.notes, *unknown_note(log.path, unknown), *found.notes()]
-    notes += _from_one(values, columns, log.kind)
+    notes += _from_one(values, broken, columns, log.kind)
     notes += _shares(values, columns.reward)
     notes += read_percents(values)
     notes += read_sums(values)
     notes += without_proxies(values)
     if log.kind == "verl" and any("/best@" in name for name in values):
         notes.append(BOOTSTRAP)
-    return Run(log.path, log.kind, values, notes=notes, torn=log.torn, called=log.called)
+    return Run(log.path, log.kind, values, notes=notes, torn=log.torn, called=log.called, not_finite=broken)
 
 
-def _from_one(values: Values, columns: Columns, kind: Kind) -> list[str]:
+def _from_one(values: Values, broken: dict[str, set[int]], columns: Columns, kind: Kind) -> list[str]:
     """Shift a log whose first training step is 0. slime calls evaluation k the one behind step k, but the first.
 
     A table of one's own may hold a reward of before training in row 0.
@@ -84,6 +84,8 @@ def _from_one(values: Values, columns: Columns, kind: Kind) -> list[str]:
     for name, series in values.items():
         if not name.startswith("eval/"):
             values[name] = {step + 1: value for step, value in series.items()}
+            if name in broken:
+                broken[name] = {step + 1 for step in broken[name]}
         elif columns.slime:
             values[name] = {step + (step > 0): value for step, value in series.items()}
     return [SHIFTED]

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from presat.errors import RunError
-from presat.tracking.readers.rows import LARGEST
+from presat.tracking.readers.rows import is_finite
 from presat.tracking.responses import make_frame, read_table
 
 if TYPE_CHECKING:
@@ -92,6 +92,16 @@ def mean_rewards(frames: Mapping[str, pl.DataFrame]) -> dict[int, float]:
     return {step: sum(rewards) / len(rewards) if rewards else math.nan for step, rewards in found.items()}
 
 
+def infinite_steps(frames: Mapping[str, pl.DataFrame]) -> set[int]:
+    """The steps with a response that a reward function paid without bound; its reward is missing."""
+    import polars as pl
+
+    frame = frames["train"]
+    parts = [pl.col(name) for name in frame.columns if name.startswith("reward/") and frame[name].dtype.is_numeric()]
+    infinite = [~part.is_nan() & ~part.is_finite() for part in (part.cast(pl.Float64) for part in parts)]
+    return set(frame.filter(pl.any_horizontal(infinite))["step"]) if infinite else set()
+
+
 def _rows(file: Path, parts: Collection[str]) -> list[dict[str, Any]]:
     table = read_table(file)
     lacking = [name for name in ("step", "prompt", "completion") if name not in table.columns]
@@ -105,8 +115,6 @@ def _rows(file: Path, parts: Collection[str]) -> list[dict[str, Any]]:
         name = hashlib.sha256(prompt.encode("utf-8", "replace")).hexdigest()[:12]
         given = {part: row[part] for part in numbers}
         known = [value for value in given.values() if value is not None and not math.isnan(value)]
-        if any(not -LARGEST < value < LARGEST for value in known):
-            raise RunError(f"{file}: a reward of step {row['step']} is infinite. Mend the reward, or delete the row.")
         found.append(
             {
                 "step": row["step"],
@@ -116,7 +124,7 @@ def _rows(file: Path, parts: Collection[str]) -> list[dict[str, Any]]:
                 "prompt": prompt,
                 "text": _text(row["completion"]),
                 "score": None,
-                "reward": sum(known) if known else None,
+                "reward": sum(known) if known and all(map(is_finite, known)) else None,
                 **{f"reward/{part}": value for part, value in given.items()},
                 "advantage": row.get("advantage", row.get("advantages")),
             }

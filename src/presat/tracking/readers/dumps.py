@@ -4,7 +4,8 @@ The mean score of a step is its reward. A folder with a step 0, or with `val` in
 is an evaluation set named after the folder: avg@n where it is known which responses are right, else the mean score.
 A response is known to be right by its `acc`; in validation also by a score that is 0 or 1, or -1 or 1, throughout. A
 training score of 0 or 1 may be a proxy (a majority vote looks the same), so it is a reward and no verdict. A response
-without a score (null) is missing and no 0. Training scores of two values are read as shares (`shares.py`).
+without a score (null, infinite, not a number) is missing and no 0. Training scores of two values are read as shares
+(`shares.py`).
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from presat.errors import RunError
 from presat.jsons import Faults, log_lines
 from presat.metrics import GOLD_ACCURACY
 from presat.text import brief, listed, printable
-from presat.tracking.readers.rows import LARGEST, whole_step
+from presat.tracking.readers.rows import is_finite, whole_step
 from presat.tracking.readers.shares import as_shares, two_values
 from presat.tracking.responses import make_frame
 from presat.tracking.run import Run
@@ -45,9 +46,10 @@ def read_dumps(path: Path) -> Run:
     files = dump_files(path) if path.is_dir() else [path]
     folder = path if path.is_dir() else path.parent
     rows, notes = [], []
+    broken: set[int] = set()
     for file in files:
         faults = Faults()
-        rows += [_row(line.row or {}, file, line.number) for line in log_lines(file, faults)]
+        rows += [_row(line.row or {}, file, line.number, broken) for line in log_lines(file, faults)]
         notes += faults.notes(file.name)
     if not rows:
         raise RunError(f"{path} holds no responses.")
@@ -63,7 +65,7 @@ def read_dumps(path: Path) -> Run:
         notes.append(f"{unread} of {len(rows)} responses have an `acc` that is no number: it says nothing of them.")
     unscored = sum(row["score"] is None for row in rows)
     if unscored:
-        notes.append(f"{unscored} of {len(rows)} responses have no score (null): they count as missing, not as 0.")
+        notes.append(f"{unscored} of {len(rows)} responses have no finite score: they count as missing, not as 0.")
     if judged is None and not any("acc" in row for row in rows):
         notes.append("No `acc` says which responses are right, so the scores count as rewards only.")
     split = "eval" if validation else "train"
@@ -76,26 +78,29 @@ def read_dumps(path: Path) -> Run:
         values=values,
         notes=notes,
         rollout_frames={split: _frame(rows, judged)},
+        not_finite={"reward": broken} if broken and not validation else {},
     )
 
 
-def _row(line: dict[str, Any], file: Path, number: int) -> dict[str, Any]:
+def _row(line: dict[str, Any], file: Path, number: int, broken: set[int]) -> dict[str, Any]:
     for name in NEEDED:
         if name not in line:
             raise RunError(f"{file}, line {number}: a response needs the field `{name}`; found {listed(list(line))}.")
     given = line.get("step", int(file.stem) if file.stem.isdecimal() else None)
     step, score = whole_step(given, str(file), number), _number(line["score"])
-    if step is None or (score is None and line["score"] is not None):
+    if step is None or not (line["score"] is None or isinstance(line["score"], int | float)):
         what, value = ("`step` must be a whole number from 0 on", given)
         if step is not None:
             what, value = (f"the `score` of step {step} must be a number or null", line["score"])
         raise RunError(f"{file}, line {number}: {what}, not {brief(value)}.")
+    if score is None and line["score"] is not None:
+        broken.add(step)
     return {**line, "step": step, "score": score}
 
 
 def _number(value: Any) -> float | None:
     """A score as a float; None where it is no number that can be averaged."""
-    return float(value) if isinstance(value, int | float) and -LARGEST < value < LARGEST else None
+    return float(value) if is_finite(value) else None
 
 
 def _number_samples(rows: list[dict[str, Any]]) -> None:

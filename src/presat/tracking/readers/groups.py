@@ -1,8 +1,9 @@
 """Reads JSON lines of one's own: `{prompt_id, rewards}`, a group a line, or `{prompt, response, reward}`, a response.
 
 A `step` may stand beside. Where it does not, the n-th line of a `prompt_id` is of step n, and single responses, whose
-groups cannot be told apart then, are all of step 1. A reward that is null is missing and no 0. What is known of a
-response besides is kept under the names of our own rollouts: `extracted`, `gold`, `finished`, `score`.
+groups cannot be told apart then, are all of step 1. A reward that is null, infinite or not a number is missing and no
+0. What is known of a response besides is kept under the names of our own rollouts: `extracted`, `gold`, `finished`,
+`score`.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any
 from presat.errors import RunError
 from presat.jsons import Faults, log_lines
 from presat.text import brief, listed
-from presat.tracking.readers.rows import LARGEST, whole_step
+from presat.tracking.readers.rows import is_finite, whole_step
 from presat.tracking.readers.shares import as_shares, two_values
 from presat.tracking.responses import make_frame
 from presat.tracking.run import Run
@@ -43,8 +44,12 @@ def read_groups(path: Path) -> Run:
     passes: Counter[str] = Counter()
     seen: Counter[tuple[int, str]] = Counter()
     rows: list[dict[str, Any]] = []
+    broken: list[int] = []
     for line in log_lines(path, faults):
         for row in _rows(line.row or {}, f"{path}, line {line.number}", line.number, passes):
+            if row["reward"] is not None and not is_finite(row["reward"]):
+                broken.append(row["step"])
+                row["reward"] = None
             row["sample"] = seen[row["step"], row["problem_id"]]
             seen[row["step"], row["problem_id"]] += 1
             rows.append(row)
@@ -54,8 +59,11 @@ def read_groups(path: Path) -> Run:
     found = two_values(row["reward"] for row in rows if row["reward"] is not None)
     notes = [*faults.notes(path.name), *(as_shares(values, *found) if found else [])]
     names = dict.fromkeys(name for row in rows for name in row)
+    if broken:
+        notes.append(f"{len(broken)} of {len(rows)} rewards are infinite or not a number: they count as missing.")
     frame = make_frame({name: [row.get(name) for row in rows] for name in names}).sort("step", maintain_order=True)
-    return Run(path, "rollouts", values, notes=notes, rollout_frames={"train": frame})
+    not_finite = {"reward": set(broken)} if broken else {}
+    return Run(path, "rollouts", values, notes=notes, rollout_frames={"train": frame}, not_finite=not_finite)
 
 
 def _rows(line: dict[str, Any], where: str, number: int, passes: Counter[str]) -> list[dict[str, Any]]:
@@ -83,7 +91,7 @@ def _rows(line: dict[str, Any], where: str, number: int, passes: Counter[str]) -
         "gold": _text(line.get("gold", line.get("answer"))),
         "extracted": _text(line.get("extracted")),
         "finished": line["finished"] if isinstance(line.get("finished"), bool) else None,
-        "score": _number(line.get("score"), where),
+        "score": score if is_finite(score := _number(line.get("score"), where)) else None,
     }
     return [
         {**shared, "text": _text(text), "reward": _number(reward, where)}
@@ -92,11 +100,11 @@ def _rows(line: dict[str, Any], where: str, number: int, passes: Counter[str]) -
 
 
 def _number(value: Any, where: str) -> float | None:
-    if value is None or (isinstance(value, float) and math.isnan(value)):
+    if value is None:
         return None
-    if not isinstance(value, int | float) or not -LARGEST < value < LARGEST:
+    if not isinstance(value, int | float):
         raise RunError(f"{where}: a reward must be a number or null, not {brief(value)}.")
-    return float(value)
+    return float(value) if is_finite(value) else math.nan
 
 
 def _text(value: Any) -> str | None:

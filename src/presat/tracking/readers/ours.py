@@ -32,6 +32,7 @@ def read_presat(path: Path) -> Run:
         path=path,
         kind="presat",
         values=rows.values,
+        not_finite=rows.not_finite,
         config=saved_settings(path / CONFIG),
         provenance=provenance,
         status=state.status,

@@ -23,6 +23,10 @@ _KINDS = {bool: "true or false", str: "text", list: "a list", dict: "an object"}
 class Rows:
     """Flat rows with a `step` become values by name and step. Null is NaN; what is no number is left out and counted.
 
+    Attributes:
+        values: the values by name, then by step.
+        not_finite: steps by name at which something was logged that is infinite or not a number, and not nothing.
+
     Args:
         source: what the log is called.
         called: what a name is called there, where that differs.
@@ -32,6 +36,7 @@ class Rows:
         self.source = source
         self._called = called or {}
         self.values: Values = {}
+        self.not_finite: dict[str, set[int]] = {}
         self._homeless = 0
         self._repeated: set[int] = set()
         self._left_out: dict[str, Counter[str]] = {}
@@ -46,7 +51,7 @@ class Rows:
             line: where it stands, for messages.
 
         Raises:
-            RunError: its step is beyond `MOST_STEPS`, or its reward is infinite.
+            RunError: its step is beyond `MOST_STEPS`.
         """
         step = whole_step(row.get("step"), self.source, line)
         if step is None:
@@ -55,9 +60,11 @@ class Rows:
         for name, value in row.items():
             if name in ("step", "time"):
                 continue
-            number = self._number(name, value, step)
+            number = self._number(name, value)
             if number is None:
                 continue
+            if value is not None and number != number:
+                self.not_finite.setdefault(self._name(name), set()).add(step)
             series = self.values.setdefault(self._name(name), {})
             if _differs(series.get(step, number), number) and not name.startswith("_"):  # `_timestamp` and its like
                 self._repeated.add(step)
@@ -90,23 +97,23 @@ class Rows:
             self._names[raw] = printable(raw)
         return self._names[raw]
 
-    def _number(self, name: str, value: Any, step: int) -> float | None:
+    def _number(self, name: str, value: Any) -> float | None:
         """A value as a float, NaN where it is missing; None, and counted, where it is no number."""
         if value is None:
             return math.nan
         if isinstance(value, int | float) and not isinstance(value, bool):
-            if value != value or -LARGEST < value < LARGEST:
+            if value != value or is_finite(value):
                 return float(value)
-            if name == "reward":
-                raise RunError(
-                    f"{self.source}: the reward of step {step} is infinite ({brief(value, 40)}), so its curve means "
-                    "nothing from there on. Mend the reward, or take the line out."
-                )
             self._boundless[self._called.get(name, name)] += 1
             return math.nan
         kind = _KINDS.get(type(value), type(value).__name__)
         self._left_out.setdefault(self._called.get(name, name), Counter())[kind] += 1
         return None
+
+
+def is_finite(value: Any) -> bool:
+    """Whether a value is a number that can be averaged."""
+    return isinstance(value, int | float) and -LARGEST < value < LARGEST
 
 
 def unquoted(row: Mapping[str, Any]) -> dict[str, Any]:

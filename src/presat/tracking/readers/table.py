@@ -7,7 +7,6 @@ What each column is, `columns.py` finds out; an empty cell was not measured. Exp
 from __future__ import annotations
 
 import csv
-import math
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -152,8 +151,6 @@ def _cell(path: Path, number: int, name: str, cell: str, columns: Columns) -> fl
         value = float(raw)
     except ValueError:
         raise RunError(f"{where}: {brief(raw)} is not a number.") from None
-    if math.isinf(value):
-        raise RunError(f"{where}: {brief(raw)} is infinite. Leave the cell empty where nothing was measured.")
     if name in columns.steps and not (value.is_integer() and value >= 0):
         raise RunError(f"{where}: a step must be a whole number from 0 on, not {brief(raw)}.")
     return value
