@@ -142,10 +142,11 @@ class Turns(TrainerCallback):
 
 def presat(work: Work, pipe: Connection, folder: str) -> Any:
     """Presat's trainer, as `presat train` makes it."""
+    from presat.config.batches import plan_batches
     from presat.config.schema import ModelConfig, TrainConfig
     from presat.rollouts import make_engine
     from presat.training.grpo.groups import GroupRollouts
-    from presat.training.grpo.schedule import make_schedule, plan_batches
+    from presat.training.grpo.schedule import make_schedule
     from presat.training.grpo.train import make_trainer
     from presat.types import Sampling
     from presat.verify import Verifier

@@ -142,9 +142,9 @@ def stock(check: Check, config: TrainConfig) -> Numbers:
     from datasets import Dataset
     from trl import GRPOTrainer
 
+    from presat.config.batches import plan_batches
     from presat.models import load_model_and_tokenizer
     from presat.models.libraries import quiet_libraries
-    from presat.training.grpo.schedule import plan_batches
     from presat.training.grpo.train import grpo_config
 
     _reset(check)
