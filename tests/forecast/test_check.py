@@ -129,12 +129,13 @@ def test_what_all_would_take_at_most_is_said_before_anything_is_drawn(toy_model,
 
     def noted(self, problems, samples, sampling, seeds):
         asked.append((len(problems), sampling.max_new_tokens, len(caplog.records)))
+        assert sampling.max_new_tokens + sampling.max_prompt_tokens == 2048 + 16  # what vLLM is started for
         return plain(self, problems, samples, sampling, seeds)
 
     monkeypatch.setattr(BatchEngine, "generate", noted)
     run_check(settings(toy_model, tmp_path / "all", until_clear=False), quiet=True)
-    assert [item[:2] for item in asked] == [(8, 1), (8, 3), (8, 16), (8, 16), (4, 16)]
-    assert asked[2][2] > asked[1][2]  # it was said in between
+    assert [item[:2] for item in asked] == [(8, 1), (8, 1), (8, 3), (8, 16), (8, 16), (4, 16)]
+    assert asked[3][2] > asked[2][2]  # it was said in between
     assert "if every response runs to 16 tokens" in caplog.text
 
 

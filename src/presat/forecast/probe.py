@@ -182,12 +182,13 @@ def _longest(
     if config.max_new_tokens < 8 * TRIED:
         return None
     took = []
-    for length in (1, 1 + TRIED):
+    room = config.max_prompt_tokens + config.max_new_tokens  # kept, for vLLM is started for it
+    for length in (1, 1, 1 + TRIED):  # the first one warms up
         began = time.monotonic()
-        engine.generate(fresh, config.samples, replace(_sampling(config), max_new_tokens=length), seeds)
+        engine.generate(fresh, config.samples, Sampling(config.temperature, length, room - length), seeds)
         took.append(time.monotonic() - began)
-    token = max(0.0, took[1] - took[0]) / TRIED
-    pace = (took[0] + token * config.max_new_tokens) / len(fresh)
+    token = max(0.0, took[2] - took[1]) / TRIED
+    pace = (took[1] + token * config.max_new_tokens) / len(fresh)
     told = {"samples": config.samples, "length": config.max_new_tokens, "prompt": duration(pace)}
     if config.minutes is None and pace * len(problems) > LONG_S:
         LOG.warning(
