@@ -39,6 +39,8 @@ LONG_S = 600.0
 SURPRISE = "surprise"
 """Mean of -log p over the tokens that were drawn, in nats: at temperature 1 the policy's entropy a token, unbiased."""
 CERTAINTY = "self_certainty"
+Found = tuple[RolloutGroup, list[Score]]
+"""A group and the verdicts on its responses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +120,7 @@ def draw_probe(
     verifier: Verifier,
     problems: Sequence[Problem],
     chunks: Chunks,
+    known: dict[int, Found],
     progress: Progress,
     is_clear: Callable[[list[Drawn]], bool],
 ) -> Probe:
@@ -128,11 +131,11 @@ def draw_probe(
         engine: draws.
         verifier: judges.
         problems: the prompts wanted, in their order.
-        chunks: where the draws are.
+        chunks: where new draws go.
+        known: the draws that are there, by the seed of their group.
         progress: is told how far it is.
         is_clear: whether the draws so far say all there is to say; not asked before `LEAST_PROMPTS` are drawn.
     """
-    known = chunks.saved()
     seeds = {problem.id: seed_for(config.seed, "check", problem.id) for problem in problems}
     draw = _drawer(config, engine, verifier, chunks, known, seeds)
     drawn: list[Drawn] = []
@@ -214,9 +217,6 @@ def _foresee(seconds: float, prompts: int, new: int) -> None:
 
 def _sampling(config: CheckConfig) -> Sampling:
     return Sampling(config.temperature, config.max_new_tokens, config.max_prompt_tokens)
-
-
-Found = tuple[RolloutGroup, list[Score]]
 
 
 def _drawer(

@@ -145,13 +145,14 @@ def run_check(config: CheckConfig, problems: Sequence[Problem] | None = None, qu
         chunks = Chunks(config.run, SPLIT, drawn_with, stats=(SURPRISE, CERTAINTY))
         chunks.refuse_others("a check")
         fitting, too_long = drop_too_long(engine, asked, config.max_prompt_tokens)
-        _refuse_other_problems(config, chunks, fitting)
+        known = chunks.saved()
+        _refuse_other_problems(config, known, fitting)
         chosen = choose_prompts(fitting, config.prompts, config.seed)
         with RunWriter(config.run, config, "check", resume=True) as writer:
             writer.note_provenance(model=described, problems={"data": describe(chosen, too_long)})
             progress.start(0, len(chosen) * config.samples)
             progress.phase("sampling")
-            probe = draw_probe(config, engine, verifier, chosen, chunks, progress, look.is_clear)
+            probe = draw_probe(config, engine, verifier, chosen, chunks, known, progress, look.is_clear)
             progress.phase("judging")
             notes = [*held_out, *_notes(config, probe, described, too_long, engine.model)]
             forecast = _forecast(look, probe, notes, Checked.of(fitting, engine.model, config))
@@ -176,13 +177,12 @@ def _held_out(config: CheckConfig, asked: Sequence[Problem]) -> list[str]:
     return [said] if shared else []
 
 
-def _refuse_other_problems(config: CheckConfig, chunks: Chunks, problems: Sequence[Problem]) -> None:
+def _refuse_other_problems(config: CheckConfig, known: Mapping[int, Any], problems: Sequence[Problem]) -> None:
     """Refuse a folder whose draws are all of problems that are not asked about.
 
     Raises:
         RunError: it is one.
     """
-    known = chunks.saved()
     if known and not any(seed_for(config.seed, "check", problem.id) in known for problem in problems):
         raise RunError(f"{config.run} holds a check of other problems. Choose another `run`, or delete the folder.")
 

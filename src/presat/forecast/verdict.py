@@ -226,21 +226,20 @@ def _verdict(kind: Kind, evidence: Evidence, again: Sequence[Evidence], gamma: f
     skill = model_of(kind, evidence.exact)["skill"]
     words = WORDS[kind] if kind != "noisy" else f"{gamma:.0%} {WORDS[kind]}"
     unknown = [name for name in weights()[kind]["quantities"] if _quantity(name, evidence, gamma) is None]
-    if evidence.prompts < FEWEST:
-        return Verdict(kind, words, "not known", None, None, None, [], [], unknown, skill)
+    label = label_of(kind, evidence, gamma)
+    if label == "not known":
+        return Verdict(kind, words, label, None, None, None, [], [], unknown, skill)
     if why := why_not(kind, evidence):
         against = [Reason("gradient", why, None)]
         return Verdict(kind, words, "cannot learn", None, None, None, [], against, unknown, skill)
-    found = reasons(kind, evidence, gamma)
-    if not found:
-        return Verdict(kind, words, "not known", None, None, None, [], [], unknown, skill)
-    found = sorted([*found, _base_rate(kind, evidence)], key=lambda reason: -abs(reason.push or 0.0))
+    found = [*reasons(kind, evidence, gamma), _base_rate(kind, evidence)]
+    found.sort(key=lambda reason: -abs(reason.push or 0.0))
     chances = sorted(probability(kind, other, gamma) for other in again)
     low, high = (chances[min(len(chances) - 1, int(q * len(chances)))] for q in (0.025, 0.975))
     return Verdict(
         kind,
         words,
-        label_of(kind, evidence, gamma),
+        label,
         probability(kind, evidence, gamma),
         low,
         high,
